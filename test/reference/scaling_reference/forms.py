@@ -30,6 +30,7 @@ class Form:
     normalize_total: float | None = None
     output: str = "plan"
     scale: str = "none"
+    start: str = "neutral"
     anneal: tuple[float, ...] = ()
     extrapolate: bool = False
 
@@ -213,7 +214,7 @@ def _solve(
     epsilon = np.broadcast_to(epsilon, batch)
     first = np.full(batch, form.anneal[0]) if form.anneal else epsilon
 
-    def start(potential: ArrayLike | None, fold: Array) -> Array | None:
+    def given_start(potential: ArrayLike | None, fold: Array) -> Array | None:
         if potential is None:
             return None
         factor = np.asarray(potential, np.float64) / first[..., None] - fold
@@ -228,10 +229,11 @@ def _solve(
         stop=stop,
         row_target=row_target,
         col_target=col_target,
-        row_start=start(f_start, row_fold),
-        col_start=start(g_start, col_fold),
+        row_start=given_start(f_start, row_fold),
+        col_start=given_start(g_start, col_fold),
         row_mask=row_keep,
         col_mask=col_keep,
+        start=form.start,
         anneal=form.anneal,
         extrapolate=form.extrapolate,
     )

@@ -23,6 +23,7 @@ from .rules import (
 FIXED, CONVERGED, LIMIT, DIVERGED = 0, 1, 2, 3
 DOMAINS = ("kernel", "log", "absorb")
 ORDERS = ("rows_first", "cols_first", "jacobi")
+STARTS = ("neutral", "uniform", "targets")
 AXES = {"rows": (0,), "cols": (1,), "both": (0, 1)}
 
 
@@ -56,9 +57,14 @@ class _Problem:
     targets: tuple[Array, Array] = field(init=False)
     factors: list[Array] = field(init=False)
 
-    @property
-    def neutral(self) -> float:
-        return 0.0 if self.log else 1.0
+    def start(self, axis: int, name: str) -> Array:
+        """Start factors that are not given: neutral, 1/n, or the targets."""
+        values = np.ones(self.keep[axis].shape)
+        if name == "uniform":
+            values = values / max(int(np.sum(self.keep[axis])), 1)
+        elif name == "targets":
+            values = self.targets[axis]
+        return np.log(values) if self.log else values
 
     @property
     def zero(self) -> float:
@@ -296,6 +302,7 @@ def _run(
     stop: Stop,
     given: tuple[Array | None, Array | None],
     starts: tuple[Array | None, Array | None],
+    start_name: str,
     anneal: Sequence[float],
     extrapolate: bool,
 ) -> _Outcome:
@@ -307,7 +314,7 @@ def _run(
     start = [
         np.where(
             problem.active(axis),
-            problem.neutral if starts[axis] is None else starts[axis],
+            problem.start(axis, start_name) if starts[axis] is None else starts[axis],
             problem.zero,
         )
         for axis in (0, 1)
@@ -363,6 +370,7 @@ def _validate(
     rules: tuple[Rule, Rule],
     order: str,
     stop: Stop,
+    start: str,
     anneal: Sequence[float],
     extrapolate: bool,
 ) -> None:
@@ -370,6 +378,8 @@ def _validate(
         raise ValueError(f"unknown domain {domain!r}")
     if order not in ORDERS:
         raise ValueError(f"unknown order {order!r}")
+    if start not in STARTS:
+        raise ValueError(f"unknown start {start!r}")
     if domain != "kernel" and any(rule.stat != "sum" for rule in rules):
         raise ValueError("only sum exists in the log domain")
     if order == "jacobi" and (stop.half_steps % 2 or stop.limit % 2):
@@ -400,15 +410,17 @@ def iterate(
     col_start: ArrayLike | None = None,
     row_mask: ArrayLike | None = None,
     col_mask: ArrayLike | None = None,
+    start: str = "neutral",
     anneal: Sequence[float] = (),
     extrapolate: bool = False,
 ) -> IterateResult:
     """Iterate on `matrix` [..., n, m]; every batch element is run alone.
 
     Masks are True where an entry takes part. Start factors are logarithms in the
-    log domains. With `anneal`, `matrix` is the one of the last temperature.
+    log domains; those not given are `start`: neutral, uniform (1/n) or targets.
+    With `anneal`, `matrix` is the one of the last temperature.
     """
-    _validate(domain, (rows, cols), order, stop, anneal, extrapolate)
+    _validate(domain, (rows, cols), order, stop, start, anneal, extrapolate)
     matrix = np.asarray(matrix, dtype=np.float64)
     n, m = matrix.shape[-2:]
     targets = (_as_float(row_target), _as_float(col_target))
@@ -440,7 +452,8 @@ def iterate(
                 problem,
                 stop,
                 tuple(element(target, 1, index) for target in targets),  # type: ignore
-                tuple(element(start, 1, index) for start in starts),  # type: ignore
+                tuple(element(s, 1, index) for s in starts),  # type: ignore
+                start,
                 anneal,
                 extrapolate,
             )

@@ -550,9 +550,8 @@ _UNIFORM = Rule(target="uniform")
 #: Limits that stand for "no iteration cap".
 _UNCAPPED = 200_000
 
-#: Every preset as (op, input, form, rows, cols, order, stop, domain, start).
-#: `start` is `neutral`, `uniform` (1/n and 1/m) or `targets`. `needs` lists the
-#: operands without a default, `parameters` what a user of the preset sets.
+#: Every preset as (op, kind of input, form, rows, cols, order, stop, domain).
+#: `needs` lists what has no default, `parameters` what a user of the preset sets.
 PRESET_SPECS: dict[str, dict] = {
     "mhc": dict(
         op="project",
@@ -562,7 +561,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="cols_first",
         stop=fixed(39),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T - 1", "epsilons"),
     ),
@@ -574,7 +572,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(40),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T", "epsilons"),
     ),
@@ -586,7 +583,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(40),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T",),
     ),
@@ -598,7 +594,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(40),
         domain="log",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T",),
     ),
@@ -610,7 +605,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="cols_first",
         stop=fixed(40),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T",),
     ),
@@ -622,7 +616,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(20),
         domain="log",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T", "epsilon = tau"),
     ),
@@ -634,7 +627,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(40),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 T",),
     ),
@@ -646,7 +638,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(3),
         domain="log",
-        start="neutral",
         needs=(),
         parameters=("half_steps = max_iter", "epsilon"),
     ),
@@ -658,7 +649,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(200),
         domain="log",
-        start="neutral",
         needs=("slack",),
         parameters=("half_steps = 2 iterations",),
     ),
@@ -670,14 +660,13 @@ PRESET_SPECS: dict[str, dict] = {
         order="cols_first",
         stop=fixed(6),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 iterations", "epsilon"),
     ),
     "sela": dict(
         op="project",
         kind="logits",
-        form=Form(epsilon=1 / 25, map="softmax_rows", scale="rows"),
+        form=Form(start="uniform", epsilon=1 / 25, map="softmax_rows", scale="rows"),
         **_both(_UNIFORM),
         order="cols_first",
         stop=until(
@@ -690,7 +679,6 @@ PRESET_SPECS: dict[str, dict] = {
             limit=_UNCAPPED,
         ),
         domain="kernel",
-        start="uniform",
         needs=(),
         parameters=("epsilon = 1/lambda", "tol"),
     ),
@@ -702,7 +690,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="cols_first",
         stop=fixed(10),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 iterations", "epsilon = 1/multiplier"),
     ),
@@ -722,7 +709,6 @@ PRESET_SPECS: dict[str, dict] = {
             limit=_UNCAPPED,
         ),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("tol",),
     ),
@@ -734,7 +720,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(40),
         domain="log",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 iterations", "epsilon = tau"),
     ),
@@ -744,7 +729,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(10),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 iterations",),
     ),
@@ -762,7 +746,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="jacobi",
         stop=best(what="imbalance", limit=32, patience="first", last=False),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("limit = 2 order",),
     ),
@@ -778,7 +761,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="cols_first",
         stop=best(what="imbalance_sum", limit=32),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("limit = 2 iterations",),
     ),
@@ -788,7 +770,6 @@ PRESET_SPECS: dict[str, dict] = {
         order="jacobi",
         stop=fixed(20),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=("half_steps = 2 iterations",),
     ),
@@ -809,14 +790,13 @@ PRESET_SPECS: dict[str, dict] = {
         order="rows_first",
         stop=fixed(2),
         domain="kernel",
-        start="neutral",
         needs=(),
         parameters=(),
     ),
     "pot": dict(
         op="sinkhorn",
         kind="cost",
-        form=Form(),
+        form=Form(start="uniform"),
         **_both(_UNIFORM),
         order="cols_first",
         stop=until(
@@ -829,7 +809,6 @@ PRESET_SPECS: dict[str, dict] = {
             limit=2000,
         ),
         domain="kernel",
-        start="uniform",
         needs=("epsilon",),
         parameters=("epsilon = reg", "tol = stopThr", "limit = 2 numItermax"),
     ),
@@ -849,14 +828,13 @@ PRESET_SPECS: dict[str, dict] = {
             limit=2000,
         ),
         domain="log",
-        start="neutral",
         needs=("epsilon",),
         parameters=("epsilon = reg", "tol = stopThr", "limit = 2 numItermax"),
     ),
     "pot_stabilized": dict(
         op="sinkhorn",
         kind="cost",
-        form=Form(),
+        form=Form(start="uniform"),
         **_both(_UNIFORM),
         order="cols_first",
         stop=until(
@@ -869,14 +847,13 @@ PRESET_SPECS: dict[str, dict] = {
             limit=2000,
         ),
         domain="absorb",
-        start="uniform",
         needs=("epsilon",),
         parameters=("epsilon = reg", "tol = stopThr", "limit = 2 numItermax"),
     ),
     "pot_unbalanced": dict(
         op="sinkhorn",
         kind="cost",
-        form=Form(),
+        form=Form(start="targets"),
         **_both(Rule(target="uniform", reference="product", tau=0.5)),
         order="rows_first",
         stop=until(
@@ -888,7 +865,6 @@ PRESET_SPECS: dict[str, dict] = {
             limit=2000,
         ),
         domain="kernel",
-        start="targets",
         needs=("epsilon", "tau"),
         parameters=("epsilon = reg", "tau = reg_m/(reg_m + reg) per axis", "tol"),
     ),
@@ -908,7 +884,6 @@ PRESET_SPECS: dict[str, dict] = {
             limit=4000,
         ),
         domain="log",
-        start="neutral",
         needs=("epsilon",),
         parameters=("epsilon (OTT's default is 0.05 std C)", "tau", "omega", "tol"),
     ),
@@ -916,25 +891,17 @@ PRESET_SPECS: dict[str, dict] = {
     "geomloss": dict(
         op="sinkhorn",
         kind="cost",
-        form=Form(extrapolate=True),
+        form=Form(start="targets", extrapolate=True),
         **_both(Rule(target="uniform", reference="product", omega=0.5)),
         order="jacobi",
         stop=fixed(0),
         domain="log",
-        start="targets",
         needs=("anneal",),
         parameters=("anneal", "half_steps = 2 len(anneal)"),
     ),
 }
 
 _RUNNERS: dict[str, Callable] = {"sinkhorn": sinkhorn, "project": project}
-
-
-def _weights(target: ArrayLike | None, shape: tuple[int, ...]) -> Array:
-    """Targets of the presets that need them as a start: given, else uniform."""
-    if target is None:
-        return np.full(shape, 1.0 / shape[-1])
-    return np.asarray(target, np.float64)
 
 
 def run_preset(
@@ -961,17 +928,6 @@ def run_preset(
     if spec["op"] == "balance":
         return balance(matrix, **rules, order=spec["order"], stop=ends, **operands)
     enters: Form = replace(spec["form"], **(form or {}))
-    if spec["start"] != "neutral" and "f_start" not in operands:
-        n, m = np.shape(matrix)[-2:]
-        first = operands.get("epsilon", enters.epsilon)
-        if enters.anneal:
-            first = enters.anneal[0]
-        given = (operands.get("row_target"), operands.get("col_target"))
-        if spec["start"] == "uniform":
-            given = (None, None)
-        with np.errstate(divide="ignore"):
-            operands["f_start"] = first * np.log(_weights(given[0], (n,)))
-            operands["g_start"] = first * np.log(_weights(given[1], (m,)))
     return _RUNNERS[spec["op"]](
         matrix,
         kind=spec["kind"],
