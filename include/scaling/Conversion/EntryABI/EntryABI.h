@@ -1,0 +1,69 @@
+//===- EntryABI.h - What callers of compiled code see -----------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_CONVERSION_ENTRYABI_ENTRYABI_H
+#define SCALING_CONVERSION_ENTRYABI_ENTRYABI_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+#include <string>
+
+namespace mlir {
+namespace scaling {
+
+#define GEN_PASS_DECL_SCALINGENTRYABIPASS
+#include "scaling/Conversion/EntryABI/EntryABI.h.inc"
+
+/// The function attribute of a result that says what it reports:
+/// `half_steps`, `residual` or `status`.
+inline constexpr llvm::StringLiteral kResultRoleAttrName = "scaling.result";
+
+/// The suffix of the companion that computes dynamic result dimensions.
+inline constexpr llvm::StringLiteral kResultDimsSuffix = "_result_dims";
+
+/// One argument of a public function, as its caller sees it.
+struct EntryValue {
+  /// The name from the source when it has one, else `argN` or `resultN`; a C
+  /// identifier.
+  std::string name;
+  /// A ranked tensor, a ranked memref or a scalar.
+  Type type;
+  /// The argument may be overwritten (`bufferization.writable = true`).
+  bool donated = false;
+  /// `half_steps`, `residual`, `status`, or empty.
+  std::string role;
+};
+
+/// A public function, as its caller sees it.
+struct EntryPoint {
+  std::string name;
+  Location loc;
+  SmallVector<EntryValue> inputs;
+  SmallVector<EntryValue> results;
+
+  /// The number of dynamic dimensions of the results.
+  int64_t numDynamicResultDims() const;
+};
+
+/// Describes the public functions with a body. To be called before the module
+/// is lowered. An argument or result that is not a ranked tensor, a ranked
+/// memref with the identity layout, an integer of 1, 8, 16, 32 or 64 bits, an
+/// index or a float of 16, 32 or 64 bits is an error.
+FailureOr<SmallVector<EntryPoint>> collectEntryPoints(ModuleOp module);
+
+/// Applies the convention to all public functions with a body.
+LogicalResult applyEntryABI(ModuleOp module);
+
+#define GEN_PASS_REGISTRATION
+#include "scaling/Conversion/EntryABI/EntryABI.h.inc"
+
+} // namespace scaling
+} // namespace mlir
+
+#endif // SCALING_CONVERSION_ENTRYABI_ENTRYABI_H

@@ -1,0 +1,55 @@
+//===- ExpandMath.td - Elementary functions as arithmetic --*- tablegen -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_CONVERSION_EXPANDMATH_EXPANDMATH
+#define SCALING_CONVERSION_EXPANDMATH_EXPANDMATH
+
+include "mlir/Pass/PassBase.td"
+
+def ScalingExpandMathPass : Pass<"scaling-expand-math"> {
+  let summary = "Expand exponentials, logarithms and bf16 conversions";
+  let description = [{
+    Replaces `math.exp`, `math.exp2`, `math.log`, `math.log2` and `math.powf`
+    on scalars and vectors by straight-line arithmetic without branches, table
+    or library call. `math.sqrt` stays: it is one instruction.
+
+    Largest errors, in units of the last place of the result (f32: all 2^32
+    arguments; f64: random arguments):
+
+    | op     | f32  | f64 |
+    |--------|------|-----|
+    | `exp2` | @EXP2_32@ | @EXP2_64@ |
+    | `exp`  | @EXP_32@ | @EXP_64@ |
+    | `log2` | @LOG2_32@ | @LOG2_64@ |
+    | `log`  | @LOG_32@ | @LOG_64@ |
+    | `powf` | @POW_32@ | @POW_64@ |
+
+    Subnormal arguments and results are right to the same bounds. Infinities,
+    zeros and overflow are as in C; NaN propagates; the logarithm of a negative
+    number is NaN; `exp2` of an integer and the logarithm of one are exact.
+    `math.powf` follows C's `pow`, its special cases included; on f32 it works
+    in f64. On f16 and bf16 the functions work in f32.
+
+    The expansion contains `math.fma`, which is a library call on targets
+    without fused multiply-add, and relies on rounding to nearest. Fast-math
+    flags of the op are not used.
+
+    Conversions that the code generator turns into library calls are expanded,
+    too: between bf16 and f32 (`expand-bf16`), and from f64 to bf16 or f16,
+    through f32 rounded to odd so that the result is rounded once, to nearest
+    even. Conversions with an explicit rounding mode stay as they are.
+  }];
+  let options = [
+    Option<"expandBF16", "expand-bf16", "bool", /*default=*/"true",
+           "Expand conversions between bf16 and f32 to integer arithmetic">
+  ];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"
+  ];
+}
+
+#endif // SCALING_CONVERSION_EXPANDMATH_EXPANDMATH

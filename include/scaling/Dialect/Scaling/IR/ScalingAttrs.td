@@ -1,0 +1,247 @@
+//===- ScalingAttrs.td - Attributes of the scaling dialect ----*- tablegen -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_ATTRS
+#define SCALING_ATTRS
+
+include "scaling/Dialect/Scaling/IR/ScalingBase.td"
+include "scaling/Dialect/Scaling/IR/ScalingEnums.td"
+include "scaling/Dialect/Scaling/IR/ScalingInterfaces.td"
+
+class Scaling_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<Scaling_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+//===----------------------------------------------------------------------===//
+// Statistics
+//===----------------------------------------------------------------------===//
+
+class Scaling_Statistic<string name, string attrMnemonic>
+    : Scaling_Attr<name, attrMnemonic,
+        [DeclareAttrInterfaceMethods<Scaling_StatisticAttrInterface>]>;
+
+def Scaling_SumAttr : Scaling_Statistic<"Sum", "sum"> {
+  let summary = "Σ y";
+}
+def Scaling_LogSumExpAttr : Scaling_Statistic<"LogSumExp", "lse"> {
+  let summary = "log Σ exp y, the maximum subtracted";
+}
+def Scaling_L1Attr : Scaling_Statistic<"L1", "l1"> {
+  let summary = "Σ |y|";
+}
+def Scaling_L2Attr : Scaling_Statistic<"L2", "l2"> {
+  let summary = "√Σ y²";
+}
+def Scaling_LInfAttr : Scaling_Statistic<"LInf", "linf"> {
+  let summary = "max |y|";
+}
+def Scaling_MeanSquareAttr : Scaling_Statistic<"MeanSquare", "mean_square"> {
+  let summary = "Σ y² / N, of degree 2";
+}
+def Scaling_StdAttr : Scaling_Statistic<"Std", "std"> {
+  let summary = "the unbiased standard deviation; 0 for fewer than two entries";
+}
+def Scaling_GeoMeanAttr : Scaling_Statistic<"GeoMean", "geomean"> {
+  let summary = "the geometric mean of the nonzero magnitudes; 0 when there is none";
+}
+
+//===----------------------------------------------------------------------===//
+// The six structured attributes
+//===----------------------------------------------------------------------===//
+
+def Scaling_RuleAttr : Scaling_Attr<"Rule", "rule"> {
+  let summary = "how one axis' factor is updated";
+  let description = [{
+    With s the statistic of the matrix scaled by the other factor, h the own
+    factor, t the target and d the statistic's degree: σ = h^d·s; `limit` and
+    `round` act on σ; the guarded proposal is h·(t/σ)^exponent; then `step`,
+    `tau` with its `reference`, `omega` and `clamp`, in this order.
+    `docs/semantics.md` has the formulas.
+
+    ```mlir
+    #scaling.rule<sum>
+    #scaling.rule<sum, guard = add_plan(1.0e-6)>
+    #scaling.rule<linf, exponent = 0.5, limit = [1.0e-4, 1.0e4, 1.0]>
+    #scaling.rule<sum, target = uniform, tau = 0.9, omega = 1.5>
+    ```
+
+    Constraints:
+    * (C1) the numbers are finite, except that a bound may be `inf` or `-inf`;
+      exponent, tau > 0, tau ≤ 1, 0 < omega < 2, a guard's ε > 0, lo ≤ hi;
+      step and clamp bounds are not negative.
+    * (C2) `add_kernel` needs exponent 1, a statistic of degree 1, and neither
+      limit nor rounding.
+    * (C3) `target = min_stat` needs a limit.
+  }];
+  let parameters = (ins
+    AttrParameter<"::mlir::scaling::StatisticAttrInterface", "the statistic">:$stat,
+    EnumParameter<Scaling_Guard>:$guard,
+    AttrParameter<"::mlir::scaling::Number", "the guard's ε">:$guardEps,
+    EnumParameter<Scaling_Target>:$target,
+    AttrParameter<"::mlir::scaling::Number", "">:$exponent,
+    AttrParameter<"::mlir::scaling::Number", "">:$tau,
+    EnumParameter<Scaling_Reference>:$reference,
+    AttrParameter<"::mlir::scaling::Number", "">:$omega,
+    ArrayRefParameter<"::mlir::scaling::Number", "none, or lo, hi, below">:$limit,
+    ArrayRefParameter<"::mlir::scaling::Number", "none, or lo, hi">:$step,
+    ArrayRefParameter<"::mlir::scaling::Number", "none, or lo, hi">:$clamp,
+    AttrParameter<"bool", "round σ to a power of two">:$roundPow2
+  );
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The rule with every field but the statistic at its default.
+    static RuleAttr getPlain(::mlir::MLIRContext *context,
+                             StatisticAttrInterface stat);
+    /// Whether the update is t/s, nothing else.
+    bool isPlain();
+    /// The statistic reduced in a domain: the sum is a log-sum-exp in the log
+    /// domain.
+    StatisticAttrInterface getReducedStat(Domain domain);
+  }];
+}
+
+def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
+  let summary = "when an iteration stops, in half-steps";
+  let description = [{
+    ```mlir
+    #scaling.stop<fixed 20>
+    #scaling.stop<fixed 20, measure = last>
+    #scaling.stop<until 1.0e-6, what = marginal, axis = cols, norm = l1, every = 2, start = 2, limit = 2000>
+    #scaling.stop<best 32, what = imbalance, patience = first, last = false>
+    ```
+
+    Constraints:
+    * (C1) counts are not negative; `every` ≥ 1.
+    * (C2) `until` needs a limit; its tolerance is finite and not negative.
+    * (C3) `until` looks at marginal, change, ratio or relative_change;
+      `best` at imbalance or imbalance_sum.
+    * (C4) `measure` goes with `fixed`; tolerance, cadence and norm with
+      `until`; `patience` and `last` with `best`.
+  }];
+  let parameters = (ins
+    EnumParameter<Scaling_StopMode>:$mode,
+    AttrParameter<"int64_t", "the count of fixed; the limit of until and best">:$limit,
+    AttrParameter<"bool", "fixed: measure the residual of the last iterate">:$measureLast,
+    AttrParameter<"::mlir::scaling::Number", "">:$tol,
+    EnumParameter<Scaling_What>:$what,
+    EnumParameter<Scaling_Judged>:$axis,
+    EnumParameter<Scaling_Norm>:$norm,
+    AttrParameter<"int64_t", "cadence of the checks">:$every,
+    AttrParameter<"int64_t", "half-steps before the first check">:$start,
+    AttrParameter<"bool", "best: stop updating at the first worsening">:$patienceFirst,
+    AttrParameter<"bool", "best: the last update is measured too">:$last
+  );
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static StopAttr getFixed(::mlir::MLIRContext *context, int64_t halfSteps,
+                             bool measureLast = false);
+    bool isFixed() { return getMode() == StopMode::fixed; }
+  }];
+}
+
+def Scaling_NumericsAttr : Scaling_Attr<"Numerics", "numerics"> {
+  let summary = "the domain and precision of the arithmetic";
+  let description = [{
+    ```mlir
+    #scaling.numerics<kernel>
+    #scaling.numerics<log, accumulate = f64, strict>
+    ```
+
+    `kernel`: the matrix is exponentiated once. `log`: an exponential per entry
+    and half-step, always safe. `absorb`: kernel arithmetic that gives the
+    results of the log domain; a lowering without it uses `log`.
+    `accumulate` is the type of factors and sums: f64, or by default f64 for
+    f64 matrices and f32 for all others. `strict`: true division, no
+    contraction.
+
+    Constraint: (C1) `accumulate` is f32 or f64 and not narrower than the
+    matrix' element type.
+  }];
+  let parameters = (ins
+    EnumParameter<Scaling_Domain>:$domain,
+    OptionalParameter<"::mlir::FloatType", "null for the default">:$accumulate,
+    AttrParameter<"bool", "">:$strict
+  );
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static NumericsAttr getDefault(::mlir::MLIRContext *context, Domain domain);
+    /// Whether the matrix of the iteration holds logarithms.
+    bool isLog() { return getDomain() != Domain::kernel; }
+    /// The type of factors and sums for a matrix of `element`.
+    ::mlir::FloatType getAccumulateType(::mlir::Type element);
+  }];
+}
+
+def Scaling_FormAttr : Scaling_Attr<"Form", "form"> {
+  let summary = "how the matrix of a named op enters and leaves";
+  let description = [{
+    ```mlir
+    #scaling.form<cost>
+    #scaling.form<logits, map = softmax_rows, entry_eps = 1.0e-6>
+    #scaling.form<logits, epsilon = 0.05, normalize_total = 0.0, scale = rows>
+    ```
+
+    The steps, in order: standardize, divide by ε (negated for a cost), map
+    with its shift, add entry_eps, divide by the total; on leaving: the plan
+    or its logarithm, times the scale. `anneal` gives one ε for each pair of
+    half-steps; `extrapolate` adds one undamped simultaneous pair.
+
+    Constraints:
+    * (C1) epsilon > 0, entry_eps ≥ 0, every annealed ε > 0; finite.
+    * (C2) `map = identity` and `input = kernel` go together.
+    * (C3) `shift` goes with `map = exp`; `standardize` with a cost.
+    * (C4) `extrapolate` needs `anneal`.
+  }];
+  let parameters = (ins
+    EnumParameter<Scaling_Input>:$input,
+    EnumParameter<Scaling_Map>:$map,
+    EnumParameter<Scaling_Shift>:$shift,
+    AttrParameter<"::mlir::scaling::Number", "the temperature where no operand gives one">:$epsilon,
+    AttrParameter<"bool", "">:$standardize,
+    AttrParameter<"::mlir::scaling::Number", "">:$entryEps,
+    ArrayRefParameter<"::mlir::scaling::Number", "none, or δ">:$normalizeTotal,
+    EnumParameter<Scaling_Output>:$output,
+    EnumParameter<Scaling_OutputScale>:$scale,
+    ArrayRefParameter<"::mlir::scaling::Number", "one ε per pair of half-steps">:$anneal,
+    AttrParameter<"bool", "">:$extrapolate
+  );
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static FormAttr getDefault(::mlir::MLIRContext *context, Input input);
+  }];
+}
+
+def Scaling_ScheduleAttr : Scaling_Attr<"Schedule", "schedule"> {
+  let summary = "how an iteration is laid out on the machine";
+  let description = [{
+    Written by `--scaling-select-schedule`, obeyed by what comes after; may be
+    written by hand to override the choice.
+
+    ```mlir
+    #scaling.schedule<resident>
+    #scaling.schedule<tiny_batched, lanes = 16>
+    #scaling.schedule<streaming, row_block = 8, matrix = recomputed>
+    ```
+
+    Constraint: (C1) lanes and row_block are positive where given.
+  }];
+  let parameters = (ins
+    EnumParameter<Scaling_Regime>:$regime,
+    AttrParameter<"int64_t", "matrices side by side; 0: not given">:$lanes,
+    AttrParameter<"int64_t", "rows taken at once; 0: not given">:$rowBlock,
+    AttrParameter<"bool", "make the matrix anew in every sweep">:$recompute
+  );
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+#endif // SCALING_ATTRS

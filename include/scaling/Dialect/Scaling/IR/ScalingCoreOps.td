@@ -1,0 +1,362 @@
+//===- ScalingCoreOps.td - Core ops of the scaling dialect ----*- tablegen -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_CORE_OPS
+#define SCALING_CORE_OPS
+
+include "scaling/Dialect/Scaling/IR/ScalingAttrs.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Scaling_Float : AnyTypeOf<[F16, BF16, F32, F64], "f16, bf16, f32 or f64">;
+def Scaling_Tensor : RankedTensorOf<[Scaling_Float]>;
+def Scaling_MaskTensor : RankedTensorOf<[I1]>;
+def Scaling_Shaped : AnyTypeOf<[RankedTensorOf<[Scaling_Float]>,
+                                MemRefRankOf<[Scaling_Float], [0,1,2,3,4,5,6,7,8]>],
+                               "tensor or memref of floats">;
+def Scaling_MaskShaped : AnyTypeOf<[RankedTensorOf<[I1]>,
+                                    MemRefRankOf<[I1], [0,1,2,3,4,5,6,7,8]>],
+                                   "tensor or memref of i1">;
+def Scaling_OutShaped : AnyTypeOf<[RankedTensorOf<[Scaling_Float, I64]>,
+                                   MemRefRankOf<[Scaling_Float, I64], [0,1,2,3,4,5,6,7,8]>],
+                                  "tensor or memref of floats or i64">;
+
+//===----------------------------------------------------------------------===//
+// iterate
+//===----------------------------------------------------------------------===//
+
+def Scaling_IterateOp : Op<Scaling_Dialect, "iterate",
+    [Pure, AttrSizedOperandSegments,
+     DeclareOpInterfaceMethods<Scaling_BatchedOpInterface>,
+     DeclareOpInterfaceMethods<InferTypeOpInterface, ["inferReturnTypes"]>]> {
+  let summary = "alternate half-steps along rows and columns";
+  let description = [{
+    The loop of the family. `matrix` is `[..., n, m]` in the domain that
+    `numerics` names: a kernel, or its logarithm. Results: row factor
+    `[..., n]`, column factor `[..., m]` in that domain, and per batch element
+    the half-steps done (i32), the residual and the status (i32: 0 fixed,
+    1 converged, 2 limit, 3 diverged).
+
+    Formula, for the axis at turn, with s its statistic under the other
+    factor: `h' = rule(h, s, t)`; see `#scaling.rule`.
+
+    Shapes: starts, targets and masks are `[..., n]` for rows and `[..., m]`
+    for columns; leading batch dimensions may be missing. `anneal` is `[k]`:
+    before pair i of half-steps the matrix is taken times `anneal[i]`.
+
+    Constraints:
+    * (C1) the matrix has rank at least 2.
+    * (C2) a vector operand's trailing dimension is n (rows) or m (columns),
+      and its batch dimensions are a suffix of the result's.
+    * (C3) in the log and absorb domains both statistics are `sum`.
+    * (C4) with `order(jacobi)` counts, cadences and limits are even.
+    * (C5) `until` and `best` do not go with `anneal`; `anneal` needs the log
+      or absorb domain.
+    * (C6) factors have the type that `numerics` accumulates in.
+    * (C7) a rule's target is `one` or given by an operand: the other targets
+      are resolved by generalization.
+    * (C8) `imbalance` needs rules of one degree; `best` needs an even limit.
+
+    Example:
+    ```mlir
+    %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<?x4x4xf32>)
+        rows(#scaling.rule<sum, guard = add_plan(1.0e-6)>)
+        cols(#scaling.rule<sum, guard = add_plan(1.0e-6)>)
+        order(cols_first) stop(#scaling.stop<fixed 39>)
+        numerics(#scaling.numerics<kernel>)
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Tensor:$matrix,
+    Optional<Scaling_Tensor>:$row_start, Optional<Scaling_Tensor>:$col_start,
+    Optional<Scaling_Tensor>:$row_target, Optional<Scaling_Tensor>:$col_target,
+    Optional<Scaling_MaskTensor>:$row_mask, Optional<Scaling_MaskTensor>:$col_mask,
+    Optional<Scaling_Tensor>:$anneal,
+    Scaling_RuleAttr:$rows, Scaling_RuleAttr:$cols, Scaling_Order:$order,
+    Scaling_StopAttr:$stop, Scaling_NumericsAttr:$numerics,
+    OptionalAttr<Scaling_ScheduleAttr>:$schedule);
+  let results = (outs
+    Scaling_Tensor:$row, Scaling_Tensor:$col,
+    RankedTensorOf<[I32]>:$half_steps, Scaling_Tensor:$residual,
+    RankedTensorOf<[I32]>:$status);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let hasCanonicalizer = 1;
+  let extraClassDeclaration = [{
+    /// The type factors, sums and residuals have.
+    ::mlir::FloatType getAccumulateType();
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Structured core ops
+//===----------------------------------------------------------------------===//
+
+class Scaling_StructuredOp<string opMnemonic, list<Trait> traits = []>
+    : Op<Scaling_Dialect, opMnemonic, !listconcat(traits, [
+        DestinationStyleOpInterface,
+        DeclareOpInterfaceMethods<Scaling_StructuredOpInterface>,
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
+  let hasVerifier = 1;
+}
+
+def Scaling_ReduceOp : Scaling_StructuredOp<"reduce", [AttrSizedOperandSegments]> {
+  let summary = "a statistic of every row or every column of a scaled matrix";
+  let description = [{
+    Accumulates the states of a statistic over the entries of each row
+    (`along(rows)`) or column. An entry is taken times the *other* axis'
+    factor (plus, for `lse`); without one, as it is.
+
+    Formula: `state_p := pass_p over entries y of lift_p(y)`, starting from
+    `outs`; see the statistic's interface. `sum`: `outs_i + Σ_j K_ij v_j`.
+
+    Shapes: matrix `[..., n, m]`; `dims = [r, c]` names its row and column
+    dimension where they are not the last two. `factor` and `mask` have the
+    matrix' shape without the dimension of `along`; `outs` without the other
+    one. Operands may leave out leading batch dimensions. `scale` is a scalar
+    the entries are multiplied by before the factor acts.
+
+    Constraints:
+    * (C1) as many `outs` as the statistic has states, of equal types.
+    * (C2) shapes fit as described.
+    * (C3) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %s = scaling.reduce along(rows) stat(#scaling.sum)
+        matrix(%K : tensor<8x4xf32>) factor(%v : tensor<4xf32>)
+        outs(%zero : tensor<8xf32>) -> tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$matrix, Optional<Scaling_Shaped>:$factor,
+    Optional<Scaling_MaskShaped>:$mask, Optional<Scaling_Float>:$scale,
+    Variadic<Scaling_Shaped>:$outs,
+    Scaling_Axis:$axis, Scaling_StatisticAttrInterface:$stat,
+    OptionalAttr<DenseI64ArrayAttr>:$dims);
+  let results = (outs Variadic<Scaling_Tensor>:$results);
+  let assemblyFormat = [{
+    `along` `` `(` $axis `)` `stat` `` `(` $stat `)`
+    `matrix` `` `(` $matrix `:` type($matrix) `)`
+    (`factor` `` `(` $factor^ `:` type($factor) `)`)?
+    (`mask` `` `(` $mask^ `:` type($mask) `)`)?
+    (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let hasCanonicalizer = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+    /// The matrix' row and column dimension.
+    std::pair<int64_t, int64_t> getMatrixDims();
+  }];
+}
+
+def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]> {
+  let summary = "a factor's next value from its statistic";
+  let description = [{
+    Applies a rule to short vectors: from the states of the statistic `s`, the
+    own factor `h` and the target `t`, the new factor, and, when asked for, the
+    plan statistic σ = h^d·s (its logarithm's exponential in the log domain)
+    that the factors before the update have.
+
+    Formula: `#scaling.rule`; `docs/semantics.md`. A target of 0 or a masked
+    entry gives exactly 0 (`-inf` in the log domain). Where `frozen` is true
+    (per batch element) the own factor comes out unchanged.
+
+    Shapes: all operands `[..., n]`; target and mask may leave out leading
+    dimensions; `frozen` has the shape of the batch, which is all dimensions
+    but `dim` (default: the last).
+
+    Constraints:
+    * (C1) as many states as the rule's statistic has in `domain`.
+    * (C2) shapes fit as described.
+    * (C3) one or two `outs`: the new factor, then σ.
+    * (C4) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %h1 = scaling.update rule(#scaling.rule<sum>) domain(kernel)
+        states(%s : tensor<8xf32>) own(%h : tensor<8xf32>)
+        target(%a : tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins
+    Variadic<Scaling_Shaped>:$states, Scaling_Shaped:$own,
+    Optional<Scaling_Shaped>:$target, Optional<Scaling_MaskShaped>:$mask,
+    Optional<Scaling_MaskShaped>:$frozen,
+    Variadic<Scaling_Shaped>:$outs,
+    Scaling_RuleAttr:$rule, Scaling_Domain:$domain,
+    OptionalAttr<I64Attr>:$dim);
+  let results = (outs Variadic<Scaling_Tensor>:$results);
+  let assemblyFormat = [{
+    `rule` `` `(` $rule `)` `domain` `` `(` $domain `)`
+    `states` `` `(` $states `:` type($states) `)`
+    `own` `` `(` $own `:` type($own) `)`
+    (`target` `` `(` $target^ `:` type($target) `)`)?
+    (`mask` `` `(` $mask^ `:` type($mask) `)`)?
+    (`frozen` `` `(` $frozen^ `:` type($frozen) `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+    /// The dimension of the factor that runs along the axis.
+    int64_t getAxisDim();
+  }];
+}
+
+def Scaling_PlanOp : Scaling_StructuredOp<"plan", [AttrSizedOperandSegments]> {
+  let summary = "the scaled matrix";
+  let description = [{
+    Formula: `P_ij = rw_i · cw_j · u_i · K_ij · v_j` in the kernel domain,
+    `P_ij = rw_i · cw_j · exp(F_i + X_ij + G_j)` in the log domain; with
+    `logarithm` the logarithm of that. An entry whose row or column factor is
+    zero is exactly zero, whatever the matrix holds there.
+
+    Shapes: matrix `[..., n, m]` (`dims` as in `scaling.reduce`), row factor and
+    weight `[..., n]`, column factor and weight `[..., m]`, outs `[..., n, m]`.
+    Operands may leave out leading batch dimensions. Missing factors are
+    neutral, missing weights one.
+
+    Constraints:
+    * (C1) shapes fit as described.
+    * (C2) all tensors or all memrefs.
+    * (C3) weights do not go with `logarithm`.
+
+    Example:
+    ```mlir
+    %P = scaling.plan domain(kernel) matrix(%K : tensor<8x4xf32>)
+        row(%u : tensor<8xf32>) col(%v : tensor<4xf32>)
+        outs(%e : tensor<8x4xf32>) -> tensor<8x4xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$matrix,
+    Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
+    Optional<Scaling_Shaped>:$row_weight, Optional<Scaling_Shaped>:$col_weight,
+    Scaling_Shaped:$outs,
+    Scaling_Domain:$domain, UnitAttr:$logarithm,
+    OptionalAttr<DenseI64ArrayAttr>:$dims);
+  let results = (outs Optional<Scaling_Tensor>:$result);
+  let assemblyFormat = [{
+    `domain` `` `(` $domain `)` (`logarithm` $logarithm^)?
+    `matrix` `` `(` $matrix `:` type($matrix) `)`
+    (`row` `` `(` $row^ `:` type($row) `)`)?
+    (`col` `` `(` $col^ `:` type($col) `)`)?
+    (`row_weight` `` `(` $row_weight^ `:` type($row_weight) `)`)?
+    (`col_weight` `` `(` $col_weight^ `:` type($col_weight) `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($result)^)?
+  }];
+  let hasCanonicalizer = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+    std::pair<int64_t, int64_t> getMatrixDims();
+  }];
+}
+
+def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> {
+  let summary = "what the scaled matrix does, without making it";
+  let description = [{
+    With P as in `scaling.plan`:
+
+    | kind | operand | outs | formula |
+    |---|---|---|---|
+    | `product` | V `[..., m, k]` | `[..., n, k]` | `outs + P·V` |
+    | `product transposed` | V `[..., n, k]` | `[..., m, k]` | `outs + Pᵀ·V` |
+    | `value` | C `[..., n, m]` | `[...]` | `outs + Σ P_ij C_ij`, 0 where P is 0 |
+    | `mass` | none | `[...]` | `outs + Σ P_ij` |
+    | `argmax` | none | `[..., n]`, i64 `[..., n]` | the largest entry of each row and its column, the first among equals |
+
+    `argmax` keeps an entry of `outs` unless a larger one is found; start it
+    from a number below all entries (−1 and index −1: the plan is not
+    negative). `offset` is added to the columns, so that column tiles of a
+    larger matrix merge.
+
+    The transport value ⟨P, C⟩ is `value` with the cost; the dual value is
+    Σ a f + Σ b g + ε(Σa Σb − mass), from short vectors and `mass`.
+
+    Constraints:
+    * (C1) the operand is there just when the kind needs it; `transposed` goes
+      with `product`; `offset` with `argmax`.
+    * (C2) shapes fit as described.
+    * (C3) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %O = scaling.apply product domain(log) matrix(%X : tensor<8x4xf32>)
+        row(%F : tensor<8xf32>) col(%G : tensor<4xf32>)
+        operand(%V : tensor<4x16xf32>) outs(%z : tensor<8x16xf32>) -> tensor<8x16xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$matrix,
+    Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
+    Optional<Scaling_Shaped>:$row_weight, Optional<Scaling_Shaped>:$col_weight,
+    Optional<Scaling_Shaped>:$operand, Optional<Index>:$offset,
+    Variadic<Scaling_OutShaped>:$outs,
+    Scaling_ApplyKind:$kind, UnitAttr:$transposed, Scaling_Domain:$domain);
+  let results = (outs Variadic<RankedTensorOf<[Scaling_Float, I64]>>:$results);
+  let assemblyFormat = [{
+    $kind (`transposed` $transposed^)? `domain` `` `(` $domain `)`
+    `matrix` `` `(` $matrix `:` type($matrix) `)`
+    (`row` `` `(` $row^ `:` type($row) `)`)?
+    (`col` `` `(` $col^ `:` type($col) `)`)?
+    (`row_weight` `` `(` $row_weight^ `:` type($row_weight) `)`)?
+    (`col_weight` `` `(` $col_weight^ `:` type($col_weight) `)`)?
+    (`operand` `` `(` $operand^ `:` type($operand) `)`)?
+    (`offset` `` `(` $offset^ `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
+def Scaling_PairwiseOp : Scaling_StructuredOp<"pairwise"> {
+  let summary = "the cost between every two points of two sets";
+  let description = [{
+    | metric | C_ij |
+    |---|---|
+    | `sqeuclidean` | Σ_d (x_id − y_jd)² |
+    | `euclidean` | √Σ_d (x_id − y_jd)² |
+    | `l1` | Σ_d abs(x_id − y_jd) |
+    | `dot` | Σ_d x_id y_jd |
+    | `cosine` | 1 − x·y / (‖x‖ ‖y‖); 1 where a norm is 0 |
+
+    Owns its initialisation: what `outs` holds does not matter.
+
+    Shapes: x `[..., n, d]`, y `[..., m, d]`, outs `[..., n, m]`. x and y may
+    leave out leading batch dimensions.
+
+    Constraints:
+    * (C1) shapes fit as described.
+    * (C2) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>)
+        outs(%e : tensor<8x4xf32>) -> tensor<8x4xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$x, Scaling_Shaped:$y, Scaling_Shaped:$outs,
+    Scaling_Metric:$metric);
+  let results = (outs Optional<Scaling_Tensor>:$result);
+  let assemblyFormat = [{
+    $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict (`->` type($result)^)?
+  }];
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
+#endif // SCALING_CORE_OPS

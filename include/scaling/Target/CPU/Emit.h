@@ -1,0 +1,58 @@
+//===- Emit.h - From the LLVM dialect to machine code -----------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_TARGET_CPU_EMIT_H
+#define SCALING_TARGET_CPU_EMIT_H
+
+#include "scaling/Target/CPU/CPUTarget.h"
+
+#include "llvm/ADT/SmallVector.h"
+
+namespace llvm {
+class LLVMContext;
+class Module;
+class raw_ostream;
+} // namespace llvm
+
+namespace mlir {
+namespace scaling {
+
+struct EntryPoint;
+
+/// Translates a module in the LLVM dialect, with the target set on it and on
+/// every function. Private functions become internal. The memrefs of functions
+/// with a C interface are promised not to overlap, as the convention of
+/// `scaling-entry-abi` says. Null, with a diagnostic, on failure.
+std::unique_ptr<llvm::Module>
+translateToLLVMIR(ModuleOp module, const CPUTarget &target,
+                  llvm::LLVMContext &context);
+
+/// Runs LLVM's O3 pipeline for the target.
+llvm::Error optimize(llvm::Module &module, const CPUTarget &target);
+
+/// Compiles to a position-independent object.
+llvm::Error emitObject(llvm::Module &module, const CPUTarget &target,
+                       llvm::SmallVectorImpl<char> &object);
+
+/// Links an object to a shared library at `path`, against the runtime in
+/// `runtimeDir`. The file appears complete or not at all.
+llvm::Error linkSharedLibrary(llvm::ArrayRef<char> object,
+                              llvm::StringRef path,
+                              llvm::StringRef runtimeDir);
+
+/// Writes a file, complete or not at all; `-` is standard output.
+llvm::Error writeFile(llvm::StringRef path, llvm::StringRef contents);
+
+/// Prints a C header that declares the entry points. `name` is the file the
+/// header is generated from.
+void printCHeader(llvm::ArrayRef<EntryPoint> entries, llvm::StringRef name,
+                  llvm::raw_ostream &os);
+
+} // namespace scaling
+} // namespace mlir
+
+#endif // SCALING_TARGET_CPU_EMIT_H

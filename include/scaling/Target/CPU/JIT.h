@@ -1,0 +1,77 @@
+//===- JIT.h - Run compiled modules in this process -------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_TARGET_CPU_JIT_H
+#define SCALING_TARGET_CPU_JIT_H
+
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Target/CPU/CPUTarget.h"
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+
+namespace llvm {
+namespace orc {
+class LLJIT;
+} // namespace orc
+} // namespace llvm
+
+namespace mlir {
+namespace scaling {
+
+/// One argument of a call, in memory the caller owns.
+struct Buffer {
+  /// The elements in row-major order; a scalar is an array of rank 0.
+  void *data = nullptr;
+  SmallVector<int64_t> shape;
+};
+
+/// A module compiled into this process.
+class CompiledModule {
+public:
+  /// Compiles a module in the LLVM dialect.
+  static llvm::Expected<std::unique_ptr<CompiledModule>>
+  create(ModuleOp module, const CPUTarget &target);
+  ~CompiledModule();
+
+  /// A call that can be made again and again: what does not depend on the
+  /// contents of the buffers is done once.
+  class Call {
+  public:
+    void operator()() { function(arguments.data()); }
+
+  private:
+    friend class CompiledModule;
+    void (*function)(void **) = nullptr;
+    /// One descriptor per memref: two pointers, offset, sizes, strides.
+    SmallVector<std::unique_ptr<int64_t[]>> descriptors;
+    SmallVector<void *> pointers;
+    SmallVector<void *> arguments;
+  };
+
+  /// Prepares a call of an entry point. Shapes are the caller's duty.
+  llvm::Expected<Call> prepare(const EntryPoint &entry,
+                               llvm::ArrayRef<Buffer> inputs,
+                               llvm::ArrayRef<Buffer> outputs);
+
+  /// The dynamic dimensions of the results for these inputs.
+  llvm::Expected<SmallVector<int64_t>>
+  resultDims(const EntryPoint &entry, llvm::ArrayRef<Buffer> inputs);
+
+private:
+  explicit CompiledModule(std::unique_ptr<llvm::orc::LLJIT> jit);
+  llvm::Expected<Call> prepare(llvm::StringRef name, const EntryPoint &entry,
+                               llvm::ArrayRef<Buffer> inputs,
+                               llvm::ArrayRef<Buffer> outputs);
+
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+};
+
+} // namespace scaling
+} // namespace mlir
+
+#endif // SCALING_TARGET_CPU_JIT_H

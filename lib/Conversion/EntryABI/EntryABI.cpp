@@ -1,0 +1,260 @@
+//===- EntryABI.cpp - What callers of compiled code see -------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/SCF/Transforms/Patterns.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/StringExtras.h"
+
+namespace mlir {
+namespace scaling {
+#define GEN_PASS_DEF_SCALINGENTRYABIPASS
+#include "scaling/Conversion/EntryABI/EntryABI.h.inc"
+} // namespace scaling
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// An attribute that names an argument or result in headers and messages.
+static constexpr llvm::StringLiteral kNameAttrName = "scaling.name";
+
+int64_t EntryPoint::numDynamicResultDims() const {
+  int64_t count = 0;
+  for (const EntryValue &result : results)
+    if (auto type = dyn_cast<ShapedType>(result.type))
+      count += type.getNumDynamicDims();
+  return count;
+}
+
+static bool isPublicDefinition(func::FuncOp func) {
+  return func.isPublic() && !func.isExternal();
+}
+
+/// Types a caller in C can name.
+static bool isSupportedScalar(Type type) {
+  if (type.isIndex())
+    return true;
+  if (type.isInteger())
+    return llvm::is_contained({1u, 8u, 16u, 32u, 64u},
+                              type.getIntOrFloatBitWidth());
+  return type.isF16() || type.isBF16() || type.isF32() || type.isF64();
+}
+
+static LogicalResult checkType(func::FuncOp func, StringRef what,
+                               unsigned index, Type type) {
+  Type element = type;
+  if (auto tensor = dyn_cast<RankedTensorType>(type)) {
+    element = tensor.getElementType();
+    if (tensor.getEncoding())
+      element = nullptr;
+  } else if (auto memref = dyn_cast<MemRefType>(type)) {
+    element = memref.getElementType();
+    if (!memref.getLayout().isIdentity() || memref.getMemorySpace())
+      element = nullptr;
+  }
+  if (element && isSupportedScalar(element))
+    return success();
+  return func.emitError("public function '")
+         << func.getSymName() << "': " << what << " " << index << " of type "
+         << type << " cannot be passed to compiled code";
+}
+
+/// Turns any text into a C identifier.
+static std::string toIdentifier(StringRef text) {
+  std::string name;
+  for (char c : text)
+    name += llvm::isAlnum(c) ? c : '_';
+  if (name.empty() || llvm::isDigit(name.front()))
+    name.insert(name.begin(), '_');
+  return name;
+}
+
+FailureOr<SmallVector<EntryPoint>>
+mlir::scaling::collectEntryPoints(ModuleOp module) {
+  SmallVector<EntryPoint> entries;
+  for (auto func : module.getOps<func::FuncOp>()) {
+    if (!isPublicDefinition(func))
+      continue;
+    EntryPoint entry{func.getSymName().str(), func.getLoc(), {}, {}};
+    auto nameOf = [](StringAttr attr, StringRef fallback, unsigned index) {
+      return attr ? toIdentifier(attr.getValue())
+                  : (fallback + Twine(index)).str();
+    };
+    for (auto [index, type] : llvm::enumerate(func.getArgumentTypes())) {
+      if (failed(checkType(func, "argument", index, type)))
+        return failure();
+      EntryValue value;
+      value.name = nameOf(func.getArgAttrOfType<StringAttr>(index, kNameAttrName),
+                          "arg", index);
+      value.type = type;
+      auto writable = func.getArgAttrOfType<BoolAttr>(
+          index, bufferization::BufferizationDialect::kWritableAttrName);
+      value.donated = isa<MemRefType>(type) || (writable && writable.getValue());
+      entry.inputs.push_back(std::move(value));
+    }
+    for (auto [index, type] : llvm::enumerate(func.getResultTypes())) {
+      if (failed(checkType(func, "result", index, type)))
+        return failure();
+      EntryValue value;
+      value.name = nameOf(
+          func.getResultAttrOfType<StringAttr>(index, kNameAttrName), "result",
+          index);
+      value.type = type;
+      if (auto role =
+              func.getResultAttrOfType<StringAttr>(index, kResultRoleAttrName))
+        value.role = role.getValue().str();
+      entry.results.push_back(std::move(value));
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+/// Makes a copy of a function that computes nothing but the dynamic dimensions
+/// of its results. Whatever cannot tell its result's shape stays in the copy:
+/// that is slower, not wrong.
+static LogicalResult createResultDims(func::FuncOp func, SymbolTable &symbols) {
+  std::string name = (func.getSymName() + kResultDimsSuffix).str();
+  if (symbols.lookup(name))
+    return func.emitError("the name '")
+           << name << "' is needed for the companion of public function '"
+           << func.getSymName() << "'";
+  auto dims = cast<func::FuncOp>(func->clone());
+  dims.setSymName(name);
+  symbols.insert(dims, std::next(func->getIterator()));
+
+  unsigned count = 0;
+  dims.walk([&](func::ReturnOp ret) {
+    OpBuilder b(ret);
+    SmallVector<Value> values;
+    for (Value result : ret.getOperands()) {
+      auto type = dyn_cast<RankedTensorType>(result.getType());
+      if (!type)
+        continue;
+      for (int64_t i = 0, e = type.getRank(); i < e; ++i) {
+        if (!type.isDynamicDim(i))
+          continue;
+        Value size = tensor::DimOp::create(b, ret.getLoc(), result, i);
+        values.push_back(arith::IndexCastOp::create(b, ret.getLoc(),
+                                                    b.getI64Type(), size));
+      }
+    }
+    count = values.size();
+    ret->setOperands(
+        tensor::FromElementsOp::create(b, ret.getLoc(), values).getResult());
+  });
+  OpBuilder b(dims);
+  dims.setResAttrsAttr(nullptr);
+  dims.setFunctionType(b.getFunctionType(
+      dims.getArgumentTypes(),
+      RankedTensorType::get({count}, b.getI64Type())));
+
+  RewritePatternSet patterns(func.getContext());
+  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+  memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+  scf::populateSCFForLoopCanonicalizationPatterns(patterns);
+  tensor::DimOp::getCanonicalizationPatterns(patterns, func.getContext());
+  return applyPatternsGreedily(dims, std::move(patterns));
+}
+
+static void convertFunction(func::FuncOp func) {
+  MLIRContext *context = func.getContext();
+  Builder b(context);
+  StringRef writable = bufferization::BufferizationDialect::kWritableAttrName;
+  for (auto [index, type] : llvm::enumerate(func.getArgumentTypes()))
+    if (isa<TensorType>(type) && !func.getArgAttr(index, writable))
+      func.setArgAttr(index, writable, b.getBoolAttr(false));
+  func->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(), b.getUnitAttr());
+
+  SmallVector<Value> outputs;
+  for (Type type : func.getResultTypes()) {
+    auto shaped = dyn_cast<RankedTensorType>(type);
+    Type output = shaped ? MemRefType::get(shaped.getShape(),
+                                           shaped.getElementType())
+                         : isa<MemRefType>(type) ? type
+                                                 : MemRefType::get({}, type);
+    unsigned index = func.getNumArguments();
+    (void)func.insertArgument(index, output, DictionaryAttr::get(context),
+                              func.getLoc());
+    outputs.push_back(func.getArgument(index));
+  }
+  func.walk([&](func::ReturnOp ret) {
+    OpBuilder b(ret);
+    for (auto [value, output] : llvm::zip(ret.getOperands(), outputs)) {
+      if (isa<TensorType>(value.getType())) {
+        auto store = bufferization::MaterializeInDestinationOp::create(
+            b, ret.getLoc(), value, output);
+        store.setRestrict(true);
+        store.setWritable(true);
+      } else if (isa<MemRefType>(value.getType())) {
+        memref::CopyOp::create(b, ret.getLoc(), value, output);
+      } else {
+        memref::StoreOp::create(b, ret.getLoc(), value, output);
+      }
+    }
+    ret->setOperands({});
+  });
+  (void)func.eraseResults(llvm::BitVector(func.getNumResults(), true));
+}
+
+LogicalResult mlir::scaling::applyEntryABI(ModuleOp module) {
+  SymbolTable symbols(module);
+  SmallVector<func::FuncOp> funcs;
+  for (auto func : module.getOps<func::FuncOp>()) {
+    if (!isPublicDefinition(func))
+      continue;
+    for (auto [index, type] : llvm::enumerate(func.getArgumentTypes()))
+      if (failed(checkType(func, "argument", index, type)))
+        return failure();
+    for (auto [index, type] : llvm::enumerate(func.getResultTypes()))
+      if (failed(checkType(func, "result", index, type)))
+        return failure();
+    funcs.push_back(func);
+  }
+  for (func::FuncOp func : funcs) {
+    // Callers inside the module keep the tensor form, in a private copy.
+    if (func.getNumResults() != 0 &&
+        !SymbolTable::symbolKnownUseEmpty(func, module)) {
+      auto copy = cast<func::FuncOp>(func->clone());
+      copy.setPrivate();
+      StringAttr name = symbols.insert(copy, func->getIterator());
+      if (failed(SymbolTable::replaceAllSymbolUses(func, name, module)))
+        return func.emitError("a use of this function cannot be renamed");
+    }
+    bool dynamic = llvm::any_of(func.getResultTypes(), [](Type type) {
+      auto shaped = dyn_cast<RankedTensorType>(type);
+      return shaped && !shaped.hasStaticShape();
+    });
+    if (dynamic) {
+      if (failed(createResultDims(func, symbols)))
+        return failure();
+      convertFunction(cast<func::FuncOp>(*std::next(func->getIterator())));
+    }
+    convertFunction(func);
+  }
+  return success();
+}
+
+namespace {
+struct ScalingEntryABIPass final
+    : scaling::impl::ScalingEntryABIPassBase<ScalingEntryABIPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    if (failed(applyEntryABI(getOperation())))
+      signalPassFailure();
+  }
+};
+} // namespace

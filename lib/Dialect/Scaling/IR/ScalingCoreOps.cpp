@@ -1,0 +1,477 @@
+//===- ScalingCoreOps.cpp - Core ops: verifiers and structure ------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+#include "scaling/Dialect/Scaling/IR/Shapes.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/PatternMatch.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+using utils::IteratorType;
+
+//===----------------------------------------------------------------------===//
+// What the structured ops share
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// An operand with the domain dimensions its own run along. An operand of
+/// smaller rank leaves out the leading ones.
+struct StructuredOperand {
+  StringRef name;
+  Value value;
+  SmallVector<int64_t> dims;
+};
+} // namespace
+
+static int64_t rankOf(Value value) {
+  return cast<ShapedType>(value.getType()).getRank();
+}
+
+static SmallVector<int64_t> range(int64_t size) {
+  return llvm::to_vector(llvm::seq<int64_t>(size));
+}
+
+static SmallVector<int64_t> without(ArrayRef<int64_t> dims, int64_t dim) {
+  SmallVector<int64_t> rest;
+  llvm::copy_if(dims, std::back_inserter(rest),
+                [&](int64_t d) { return d != dim; });
+  return rest;
+}
+
+/// Each operand's dims, cut to its rank.
+static SmallVector<SmallVector<int64_t>>
+operandDims(ArrayRef<StructuredOperand> operands) {
+  SmallVector<SmallVector<int64_t>> all;
+  for (const StructuredOperand &operand : operands) {
+    auto shaped = dyn_cast<ShapedType>(operand.value.getType());
+    int64_t rank = shaped ? shaped.getRank() : 0;
+    ArrayRef<int64_t> dims = operand.dims;
+    all.emplace_back(dims.take_back(std::min<int64_t>(rank, dims.size())));
+  }
+  return all;
+}
+
+/// Checks that all operands are tensors or all memrefs, that no rank is above
+/// the one that fits, that inits have full rank and that static sizes agree.
+static LogicalResult verifyStructured(Operation *op,
+                                      ArrayRef<StructuredOperand> operands,
+                                      StringRef shapes, StringRef kinds) {
+  auto dps = cast<DestinationStyleOpInterface>(op);
+  bool tensors = isa<RankedTensorType>(dps.getDpsInits()[0].getType());
+  llvm::SmallDenseMap<int64_t, std::pair<int64_t, StringRef>> sizes;
+  unsigned firstInit = op->getNumOperands() - dps.getNumDpsInits();
+  for (auto [index, operand] : llvm::enumerate(operands)) {
+    auto shaped = dyn_cast<ShapedType>(operand.value.getType());
+    if (!shaped)
+      continue;
+    if (isa<RankedTensorType>(shaped) != tensors)
+      return op->emitOpError()
+             << "'" << operand.name << "' is a "
+             << (tensors ? "memref" : "tensor") << " where others are "
+             << (tensors ? "tensors" : "memrefs") << " (" << kinds << ")";
+    int64_t rank = shaped.getRank(), full = operand.dims.size();
+    bool isInit = index >= firstInit;
+    if (rank > full || (isInit && rank != full))
+      return op->emitOpError()
+             << "'" << operand.name << "' has rank " << rank << ", "
+             << (isInit ? "expected " : "expected at most ") << full << " ("
+             << shapes << ")";
+    ArrayRef<int64_t> dims = ArrayRef(operand.dims).take_back(rank);
+    for (auto [dim, size] : llvm::zip_equal(dims, shaped.getShape())) {
+      if (dim < 0 || ShapedType::isDynamic(size))
+        continue;
+      auto [it, inserted] = sizes.try_emplace(dim, size, operand.name);
+      if (!inserted && it->second.first != size)
+        return op->emitOpError()
+               << "'" << operand.name << "' has size " << size
+               << " where '" << it->second.second << "' has "
+               << it->second.first << " (" << shapes << ")";
+    }
+  }
+  if (op->getNumResults() != (tensors ? dps.getNumDpsInits() : 0))
+    return op->emitOpError()
+           << "expected " << (tensors ? dps.getNumDpsInits() : 0)
+           << " results, one per tensor init (" << kinds << ")";
+  for (auto [result, init] : llvm::zip(op->getResults(), dps.getDpsInits()))
+    if (result.getType() != init.getType())
+      return op->emitOpError() << "result type " << result.getType()
+                               << " differs from its init's " << init.getType()
+                               << " (" << kinds << ")";
+  return success();
+}
+
+/// Reads of memref inputs, reads and writes of memref inits.
+static void structuredEffects(
+    Operation *op,
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  auto dps = cast<DestinationStyleOpInterface>(op);
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    effects.emplace_back(MemoryEffects::Read::get(), &operand,
+                         SideEffects::DefaultResource::get());
+    if (dps.isDpsInit(&operand))
+      effects.emplace_back(MemoryEffects::Write::get(), &operand,
+                           SideEffects::DefaultResource::get());
+  }
+}
+
+/// The matrix' row and column dimension, given the rank of the domain.
+static std::pair<int64_t, int64_t>
+matrixDims(std::optional<ArrayRef<int64_t>> dims, int64_t rank) {
+  if (dims && dims->size() == 2)
+    return {(*dims)[0], (*dims)[1]};
+  return {rank - 2, rank - 1};
+}
+
+static LogicalResult verifyMatrixDims(Operation *op,
+                                      std::optional<ArrayRef<int64_t>> dims,
+                                      Value matrix, int64_t rank,
+                                      StringRef shapes) {
+  if (rank < 2 || rankOf(matrix) < 2)
+    return op->emitOpError() << "'matrix' must have rank at least 2 ("
+                             << shapes << ")";
+  if (!dims)
+    return success();
+  if (dims->size() != 2 || (*dims)[0] == (*dims)[1] ||
+      llvm::any_of(*dims, [&](int64_t d) { return d < 0 || d >= rank; }))
+    return op->emitOpError() << "'dims' must name two different dimensions of "
+                                "the matrix ("
+                             << shapes << ")";
+  if (rankOf(matrix) != rank)
+    return op->emitOpError() << "with 'dims' the matrix must have full rank "
+                             << rank << " (" << shapes << ")";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// reduce
+//===----------------------------------------------------------------------===//
+
+static int64_t domainRank(ReduceOp op) { return rankOf(op.getOuts()[0]) + 1; }
+
+std::pair<int64_t, int64_t> ReduceOp::getMatrixDims() {
+  return matrixDims(getDims(), domainRank(*this));
+}
+
+static SmallVector<StructuredOperand> structuredOperands(ReduceOp op) {
+  SmallVector<int64_t> all = range(domainRank(op));
+  auto [row, col] = op.getMatrixDims();
+  int64_t kept = op.getAxis() == Axis::rows ? row : col;
+  int64_t reduced = op.getAxis() == Axis::rows ? col : row;
+  SmallVector<StructuredOperand> operands;
+  operands.push_back({"matrix", op.getMatrix(), all});
+  if (op.getFactor())
+    operands.push_back({"factor", op.getFactor(), without(all, kept)});
+  if (op.getMask())
+    operands.push_back({"mask", op.getMask(), without(all, kept)});
+  if (op.getScale())
+    operands.push_back({"scale", op.getScale(), {}});
+  for (Value out : op.getOuts())
+    operands.push_back({"outs", out, without(all, reduced)});
+  return operands;
+}
+
+SmallVector<IteratorType> ReduceOp::getStructuredIteratorTypes() {
+  SmallVector<IteratorType> types(domainRank(*this), IteratorType::parallel);
+  auto [row, col] = getMatrixDims();
+  types[getAxis() == Axis::rows ? col : row] = IteratorType::reduction;
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> ReduceOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void ReduceOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult ReduceOp::verify() {
+  if (getOuts().size() != getStat().getNumPasses())
+    return emitOpError() << "statistic '" << getStat().getStatisticName()
+                         << "' has " << getStat().getNumPasses()
+                         << " states, but 'outs' has " << getOuts().size()
+                         << " (C1)";
+  for (Value out : getOuts())
+    if (out.getType() != getOuts()[0].getType())
+      return emitOpError("'outs' must have equal types (C1)");
+  if (failed(verifyMatrixDims(*this, getDims(), getMatrix(), domainRank(*this),
+                              "C2")))
+    return failure();
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
+}
+
+//===----------------------------------------------------------------------===//
+// update
+//===----------------------------------------------------------------------===//
+
+int64_t UpdateOp::getAxisDim() {
+  return getDim() ? *getDim() : rankOf(getOwn()) - 1;
+}
+
+static SmallVector<StructuredOperand> structuredOperands(UpdateOp op) {
+  SmallVector<int64_t> all = range(rankOf(op.getOwn()));
+  SmallVector<StructuredOperand> operands;
+  for (Value state : op.getStates())
+    operands.push_back({"states", state, all});
+  operands.push_back({"own", op.getOwn(), all});
+  if (op.getTarget())
+    operands.push_back({"target", op.getTarget(), all});
+  if (op.getMask())
+    operands.push_back({"mask", op.getMask(), all});
+  if (op.getFrozen())
+    operands.push_back(
+        {"frozen", op.getFrozen(), without(all, op.getAxisDim())});
+  for (Value out : op.getOuts())
+    operands.push_back({"outs", out, all});
+  return operands;
+}
+
+SmallVector<IteratorType> UpdateOp::getStructuredIteratorTypes() {
+  return SmallVector<IteratorType>(rankOf(getOwn()), IteratorType::parallel);
+}
+
+SmallVector<SmallVector<int64_t>> UpdateOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void UpdateOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult UpdateOp::verify() {
+  StatisticAttrInterface stat = getRule().getReducedStat(getDomain());
+  if (getDomain() != Domain::kernel && !stat.isLog())
+    return emitOpError() << "statistic '" << stat.getStatisticName()
+                         << "' does not exist in the log domain (C1)";
+  if (getStates().size() != stat.getNumPasses())
+    return emitOpError() << "statistic '" << stat.getStatisticName()
+                         << "' has " << stat.getNumPasses()
+                         << " states, but 'states' has " << getStates().size()
+                         << " (C1)";
+  int64_t rank = rankOf(getOwn());
+  if (rank < 1)
+    return emitOpError("'own' must have rank at least 1 (C2)");
+  if (getAxisDim() < 0 || getAxisDim() >= rank)
+    return emitOpError("'dim' must be a dimension of 'own' (C2)");
+  for (Value state : getStates())
+    if (rankOf(state) != rank)
+      return emitOpError("'states' must have the rank of 'own' (C2)");
+  if (getFrozen() && rankOf(getFrozen()) != rank - 1)
+    return emitOpError("'frozen' must have the batch's rank, one less than "
+                       "'own' (C2)");
+  if (getOuts().empty() || getOuts().size() > 2)
+    return emitOpError("'outs' takes the new factor and, when asked for, the "
+                       "plan statistic (C3)");
+  Type element = getElementTypeOrSelf(getOwn());
+  for (Value value : llvm::concat<Value>(
+           SmallVector<Value>(getStates()), SmallVector<Value>(getOuts())))
+    if (getElementTypeOrSelf(value) != element)
+      return emitOpError("states, own factor and 'outs' must have one element "
+                         "type (C2)");
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C4");
+}
+
+//===----------------------------------------------------------------------===//
+// plan
+//===----------------------------------------------------------------------===//
+
+std::pair<int64_t, int64_t> PlanOp::getMatrixDims() {
+  return matrixDims(getDims(), rankOf(getOuts()));
+}
+
+/// Adds factors and weights of a plan-like op.
+template <typename OpTy>
+static void addFactors(OpTy op, SmallVectorImpl<StructuredOperand> &operands,
+                       ArrayRef<int64_t> rowDims, ArrayRef<int64_t> colDims) {
+  auto add = [&](StringRef name, Value value, ArrayRef<int64_t> dims) {
+    if (value)
+      operands.push_back({name, value, SmallVector<int64_t>(dims)});
+  };
+  add("row", op.getRow(), rowDims);
+  add("col", op.getCol(), colDims);
+  add("row_weight", op.getRowWeight(), rowDims);
+  add("col_weight", op.getColWeight(), colDims);
+}
+
+static SmallVector<StructuredOperand> structuredOperands(PlanOp op) {
+  SmallVector<int64_t> all = range(rankOf(op.getOuts()));
+  auto [row, col] = op.getMatrixDims();
+  SmallVector<StructuredOperand> operands;
+  operands.push_back({"matrix", op.getMatrix(), all});
+  addFactors(op, operands, without(all, col), without(all, row));
+  operands.push_back({"outs", op.getOuts(), all});
+  return operands;
+}
+
+SmallVector<IteratorType> PlanOp::getStructuredIteratorTypes() {
+  return SmallVector<IteratorType>(rankOf(getOuts()), IteratorType::parallel);
+}
+
+SmallVector<SmallVector<int64_t>> PlanOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void PlanOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult PlanOp::verify() {
+  if (failed(verifyMatrixDims(*this, getDims(), getMatrix(), rankOf(getOuts()),
+                              "C1")))
+    return failure();
+  if (getLogarithm() && (getRowWeight() || getColWeight()))
+    return emitOpError("weights do not go with 'logarithm' (C3)");
+  return verifyStructured(*this, structuredOperands(*this), "C1", "C2");
+}
+
+//===----------------------------------------------------------------------===//
+// apply
+//===----------------------------------------------------------------------===//
+
+/// Batch dimensions of the domain: those of the inits.
+static int64_t batchRank(ApplyOp op) {
+  int64_t rank = rankOf(op.getOuts()[0]);
+  switch (op.getKind()) {
+  case ApplyKind::product:
+    return rank - 2;
+  case ApplyKind::argmax:
+    return rank - 1;
+  case ApplyKind::value:
+  case ApplyKind::mass:
+    return rank;
+  }
+  llvm_unreachable("a kind of apply");
+}
+
+static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
+  int64_t batch = batchRank(op), n = batch, m = batch + 1, k = batch + 2;
+  auto dims = [&](std::initializer_list<int64_t> own) {
+    SmallVector<int64_t> all = range(batch);
+    llvm::append_range(all, own);
+    return all;
+  };
+  SmallVector<StructuredOperand> operands;
+  operands.push_back({"matrix", op.getMatrix(), dims({n, m})});
+  addFactors(op, operands, dims({n}), dims({m}));
+  bool product = op.getKind() == ApplyKind::product;
+  int64_t read = op.getTransposed() ? n : m, kept = op.getTransposed() ? m : n;
+  if (op.getOperand())
+    operands.push_back({"operand", op.getOperand(),
+                        product ? dims({read, k}) : dims({n, m})});
+  if (op.getOffset())
+    operands.push_back({"offset", op.getOffset(), {}});
+  for (Value out : op.getOuts())
+    operands.push_back({"outs", out,
+                        product                              ? dims({kept, k})
+                        : op.getKind() == ApplyKind::argmax ? dims({n})
+                                                             : dims({})});
+  return operands;
+}
+
+SmallVector<IteratorType> ApplyOp::getStructuredIteratorTypes() {
+  int64_t batch = batchRank(*this);
+  SmallVector<IteratorType> types(batch, IteratorType::parallel);
+  bool product = getKind() == ApplyKind::product;
+  bool rowsKept = (product && !getTransposed()) || getKind() == ApplyKind::argmax;
+  bool colsKept = product && getTransposed();
+  types.push_back(rowsKept ? IteratorType::parallel : IteratorType::reduction);
+  types.push_back(colsKept ? IteratorType::parallel : IteratorType::reduction);
+  if (product)
+    types.push_back(IteratorType::parallel);
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> ApplyOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void ApplyOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult ApplyOp::verify() {
+  bool product = getKind() == ApplyKind::product;
+  bool argmax = getKind() == ApplyKind::argmax;
+  bool needsOperand = product || getKind() == ApplyKind::value;
+  if (needsOperand != static_cast<bool>(getOperand()))
+    return emitOpError() << "kind '" << stringifyApplyKind(getKind()) << "' "
+                         << (needsOperand ? "needs" : "takes no")
+                         << " 'operand' (C1)";
+  if (getTransposed() && !product)
+    return emitOpError("'transposed' goes with 'product' (C1)");
+  if (getOffset() && !argmax)
+    return emitOpError("'offset' goes with 'argmax' (C1)");
+  if (getOuts().size() != (argmax ? 2 : 1))
+    return emitOpError() << "expected " << (argmax ? 2 : 1) << " 'outs' (C2)";
+  for (auto [index, out] : llvm::enumerate(getOuts())) {
+    bool isInteger = getElementTypeOrSelf(out).isInteger(64);
+    if (isInteger != (argmax && index == 1))
+      return emitOpError() << "'outs' number " << index << " must hold "
+                           << (isInteger ? "floats" : "i64") << " (C2)";
+  }
+  if (batchRank(*this) < 0)
+    return emitOpError("'outs' has too small a rank (C2)");
+  if (rankOf(getMatrix()) < 2)
+    return emitOpError("'matrix' must have rank at least 2 (C2)");
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
+}
+
+//===----------------------------------------------------------------------===//
+// pairwise
+//===----------------------------------------------------------------------===//
+
+static SmallVector<StructuredOperand> structuredOperands(PairwiseOp op) {
+  int64_t batch = rankOf(op.getOuts()) - 2;
+  SmallVector<int64_t> all = range(batch + 2);
+  auto points = [&](int64_t axis) {
+    SmallVector<int64_t> dims = range(batch);
+    dims.push_back(axis);
+    dims.push_back(-1);
+    return dims;
+  };
+  return {{"x", op.getX(), points(batch)},
+          {"y", op.getY(), points(batch + 1)},
+          {"outs", op.getOuts(), all}};
+}
+
+SmallVector<IteratorType> PairwiseOp::getStructuredIteratorTypes() {
+  return SmallVector<IteratorType>(rankOf(getOuts()), IteratorType::parallel);
+}
+
+SmallVector<SmallVector<int64_t>> PairwiseOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void PairwiseOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult PairwiseOp::verify() {
+  if (rankOf(getOuts()) < 2 || rankOf(getX()) < 2 || rankOf(getY()) < 2)
+    return emitOpError("points and 'outs' must have rank at least 2 (C1)");
+  int64_t dx = cast<ShapedType>(getX().getType()).getShape().back();
+  int64_t dy = cast<ShapedType>(getY().getType()).getShape().back();
+  if (!ShapedType::isDynamic(dx) && !ShapedType::isDynamic(dy) && dx != dy)
+    return emitOpError() << "points have " << dx << " and " << dy
+                         << " coordinates (C1)";
+  return verifyStructured(*this, structuredOperands(*this), "C1", "C2");
+}

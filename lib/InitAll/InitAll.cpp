@@ -1,0 +1,18 @@
+//===- InitAll.cpp - Everything the tools register -----------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/InitAll.h"
+
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
+using namespace mlir;
+
+void scaling::registerAllDialects(DialectRegistry &registry) {
+  registry.insert<ScalingDialect>();
+}
+
+void scaling::registerAllPasses() {}

@@ -1,0 +1,67 @@
+# Configuration of the lit test suite.
+
+import os
+
+import lit.formats
+from lit.llvm import llvm_config
+from lit.llvm.subst import ToolSubst
+
+config.name = "SCALING"
+config.test_format = lit.formats.ShTest(not llvm_config.use_lit_shell)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "python", "reference", "CMakeLists.txt"]
+
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.scaling_obj_root, "test")
+
+# A variable captured in one CHECK-LABEL block must not leak into the next.
+config.environment["FILECHECK_OPTS"] = "-enable-var-scope"
+# Results never depend on the number of threads; two are enough to find out.
+config.environment.setdefault("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "2"))
+
+llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "ASAN_OPTIONS", "UBSAN_OPTIONS"])
+llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
+
+config.substitutions.append(("%shlibext", config.llvm_shlib_ext))
+config.substitutions.append(("%libdir", config.scaling_lib_dir))
+config.substitutions.append(("%bindir", config.scaling_tools_dir))
+config.substitutions.append(("%srcdir", config.scaling_src_root))
+config.substitutions.append(("%includedir", os.path.join(config.scaling_src_root, "include")))
+config.substitutions.append(("%python", '"%s"' % config.python_executable))
+config.substitutions.append(("%host_cc", config.host_cc))
+config.substitutions.append(
+    ("%scaling_plugin", os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext))
+)
+config.substitutions.append(
+    ("%mlir_runner_libs",
+     ",".join(os.path.join(config.llvm_lib_dir, lib + config.llvm_shlib_ext)
+              for lib in ("libmlir_c_runner_utils", "libmlir_runner_utils")))
+)
+
+tool_dirs = [config.scaling_tools_dir, config.llvm_tools_dir]
+tools = [
+    ToolSubst(name, unresolved="ignore")
+    for name in [
+        "scaling-opt",
+        "scaling-compile",
+        "scaling-run",
+        "scaling-lsp-server",
+        "scaling-capi-test",
+        "mlir-opt",
+        "mlir-runner",
+        "mlir-translate",
+        "llvm-nm",
+        "llvm-readelf",
+        "FileCheck",
+        "count",
+        "not",
+        "split-file",
+    ]
+]
+llvm_config.add_tool_substitutions(tools, tool_dirs)
+
+# What the machine and the build offer: tests say `REQUIRES: name`.
+if os.path.exists(os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext)):
+    config.available_features.add("plugin")
+if config.scaling_sanitizers:
+    config.available_features.add("sanitizers")
