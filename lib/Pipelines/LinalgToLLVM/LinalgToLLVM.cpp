@@ -1,0 +1,112 @@
+//===- LinalgToLLVM.cpp - From linalg on tensors to LLVM ------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Pipelines/LinalgToLLVM.h"
+
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
+#include "scaling/Conversion/ExpandMath/ExpandMath.h"
+#include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// Buffers up to this size live on the stack.
+static constexpr unsigned kMaxStackBytes = 4096;
+
+void mlir::scaling::buildBufferizePipeline(OpPassManager &pm) {
+  pm.addPass(createScalingEntryABIPass());
+  pm.addPass(createCanonicalizerPass());
+  // No cse before bufferization: it merges the fills of two destinations, and
+  // one of them becomes a copy in the loop.
+  pm.addPass(bufferization::createEmptyTensorEliminationPass());
+
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  // Arguments of compiled code are dense: nothing vectorizes well otherwise.
+  bufferize.functionBoundaryTypeConversion =
+      bufferization::LayoutMapOption::IdentityLayoutMap;
+  pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  auto &func = pm.nest<func::FuncOp>();
+  func.addPass(createLoopInvariantCodeMotionPass());
+  func.addPass(bufferization::createBufferHoistingPass());
+  func.addPass(bufferization::createBufferLoopHoistingPass());
+  bufferization::PromoteBuffersToStackPassOptions promote;
+  promote.maxAllocSizeInBytes = kMaxStackBytes;
+  promote.maxRankOfAllocatedMemRef = 8;
+  func.addPass(bufferization::createPromoteBuffersToStackPass(promote));
+  bufferization::buildBufferDeallocationPipeline(pm);
+}
+
+void mlir::scaling::buildMemRefToLLVMPipeline(
+    OpPassManager &pm, const LinalgToLLVMOptions &options) {
+  pm.addPass(createScalingExpandCopiesPass());
+  pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
+  ScalingForallToTeamPassOptions team;
+  team.threads = options.threads;
+  pm.addPass(createScalingForallToTeamPass(team));
+  pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  pm.addPass(createScalingExpandMathPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createLoopInvariantCodeMotionPass());
+
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  arith::ArithExpandOpsPassOptions expand;
+  expand.includeBf16 = true;
+  pm.addPass(arith::createArithExpandOpsPass(expand));
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createConvertVectorToLLVMPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void mlir::scaling::buildLinalgToLLVMPipeline(
+    OpPassManager &pm, const LinalgToLLVMOptions &options) {
+  buildBufferizePipeline(pm);
+  buildMemRefToLLVMPipeline(pm, options);
+}
+
+void mlir::scaling::registerLinalgToLLVMPipelines() {
+  PassPipelineRegistration<>(
+      "scaling-bufferize",
+      "Tensors to memrefs, with the calling convention of compiled code",
+      buildBufferizePipeline);
+  PassPipelineRegistration<LinalgToLLVMOptions>(
+      "scaling-memref-to-llvm",
+      "Loops, vectors and linalg on memrefs to the LLVM dialect",
+      buildMemRefToLLVMPipeline);
+  PassPipelineRegistration<LinalgToLLVMOptions>(
+      "scaling-linalg-to-llvm",
+      "A program in upstream's dialects on tensors to the LLVM dialect",
+      [](OpPassManager &pm, const LinalgToLLVMOptions &options) {
+        buildLinalgToLLVMPipeline(pm, options);
+      });
+}
