@@ -138,9 +138,19 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
   std::optional<Input> input;
   bool hasPreset = false;
 
+  // Any other keyword belongs to what follows the op.
+  SmallVector<StringRef> keywords{"preset"};
+  for (StringRef name : operandNames)
+    if (name != kFormMatrix)
+      keywords.push_back(name);
+  if (operandNames[0] == kFormMatrix)
+    llvm::append_range(keywords, ArrayRef<StringRef>{"cost", "logits", "kernel"});
+  for (StringRef name : attributeNames)
+    keywords.push_back(keywordOfAttribute(name));
+
   StringRef keyword;
   SMLoc loc = parser.getCurrentLocation();
-  while (succeeded(parser.parseOptionalKeyword(&keyword))) {
+  while (succeeded(parser.parseOptionalKeyword(&keyword, keywords))) {
     StringRef operandName = keyword;
     if (operandNames[0] == kFormMatrix)
       if (std::optional<Input> kind = symbolizeInput(keyword)) {
@@ -173,10 +183,6 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
       preset = std::move(*found);
     } else {
       StringRef name = attributeOfKeyword(keyword);
-      if (!llvm::is_contained(attributeNames, name) ||
-          name == "operandSegmentSizes")
-        return parser.emitError(loc, "unknown operand or attribute '")
-               << keyword << '\'';
       if (written.get(name))
         return parser.emitError(loc, "attribute '") << keyword << "' is given twice";
       Attribute value;
