@@ -1,0 +1,145 @@
+"""Runs the expansion of exp2, exp, log2, log and powf on the machine.
+
+By default a sample of the f32 patterns; all 2^32 of them with
+SCALING_TEST_FULL=1 (a few minutes). SCALING_OPT names the scaling-opt to test,
+else it is taken from the PATH or from the build folder.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import kernels
+
+HERE = Path(__file__).resolve().parent
+LLVM_BIN = Path(os.environ.get("LLVM_BIN", "/usr/lib/llvm-22/bin"))
+FULL = os.environ.get("SCALING_TEST_FULL", "0") not in ("", "0")
+# A prime: the low and the high bits of the patterns both take all values.
+STRIDE = 1 if FULL else 97
+COUNT = 20_000_000 if FULL else 2_000_000
+
+# Largest error in ulp: what the pass documents.
+BOUNDS = {
+    "exp2_f32": 0.95,
+    "exp_f32": 1.18,
+    "log2_f32": 1.10,
+    "log_f32": 0.89,
+    "pow_f32": 0.51,
+    "pow_f32_specials": 0.51,
+    "exp2_f64": 0.9,
+    "exp_f64": 1.0,
+    "log2_f64": 1.2,
+    "log_f64": 0.9,
+    "pow_f64": 1.1,
+    "pow_f64_specials": 0.0,
+}
+for name in kernels.UNARY:
+    for float_type in ("f32", "f64"):
+        BOUNDS[f"{name}_{float_type}_scalar"] = BOUNDS[f"{name}_{float_type}"]
+    # The rounded result of f32, which is much finer.
+    for float_type in ("f16", "bf16"):
+        BOUNDS[f"{name}_{float_type}"] = 0.501
+    BOUNDS[f"reference_{name}"] = 1e-6
+for source, target in kernels.CONVERSIONS:
+    BOUNDS[f"{source}_to_{target}"] = 0.0
+BOUNDS["exact_f32"] = BOUNDS["exact_f64"] = 0.0
+
+
+def find_scaling_opt():
+    if "SCALING_OPT" in os.environ:
+        return os.environ["SCALING_OPT"]
+    in_build = HERE.parents[2] / "build" / "bin" / "scaling-opt"
+    found = shutil.which("scaling-opt") or (in_build.exists() and str(in_build))
+    if not found:
+        pytest.skip("no scaling-opt: set SCALING_OPT or build the project")
+    return found
+
+
+def llvm_tool(name):
+    path = LLVM_BIN / name
+    return str(path) if path.exists() else name
+
+
+def cpu_has_fma():
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
+    return "fma" in flags or "asimd" in flags
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """The object of all kernels, and the checker linked with it."""
+    folder = tmp_path_factory.mktemp("expand_math")
+    if not cpu_has_fma():
+        pytest.skip("the expansion needs fused multiply-add")
+    lowered = subprocess.run(
+        [
+            find_scaling_opt(),
+            "--scaling-expand-math",
+            "--convert-scf-to-cf",
+            "--convert-vector-to-llvm",
+            "--convert-math-to-llvm",
+            "--convert-to-llvm",
+            "--reconcile-unrealized-casts",
+        ],
+        input=kernels.module(),
+        capture_output=True,
+        text=True,
+    )
+    assert lowered.returncode == 0, lowered.stderr
+    source = folder / "kernels.ll"
+    subprocess.run(
+        [llvm_tool("mlir-translate"), "--mlir-to-llvmir", "-o", str(source)],
+        input=lowered.stdout,
+        text=True,
+        check=True,
+    )
+    clang = llvm_tool("clang++")
+    flags = ["-O2", "-march=native", "-Wno-override-module"]
+    subprocess.run(
+        [clang, *flags, "-c", str(source), "-o", str(folder / "kernels.o")], check=True
+    )
+    command = [clang, "-std=c++17", "-O3", "-march=native", "-pthread"]
+    command += [str(HERE / "check_math.cpp"), str(folder / "kernels.o")]
+    command += ["-o", str(folder / "check_math")]
+    # The vector library is glibc's on x86-64 only.
+    if subprocess.run([*command, "-lmvec", "-lm"], capture_output=True).returncode:
+        subprocess.run([*command, "-lm"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(build):
+    """{check: (ulp, wrong, worst argument)}"""
+    run = subprocess.run(
+        [str(build / "check_math"), str(STRIDE), str(COUNT)],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = [line.split() for line in run.stdout.splitlines()]
+    return {name: (float(ulp), int(wrong), at) for name, ulp, wrong, at, _ in lines}
+
+
+def test_object_calls_nothing(build):
+    symbols = subprocess.run(
+        [llvm_tool("llvm-nm"), "--undefined-only", str(build / "kernels.o")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert symbols.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("check", sorted(BOUNDS))
+def test_error(results, check):
+    ulp, wrong, at = results[check]
+    assert wrong == 0, f"{check}: {wrong} wrong results, for example at {at}"
+    assert ulp <= BOUNDS[check], f"{check}: {ulp} ulp at {at}"
+
+
+def test_every_check_has_a_bound(results):
+    assert set(results) == set(BOUNDS)
