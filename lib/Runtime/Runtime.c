@@ -1,4 +1,5 @@
-/*===- Runtime.c - The host runtime of generated CPU code -----------*- C -*-===*\
+/*===- Runtime.c - The host runtime of generated CPU code -----------*- C
+-*-===*\
 |*                                                                            *|
 |* Part of the scaling project, under the Apache License v2.0 with LLVM       *|
 |* Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception        *|

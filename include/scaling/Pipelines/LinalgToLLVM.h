@@ -15,8 +15,7 @@ class OpPassManager;
 
 namespace scaling {
 
-struct LinalgToLLVMOptions
-    : public PassPipelineOptions<LinalgToLLVMOptions> {
+struct LinalgToLLVMOptions : public PassPipelineOptions<LinalgToLLVMOptions> {
   PassOptions::Option<bool> threads{
       *this, "threads",
       llvm::cl::desc("Run scf.forall through the runtime's parallel loop"),

@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace mlir {
 namespace scaling {
@@ -71,14 +72,31 @@ static LogicalResult checkType(func::FuncOp func, StringRef what,
          << type << " cannot be passed to compiled code";
 }
 
-/// Turns any text into a C identifier.
-static std::string toIdentifier(StringRef text) {
+/// Turns any text into a C identifier that is not in `taken`.
+static std::string toIdentifier(StringRef text, llvm::StringSet<> &taken) {
   std::string name;
   for (char c : text)
     name += llvm::isAlnum(c) ? c : '_';
   if (name.empty() || llvm::isDigit(name.front()))
     name.insert(name.begin(), '_');
+  while (!taken.insert(name).second)
+    name += '_';
   return name;
+}
+
+/// The words a header cannot use as names of parameters.
+static llvm::StringSet<> getReservedNames() {
+  return {
+      "auto",     "bool",      "break",    "case",      "char",    "const",
+      "continue", "default",   "dims",     "do",        "double",  "else",
+      "enum",     "extern",    "float",    "for",       "goto",    "if",
+      "inline",   "int",       "int16_t",  "int32_t",   "int64_t", "int8_t",
+      "long",     "register",  "restrict", "return",    "short",   "signed",
+      "sizeof",   "static",    "struct",   "switch",    "typedef", "uint16_t",
+      "union",    "unsigned",  "void",     "volatile",  "while",   "class",
+      "delete",   "false",     "friend",   "namespace", "new",     "operator",
+      "private",  "protected", "public",   "template",  "this",    "throw",
+      "true",     "try",       "typename", "using",     "virtual"};
 }
 
 FailureOr<SmallVector<EntryPoint>>
@@ -88,29 +106,33 @@ mlir::scaling::collectEntryPoints(ModuleOp module) {
     if (!isPublicDefinition(func))
       continue;
     EntryPoint entry{func.getSymName().str(), func.getLoc(), {}, {}};
-    auto nameOf = [](StringAttr attr, StringRef fallback, unsigned index) {
-      return attr ? toIdentifier(attr.getValue())
-                  : (fallback + Twine(index)).str();
+    llvm::StringSet<> taken = getReservedNames();
+    auto nameOf = [&](StringAttr attr, StringRef fallback, unsigned index) {
+      std::string name =
+          attr ? attr.getValue().str() : (fallback + Twine(index)).str();
+      return toIdentifier(name, taken);
     };
     for (auto [index, type] : llvm::enumerate(func.getArgumentTypes())) {
       if (failed(checkType(func, "argument", index, type)))
         return failure();
       EntryValue value;
-      value.name = nameOf(func.getArgAttrOfType<StringAttr>(index, kNameAttrName),
-                          "arg", index);
+      value.name =
+          nameOf(func.getArgAttrOfType<StringAttr>(index, kNameAttrName), "arg",
+                 index);
       value.type = type;
       auto writable = func.getArgAttrOfType<BoolAttr>(
           index, bufferization::BufferizationDialect::kWritableAttrName);
-      value.donated = isa<MemRefType>(type) || (writable && writable.getValue());
+      value.donated =
+          isa<MemRefType>(type) || (writable && writable.getValue());
       entry.inputs.push_back(std::move(value));
     }
     for (auto [index, type] : llvm::enumerate(func.getResultTypes())) {
       if (failed(checkType(func, "result", index, type)))
         return failure();
       EntryValue value;
-      value.name = nameOf(
-          func.getResultAttrOfType<StringAttr>(index, kNameAttrName), "result",
-          index);
+      value.name =
+          nameOf(func.getResultAttrOfType<StringAttr>(index, kNameAttrName),
+                 "result", index);
       value.type = type;
       if (auto role =
               func.getResultAttrOfType<StringAttr>(index, kResultRoleAttrName))
@@ -147,8 +169,8 @@ static LogicalResult createResultDims(func::FuncOp func, SymbolTable &symbols) {
         if (!type.isDynamicDim(i))
           continue;
         Value size = tensor::DimOp::create(b, ret.getLoc(), result, i);
-        values.push_back(arith::IndexCastOp::create(b, ret.getLoc(),
-                                                    b.getI64Type(), size));
+        values.push_back(
+            arith::IndexCastOp::create(b, ret.getLoc(), b.getI64Type(), size));
       }
     }
     count = values.size();
@@ -158,8 +180,7 @@ static LogicalResult createResultDims(func::FuncOp func, SymbolTable &symbols) {
   OpBuilder b(dims);
   dims.setResAttrsAttr(nullptr);
   dims.setFunctionType(b.getFunctionType(
-      dims.getArgumentTypes(),
-      RankedTensorType::get({count}, b.getI64Type())));
+      dims.getArgumentTypes(), RankedTensorType::get({count}, b.getI64Type())));
 
   RewritePatternSet patterns(func.getContext());
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
@@ -176,15 +197,18 @@ static void convertFunction(func::FuncOp func) {
   for (auto [index, type] : llvm::enumerate(func.getArgumentTypes()))
     if (isa<TensorType>(type) && !func.getArgAttr(index, writable))
       func.setArgAttr(index, writable, b.getBoolAttr(false));
+  // Names are for headers and messages; LLVM would warn about them.
+  for (unsigned index = 0; index < func.getNumArguments(); ++index)
+    func.removeArgAttr(index, kNameAttrName);
   func->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(), b.getUnitAttr());
 
   SmallVector<Value> outputs;
   for (Type type : func.getResultTypes()) {
     auto shaped = dyn_cast<RankedTensorType>(type);
-    Type output = shaped ? MemRefType::get(shaped.getShape(),
-                                           shaped.getElementType())
-                         : isa<MemRefType>(type) ? type
-                                                 : MemRefType::get({}, type);
+    Type output =
+        shaped ? MemRefType::get(shaped.getShape(), shaped.getElementType())
+        : isa<MemRefType>(type) ? type
+                                : MemRefType::get({}, type);
     unsigned index = func.getNumArguments();
     (void)func.insertArgument(index, output, DictionaryAttr::get(context),
                               func.getLoc());

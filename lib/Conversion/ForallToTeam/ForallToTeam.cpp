@@ -121,8 +121,7 @@ SmallVector<Value> TeamBuilder::createSizes(OpBuilder &b,
     Value lowerValue = getValueOrCreateConstantIndexOp(b, loc, lower);
     Value upperValue = getValueOrCreateConstantIndexOp(b, loc, upper);
     Value stepValue = getValueOrCreateConstantIndexOp(b, loc, step);
-    Value extent =
-        b.createOrFold<arith::SubIOp>(loc, upperValue, lowerValue);
+    Value extent = b.createOrFold<arith::SubIOp>(loc, upperValue, lowerValue);
     Value size = b.createOrFold<arith::CeilDivSIOp>(loc, extent, stepValue);
     // An empty range may be given with the bounds crossed.
     if (!getConstantIntValue(size))
@@ -162,8 +161,8 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
   // induction variables, lower bounds, steps and all sizes but the first.
   OpBuilder b(forall);
   SmallVector<Value> sizes = createSizes(b, forall);
-  SmallVector<Value> lowers = getValueOrCreateConstantIndexOp(
-      b, loc, forall.getMixedLowerBound());
+  SmallVector<Value> lowers =
+      getValueOrCreateConstantIndexOp(b, loc, forall.getMixedLowerBound());
   SmallVector<Value> steps =
       getValueOrCreateConstantIndexOp(b, loc, forall.getMixedStep());
   llvm::SetVector<Value> needed;
@@ -190,8 +189,8 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
 
   // The function that does a range of items.
   auto type = b.getFunctionType({b.getI64Type(), b.getI64Type(), pointer}, {});
-  auto body = func::FuncOp::create(loc, (parent.getSymName() + "_team").str(),
-                                   type);
+  auto body =
+      func::FuncOp::create(loc, (parent.getSymName() + "_team").str(), type);
   body.setPrivate();
   symbols.insert(body, std::next(parent->getIterator()));
   Block *entry = body.addEntryBlock();
@@ -210,9 +209,9 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
         b, loc, fields[index], address, /*alignment=*/0, /*isVolatile=*/false,
         /*isNonTemporal=*/false, /*isInvariant=*/true);
     if (loaded.getType() != value.getType())
-      loaded = UnrealizedConversionCastOp::create(b, loc, value.getType(),
-                                                  loaded)
-                   .getResult(0);
+      loaded =
+          UnrealizedConversionCastOp::create(b, loc, value.getType(), loaded)
+              .getResult(0);
     mapping.map(value, loaded);
   }
   auto toIndex = [&](Value value) -> Value {
@@ -261,12 +260,11 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
   Value count = sizes.front();
   for (Value size : llvm::drop_begin(sizes))
     count = b.createOrFold<arith::MulIOp>(loc, count, size);
-  Value count64 =
-      arith::IndexCastOp::create(b, loc, b.getI64Type(), count);
+  Value count64 = arith::IndexCastOp::create(b, loc, b.getI64Type(), count);
   Value function =
       func::ConstantOp::create(b, loc, type, body.getSymNameAttr());
-  function =
-      UnrealizedConversionCastOp::create(b, loc, pointer, function).getResult(0);
+  function = UnrealizedConversionCastOp::create(b, loc, pointer, function)
+                 .getResult(0);
   func::CallOp::create(b, loc, runtimeEntry,
                        ValueRange{count64, function, contextPointer});
   forall.erase();

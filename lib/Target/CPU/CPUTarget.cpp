@@ -78,8 +78,8 @@ llvm::Expected<CPUTarget> mlir::scaling::getCPUTarget(StringRef name) {
   if (!known->isCPUStringValid(target.cpu))
     return llvm::createStringError("unknown CPU '" + target.cpu + "' for " +
                                    target.triple);
-  std::unique_ptr<llvm::MCSubtargetInfo> info(llvmTarget->createMCSubtargetInfo(
-      triple, target.cpu, target.features));
+  std::unique_ptr<llvm::MCSubtargetInfo> info(
+      llvmTarget->createMCSubtargetInfo(triple, target.cpu, target.features));
   if (triple.isX86()) {
     if (info->checkFeatures("+avx512f"))
       target.vectorBits = 512;
@@ -108,8 +108,7 @@ void mlir::scaling::attachTargetDescription(ModuleOp module,
        entry("L2_cache_size_in_bytes", b.getI64IntegerAttr(target.l2Bytes)),
        entry("L3_cache_size_in_bytes", b.getI64IntegerAttr(target.l3Bytes))});
   module->setAttr(DLTIDialect::kTargetSystemDescAttrName,
-                  TargetSystemSpecAttr::get(
-                      context, {entry("CPU", device)}));
+                  TargetSystemSpecAttr::get(context, {entry("CPU", device)}));
 }
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>>

@@ -90,7 +90,8 @@ mlir::scaling::translateToLLVMIR(ModuleOp module, const CPUTarget &target,
       function.addFnAttr("target-features", target.features);
     // Most CPUs that have 512-bit registers are tuned to avoid them; the
     // loops here are long enough to want them.
-    function.addFnAttr("prefer-vector-width", std::to_string(target.vectorBits));
+    function.addFnAttr("prefer-vector-width",
+                       std::to_string(target.vectorBits));
     function.setDoesNotThrow();
   }
   return llvmModule;
@@ -158,8 +159,8 @@ static llvm::Expected<Linker> findLinker() {
                                   {"clang", true},
                                   {"cc", true}};
   for (const Candidate &candidate : candidates) {
-    auto program = llvm::sys::findProgramByName(candidate.name,
-                                                {SCALING_LLVM_TOOLS_DIR});
+    auto program =
+        llvm::sys::findProgramByName(candidate.name, {SCALING_LLVM_TOOLS_DIR});
     if (!program)
       program = llvm::sys::findProgramByName(candidate.name);
     if (program)
@@ -187,8 +188,8 @@ llvm::Error mlir::scaling::linkSharedLibrary(ArrayRef<char> object,
     return llvm::createFileError("a temporary file", error);
   llvm::FileRemover removeMessages(messagePath);
   // Beside the destination: a rename does not cross file systems.
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(
-          path + "-%%%%%%.tmp", libraryPath))
+  if (std::error_code error =
+          llvm::sys::fs::createUniqueFile(path + "-%%%%%%.tmp", libraryPath))
     return llvm::createFileError(path, error);
   llvm::FileRemover removeLibrary(libraryPath);
 
@@ -198,8 +199,9 @@ llvm::Error mlir::scaling::linkSharedLibrary(ArrayRef<char> object,
 
   std::string soname = llvm::sys::path::filename(path).str();
   std::string libraryDirArg = ("-L" + runtimeDir).str();
-  SmallVector<StringRef> args{linker->program, "-shared", "-o", libraryPath,
-                              objectPath, libraryDirArg, "-lscaling_runtime"};
+  SmallVector<StringRef> args{linker->program,    "-shared",  "-o",
+                              libraryPath,        objectPath, libraryDirArg,
+                              "-lscaling_runtime"};
   std::string sonameArg = "-soname=" + soname;
   std::string rpathArg = ("-rpath=" + runtimeDir).str();
   std::string driverArg =

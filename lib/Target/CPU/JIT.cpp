@@ -46,8 +46,7 @@ static void addPackedWrappers(llvm::Module &module) {
         module.getContext(),
         llvm::AttrBuilder(module.getContext(),
                           function->getAttributes().getFnAttrs())));
-    b.SetInsertPoint(
-        llvm::BasicBlock::Create(module.getContext(), "", packed));
+    b.SetInsertPoint(llvm::BasicBlock::Create(module.getContext(), "", packed));
     SmallVector<llvm::Value *> args;
     for (llvm::Argument &argument : function->args()) {
       llvm::Value *address = b.CreateLoad(
@@ -107,8 +106,7 @@ CompiledModule::prepare(StringRef name, const EntryPoint &entry,
   call.pointers.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     bool isInput = i < inputs.size();
-    const Buffer &buffer =
-        isInput ? inputs[i] : outputs[i - inputs.size()];
+    const Buffer &buffer = isInput ? inputs[i] : outputs[i - inputs.size()];
     if (isInput && !isa<ShapedType>(entry.inputs[i].type)) {
       // Scalars are passed by value.
       call.arguments.push_back(buffer.data);
@@ -143,8 +141,8 @@ CompiledModule::resultDims(const EntryPoint &entry, ArrayRef<Buffer> inputs) {
   if (dims.empty())
     return dims;
   Buffer output{dims.data(), {static_cast<int64_t>(dims.size())}};
-  auto call = prepare(entry.name + kResultDimsSuffix.str(), entry, inputs,
-                      output);
+  auto call =
+      prepare(entry.name + kResultDimsSuffix.str(), entry, inputs, output);
   if (!call)
     return call.takeError();
   (*call)();

@@ -27,9 +27,9 @@ struct EntryPoint;
 /// every function. Private functions become internal. The memrefs of functions
 /// with a C interface are promised not to overlap, as the convention of
 /// `scaling-entry-abi` says. Null, with a diagnostic, on failure.
-std::unique_ptr<llvm::Module>
-translateToLLVMIR(ModuleOp module, const CPUTarget &target,
-                  llvm::LLVMContext &context);
+std::unique_ptr<llvm::Module> translateToLLVMIR(ModuleOp module,
+                                                const CPUTarget &target,
+                                                llvm::LLVMContext &context);
 
 /// Runs LLVM's O3 pipeline for the target.
 llvm::Error optimize(llvm::Module &module, const CPUTarget &target);
@@ -40,8 +40,7 @@ llvm::Error emitObject(llvm::Module &module, const CPUTarget &target,
 
 /// Links an object to a shared library at `path`, against the runtime in
 /// `runtimeDir`. The file appears complete or not at all.
-llvm::Error linkSharedLibrary(llvm::ArrayRef<char> object,
-                              llvm::StringRef path,
+llvm::Error linkSharedLibrary(llvm::ArrayRef<char> object, llvm::StringRef path,
                               llvm::StringRef runtimeDir);
 
 /// Writes a file, complete or not at all; `-` is standard output.

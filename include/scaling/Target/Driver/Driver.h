@@ -1,0 +1,63 @@
+//===- Driver.h - What the compiling tools share ----------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_TARGET_DRIVER_DRIVER_H
+#define SCALING_TARGET_DRIVER_DRIVER_H
+
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Target/CPU/CPUTarget.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/SourceMgr.h"
+
+namespace mlir {
+class SourceMgrDiagnosticHandler;
+
+namespace scaling {
+
+/// How a program gets to the LLVM dialect.
+enum class Route {
+  /// `scaling-to-cpu`: tiled, vectorized, on threads.
+  CPU,
+  /// `scaling-to-linalg` and plain loops: the portable way.
+  Linalg
+};
+
+/// One MLIR file on its way to machine code. Every function that fails has
+/// printed why.
+class Program {
+public:
+  Program();
+  ~Program();
+
+  /// Reads a file (`-`: standard input) and describes its entry points.
+  LogicalResult load(llvm::StringRef path, llvm::StringRef cpu);
+
+  /// Lowers the module to the LLVM dialect.
+  LogicalResult lower(Route route, bool threads);
+
+  ModuleOp getModule() { return *module; }
+  const CPUTarget &getTarget() const { return target; }
+  llvm::ArrayRef<EntryPoint> getEntries() const { return entries; }
+
+private:
+  llvm::SourceMgr sources;
+  MLIRContext context;
+  std::unique_ptr<SourceMgrDiagnosticHandler> diagnostics;
+  OwningOpRef<ModuleOp> module;
+  CPUTarget target;
+  SmallVector<EntryPoint> entries;
+};
+
+/// Prints an error of a tool, in the style of diagnostics.
+void printError(const llvm::Twine &message);
+
+} // namespace scaling
+} // namespace mlir
+
+#endif // SCALING_TARGET_DRIVER_DRIVER_H

@@ -1,0 +1,88 @@
+//===- Driver.cpp - What the compiling tools share ------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Target/Driver/Driver.h"
+
+#include "scaling/InitAll.h"
+#include "scaling/Pipelines/LinalgToLLVM.h"
+
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/WithColor.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+static DialectRegistry createRegistry() {
+  DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  scaling::registerAllDialects(registry);
+  return registry;
+}
+
+Program::Program() : context(createRegistry()) {
+  // A note with the whole module helps nobody.
+  context.printOpOnDiagnostic(false);
+}
+Program::~Program() = default;
+
+void mlir::scaling::printError(const llvm::Twine &message) {
+  llvm::WithColor::error() << message << '\n';
+}
+
+LogicalResult Program::load(StringRef path, StringRef cpu) {
+  llvm::Expected<CPUTarget> found = getCPUTarget(cpu);
+  if (!found) {
+    printError(llvm::toString(found.takeError()));
+    return failure();
+  }
+  target = *found;
+
+  std::string message;
+  std::unique_ptr<llvm::MemoryBuffer> file = openInputFile(path, &message);
+  if (!file) {
+    printError(message);
+    return failure();
+  }
+  sources.AddNewSourceBuffer(std::move(file), llvm::SMLoc());
+  diagnostics = std::make_unique<SourceMgrDiagnosticHandler>(sources, &context);
+  module = parseSourceFile<ModuleOp>(sources, &context);
+  if (!module)
+    return failure();
+  FailureOr<SmallVector<EntryPoint>> collected = collectEntryPoints(*module);
+  if (failed(collected))
+    return failure();
+  entries = std::move(*collected);
+  attachTargetDescription(*module, target);
+  return success();
+}
+
+LogicalResult Program::lower(Route route, bool threads) {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  // First of all: the ops of the dialect still tell their result shapes.
+  pm.addPass(createScalingEntryABIPass());
+  LinalgToLLVMOptions options;
+  options.threads = threads;
+  buildLinalgToLLVMPipeline(pm, options);
+
+  // A pass that fails without a word would leave the user with nothing.
+  bool explained = false;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    explained |= diagnostic.getSeverity() == DiagnosticSeverity::Error;
+    return failure();
+  });
+  if (succeeded(pm.run(*module)))
+    return success();
+  if (!explained)
+    printError("the program cannot be compiled");
+  return failure();
+}

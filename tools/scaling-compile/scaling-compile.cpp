@@ -1,0 +1,141 @@
+//===- scaling-compile.cpp - Ahead-of-time compiler -----------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Target/CPU/Emit.h"
+#include "scaling/Target/Driver/Driver.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+namespace cl = llvm::cl;
+
+namespace {
+enum class Emit { MLIR, LLVM, Object, Shared, Header };
+} // namespace
+
+static cl::OptionCategory category("scaling-compile options");
+
+static cl::opt<std::string> inputPath(cl::Positional, cl::Required,
+                                      cl::desc("FILE.mlir"), cl::cat(category));
+static cl::opt<std::string>
+    outputPath("o", cl::Required, cl::value_desc("file"),
+               cl::desc("Where the output goes; - is standard output"),
+               cl::cat(category));
+static cl::opt<Emit> emit(
+    "emit", cl::Required, cl::desc("What to make of the program:"),
+    cl::values(clEnumValN(Emit::MLIR, "mlir", "the LLVM dialect"),
+               clEnumValN(Emit::LLVM, "llvm", "optimised LLVM IR"),
+               clEnumValN(Emit::Object, "obj", "a position-independent object"),
+               clEnumValN(Emit::Shared, "shared", "a shared library"),
+               clEnumValN(Emit::Header, "header",
+                          "a C header that declares the public functions")),
+    cl::cat(category));
+static cl::opt<std::string>
+    cpu("cpu", cl::init("host"), cl::value_desc("name"),
+        cl::desc("The CPU to compile for, as LLVM calls it (default: the one "
+                 "this runs on)"),
+        cl::cat(category));
+static cl::opt<Route>
+    route("pipeline", cl::init(Route::CPU), cl::desc("How to compile:"),
+          cl::values(clEnumValN(Route::CPU, "cpu",
+                                "tiled, vectorized, on threads (default)"),
+                     clEnumValN(Route::Linalg, "linalg", "plain loops")),
+          cl::cat(category));
+static cl::opt<bool> noThreads("no-threads",
+                               cl::desc("Sequential code, without the runtime"),
+                               cl::cat(category));
+static cl::opt<std::string> runtimeDir(
+    "runtime-dir", cl::value_desc("directory"),
+    cl::desc("Where libscaling_runtime is, for --emit=shared (default: ../lib "
+             "of this program)"),
+    cl::cat(category));
+
+static LogicalResult report(llvm::Error error) {
+  if (!error)
+    return success();
+  printError(llvm::toString(std::move(error)));
+  return failure();
+}
+
+static bool isCIdentifier(StringRef name) {
+  return !name.empty() && !llvm::isDigit(name.front()) &&
+         llvm::all_of(name,
+                      [](char c) { return llvm::isAlnum(c) || c == '_'; });
+}
+
+static LogicalResult compile(StringRef program) {
+  if (emit == Emit::Shared && outputPath == "-") {
+    printError("a shared library cannot go to standard output");
+    return failure();
+  }
+  Program source;
+  if (failed(source.load(inputPath, cpu)))
+    return failure();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (emit == Emit::Header) {
+    for (const EntryPoint &entry : source.getEntries()) {
+      if (isCIdentifier(entry.name))
+        continue;
+      printError("'" + entry.name + "' is not a name in C");
+      return failure();
+    }
+    printCHeader(source.getEntries(), llvm::sys::path::filename(inputPath), os);
+    return report(writeFile(outputPath, text));
+  }
+  if (failed(source.lower(route, /*threads=*/!noThreads)))
+    return failure();
+  if (emit == Emit::MLIR) {
+    source.getModule().print(os);
+    return report(writeFile(outputPath, text));
+  }
+
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module =
+      translateToLLVMIR(source.getModule(), source.getTarget(), context);
+  if (!module || failed(report(optimize(*module, source.getTarget()))))
+    return failure();
+  if (emit == Emit::LLVM) {
+    module->print(os, /*AAW=*/nullptr);
+    return report(writeFile(outputPath, text));
+  }
+  SmallVector<char, 0> object;
+  if (failed(report(emitObject(*module, source.getTarget(), object))))
+    return failure();
+  if (emit == Emit::Object)
+    return report(
+        writeFile(outputPath, StringRef(object.data(), object.size())));
+
+  SmallString<128> libraryDir(runtimeDir);
+  if (libraryDir.empty()) {
+    libraryDir = llvm::sys::path::parent_path(program);
+    llvm::sys::path::append(libraryDir, "..", "lib");
+    llvm::sys::path::remove_dots(libraryDir, /*remove_dot_dot=*/true);
+  }
+  return report(linkSharedLibrary(object, outputPath, libraryDir));
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(
+      argc, argv,
+      "Compiles an MLIR program to code that C can call.\n\n"
+      "  scaling-compile mhc.mlir --emit=obj -o mhc.o\n"
+      "  scaling-compile mhc.mlir --emit=header -o mhc.h\n");
+  std::string program = llvm::sys::fs::getMainExecutable(
+      argv[0], reinterpret_cast<void *>(&main));
+  return failed(compile(program));
+}
