@@ -14,7 +14,9 @@
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/TypeUtilities.h"
 
@@ -120,11 +122,15 @@ struct Pair {
 /// Emits arithmetic on one type, f32 or f64 or vectors of it.
 class Emitter {
 public:
-  Emitter(OpBuilder &builder, Location loc, Type type)
+  Emitter(OpBuilder &builder, Location loc, Type type, bool useScalef)
       : b(builder), loc(loc), floatType(type) {
     Type element = getElementTypeOrSelf(type);
     fmt = element.isF64() ? &formatF64 : &formatF32;
     intType = cloneWithElement(b.getIntegerType(element.isF64() ? 64 : 32));
+    auto vector = dyn_cast<VectorType>(type);
+    scalef =
+        useScalef && vector && vector.getRank() == 1 && !vector.isScalable() &&
+        (vector.getNumElements() * element.getIntOrFloatBitWidth()) % 128 == 0;
   }
 
   bool isF64() const { return fmt == &formatF64; }
@@ -201,12 +207,16 @@ private:
   /// arith.minimumf is four.
   Value clamp(Value x, double lower, double upper);
 
-  /// `magic` such that y + magic holds round(y) + 2 * bias in its low bits.
-  double exponentMagic() const {
-    return fmt->roundMagic + 2.0 * static_cast<double>(fmt->bias);
-  }
-  /// p * 2^n for p in [1/2, 2], where `shifted` is n + exponentMagic().
-  Value scaleByPowerOfTwo(Value p, Value shifted);
+  /// n, the nearest integer to x * factor (or x), and `exponent`, the same in
+  /// the form that exp2Reduced takes.
+  struct Rounded {
+    Value n, exponent;
+  };
+  Rounded roundProduct(Value x, Value factor = nullptr);
+  /// 2^(n + f), |f| <= 1/2.
+  Value exp2Reduced(Value f, Value exponent);
+  /// p * 2^n in one instruction of AVX-512.
+  Value emitScalef(Value p, Value n);
 
   /// x = 2^k * (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)); k a float. Zeros,
   /// infinities, NaN and negative numbers give something finite or NaN.
@@ -226,6 +236,7 @@ private:
   Type floatType;
   Type intType;
   const Format *fmt;
+  bool scalef;
 };
 
 } // namespace
@@ -243,36 +254,90 @@ Value Emitter::clamp(Value x, double lower, double upper) {
   return select(cmp(arith::CmpFPredicate::OGT, lo, x), lo, x);
 }
 
-Value Emitter::scaleByPowerOfTwo(Value p, Value shifted) {
+Emitter::Rounded Emitter::roundProduct(Value x, Value factor) {
+  if (scalef) {
+    Value n = math::RoundEvenOp::create(b, loc, factor ? mul(x, factor) : x);
+    return {n, n};
+  }
+  // The sum holds n + 2 * bias in its low bits; the difference is exact.
+  Value magic = num(fmt->roundMagic + 2.0 * static_cast<double>(fmt->bias));
+  Value shifted = factor ? fma(x, factor, magic) : add(x, magic);
+  return {sub(shifted, magic), shifted};
+}
+
+Value Emitter::exp2Reduced(Value f, Value exponent) {
+  if (scalef)
+    return emitScalef(polynomial(f, fmt->exp2Poly), exponent);
   // 2^n = 2^(a - bias) * 2^(c - bias) with a + c = n + 2 * bias, split evenly:
   // both factors are normal, the first product is exact, and the second rounds
   // once, be it to a normal number, a subnormal one, infinity or zero. The
-  // upper bits of `shifted` leave on the left.
-  Value m = bits(shifted);
+  // upper bits of the exponent leave on the left. The polynomial 1 + f * q
+  // times the first factor is one fma, with the same rounding.
+  Value m = bits(exponent);
   Value a = shl(shru(m, 1), fmt->mantissaBits);
   Value c = subi(shl(m, fmt->mantissaBits), a);
-  return mul(mul(p, fromBits(a)), fromBits(c));
+  Value first = fromBits(a);
+  Value q = polynomial(f, fmt->exp2Poly.drop_front());
+  return mul(fma(mul(f, first), q, first), fromBits(c));
+}
+
+Value Emitter::emitScalef(Value p, Value n) {
+  auto type = cast<VectorType>(floatType);
+  int64_t elementBits = type.getElementTypeBitWidth();
+  int64_t totalBits = type.getNumElements() * elementBits;
+  int64_t chunkBits = totalBits % 512 == 0   ? 512
+                      : totalBits % 256 == 0 ? 256
+                                             : 128;
+  int64_t lanes = chunkBits / elementBits;
+  VectorType chunk = VectorType::get(lanes, type.getElementType());
+  IntegerType maskType = b.getIntegerType(std::max<int64_t>(lanes, 8));
+  Value mask =
+      arith::ConstantOp::create(b, loc, b.getIntegerAttr(maskType, -1));
+  std::string name = (Twine("llvm.x86.avx512.mask.scalef.") +
+                      (isF64() ? "pd" : "ps") + "." + Twine(chunkBits))
+                         .str();
+  auto call = [&](Value x, Value y) -> Value {
+    SmallVector<Value> operands = {x, y, x, mask};
+    // The widest form names a rounding mode: 4 is the current one.
+    if (chunkBits == 512)
+      operands.push_back(
+          arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)));
+    return LLVM::CallIntrinsicOp::create(b, loc, chunk, b.getStringAttr(name),
+                                         operands)
+        .getResult(0);
+  };
+  if (chunkBits == totalBits)
+    return call(p, n);
+  Value result = p;
+  for (int64_t i = 0; i < type.getNumElements(); i += lanes) {
+    auto slice = [&](Value v) -> Value {
+      return vector::ExtractStridedSliceOp::create(
+          b, loc, v, ArrayRef<int64_t>{i}, ArrayRef<int64_t>{lanes},
+          ArrayRef<int64_t>{1});
+    };
+    result = vector::InsertStridedSliceOp::create(
+        b, loc, call(slice(p), slice(n)), result, ArrayRef<int64_t>{i},
+        ArrayRef<int64_t>{1});
+  }
+  return result;
 }
 
 Value Emitter::exp2(Value x) {
-  x = clamp(x, fmt->exp2Min, fmt->exp2Max);
-  Value magic = num(exponentMagic());
-  Value shifted = add(x, magic);
-  // Both differences are exact.
-  Value f = sub(x, sub(shifted, magic));
-  return scaleByPowerOfTwo(polynomial(f, fmt->exp2Poly), shifted);
+  // For scalef, infinity is right as an exponent whatever the factor is.
+  if (!scalef)
+    x = clamp(x, fmt->exp2Min, fmt->exp2Max);
+  auto [n, exponent] = roundProduct(x);
+  return exp2Reduced(sub(x, n), exponent);
 }
 
 Value Emitter::exp(Value x) {
   x = clamp(x, fmt->exp2Min * fmt->ln2Hi, fmt->exp2Max * fmt->ln2Hi);
-  Value magic = num(exponentMagic());
   // x * log2(e) - n would lose as many bits as n has: the fused products keep
   // the error relative to the difference.
   Value log2eHi = num(fmt->log2eHi);
-  Value shifted = fma(x, log2eHi, magic);
-  Value f = fma(x, log2eHi, neg(sub(shifted, magic)));
-  f = fma(x, num(fmt->log2eLo), f);
-  return scaleByPowerOfTwo(polynomial(f, fmt->exp2Poly), shifted);
+  auto [n, exponent] = roundProduct(x, log2eHi);
+  Value f = fma(x, log2eHi, neg(n));
+  return exp2Reduced(fma(x, num(fmt->log2eLo), f), exponent);
 }
 
 Emitter::Reduced Emitter::reduceForLog(Value x) {
@@ -383,10 +448,8 @@ Value Emitter::powF64(Value x, Value y) {
   Value inRange = cmp(arith::CmpFPredicate::OLT, abs(e), num(1100.0));
   eLo = select(inRange, eLo, zero);
   e = clamp(e, fmt->exp2Min, fmt->exp2Max);
-  Value magic = num(exponentMagic());
-  Value shifted = add(e, magic);
-  Value f = add(sub(e, sub(shifted, magic)), eLo);
-  Value result = scaleByPowerOfTwo(polynomial(f, fmt->exp2Poly), shifted);
+  auto [n, exponent] = roundProduct(e);
+  Value result = exp2Reduced(add(sub(e, n), eLo), exponent);
 
   // C's special cases, as far as the formula above does not give them.
   Value isNegative = cmp(arith::CmpIPredicate::slt, bits(x), integer(0));
@@ -424,7 +487,8 @@ Value Emitter::truncToOddF32(Value x) {
   // Nearest first; when that is inexact and even, its neighbour on the other
   // side of x is odd. A larger magnitude is a larger integer, so one step is
   // one ulp; infinity steps back to the largest finite number, which is odd.
-  Emitter narrow(b, loc, cloneWithElement(b.getF32Type()));
+  Emitter narrow(b, loc, cloneWithElement(b.getF32Type()),
+                 /*useScalef=*/false);
   Value nearest = arith::TruncFOp::create(b, loc, narrow.floatType, x);
   Value back = arith::ExtFOp::create(b, loc, floatType, nearest);
   Value pattern = narrow.bits(nearest);
@@ -448,7 +512,7 @@ bool mlir::scaling::isExpandableMathType(Type type) {
 /// Calls `build` on the operands, extended to the wider of their own type and
 /// `atLeast`, and brings its result back.
 static Value buildIn(OpBuilder &b, Location loc, FloatType atLeast,
-                     ValueRange operands,
+                     bool useScalef, ValueRange operands,
                      function_ref<Value(Emitter &, ArrayRef<Value>)> build) {
   Type type = operands.front().getType();
   assert(isExpandableMathType(type) && "unsupported type");
@@ -461,40 +525,43 @@ static Value buildIn(OpBuilder &b, Location loc, FloatType atLeast,
   if (wide != type)
     for (Value &operand : extended)
       operand = arith::ExtFOp::create(b, loc, wide, operand);
-  Emitter emitter(b, loc, wide);
+  Emitter emitter(b, loc, wide, useScalef);
   Value result = build(emitter, extended);
   if (wide != type)
     result = arith::TruncFOp::create(b, loc, type, result);
   return result;
 }
 
-Value mlir::scaling::buildExp2(OpBuilder &b, Location loc, Value x) {
-  return buildIn(b, loc, b.getF32Type(), x,
+Value mlir::scaling::buildExp2(OpBuilder &b, Location loc, Value x,
+                               bool useScalef) {
+  return buildIn(b, loc, b.getF32Type(), useScalef, x,
                  [](Emitter &e, ArrayRef<Value> v) { return e.exp2(v[0]); });
 }
 
-Value mlir::scaling::buildExp(OpBuilder &b, Location loc, Value x) {
-  return buildIn(b, loc, b.getF32Type(), x,
+Value mlir::scaling::buildExp(OpBuilder &b, Location loc, Value x,
+                              bool useScalef) {
+  return buildIn(b, loc, b.getF32Type(), useScalef, x,
                  [](Emitter &e, ArrayRef<Value> v) { return e.exp(v[0]); });
 }
 
 Value mlir::scaling::buildLog2(OpBuilder &b, Location loc, Value x) {
-  return buildIn(b, loc, b.getF32Type(), x,
+  return buildIn(b, loc, b.getF32Type(), /*useScalef=*/false, x,
                  [](Emitter &e, ArrayRef<Value> v) { return e.log2(v[0]); });
 }
 
 Value mlir::scaling::buildLog(OpBuilder &b, Location loc, Value x) {
-  return buildIn(b, loc, b.getF32Type(), x,
+  return buildIn(b, loc, b.getF32Type(), /*useScalef=*/false, x,
                  [](Emitter &e, ArrayRef<Value> v) { return e.log(v[0]); });
 }
 
-Value mlir::scaling::buildPow(OpBuilder &b, Location loc, Value x, Value y) {
+Value mlir::scaling::buildPow(OpBuilder &b, Location loc, Value x, Value y,
+                              bool useScalef) {
   return buildIn(
-      b, loc, b.getF64Type(), {x, y},
+      b, loc, b.getF64Type(), useScalef, {x, y},
       [](Emitter &e, ArrayRef<Value> v) { return e.powF64(v[0], v[1]); });
 }
 
 Value mlir::scaling::buildTruncToOddF32(OpBuilder &b, Location loc, Value x) {
   assert(getElementTypeOrSelf(x.getType()).isF64() && "expected f64");
-  return Emitter(b, loc, x.getType()).truncToOddF32(x);
+  return Emitter(b, loc, x.getType(), /*useScalef=*/false).truncToOddF32(x);
 }

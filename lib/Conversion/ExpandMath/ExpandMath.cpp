@@ -9,7 +9,9 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -27,7 +29,7 @@ using namespace mlir::scaling;
 namespace {
 
 template <typename OpTy, Value (*Build)(OpBuilder &, Location, Value)>
-struct ExpandUnary final : OpRewritePattern<OpTy> {
+struct ExpandLog final : OpRewritePattern<OpTy> {
   using OpRewritePattern<OpTy>::OpRewritePattern;
 
   LogicalResult matchAndRewrite(OpTy op,
@@ -39,17 +41,39 @@ struct ExpandUnary final : OpRewritePattern<OpTy> {
   }
 };
 
+template <typename OpTy, Value (*Build)(OpBuilder &, Location, Value, bool)>
+struct ExpandExp final : OpRewritePattern<OpTy> {
+  ExpandExp(MLIRContext *context, bool useScalef)
+      : OpRewritePattern<OpTy>(context), useScalef(useScalef) {}
+
+  LogicalResult matchAndRewrite(OpTy op,
+                                PatternRewriter &rewriter) const override {
+    if (!isExpandableMathType(op.getType()))
+      return rewriter.notifyMatchFailure(op, "not a supported float type");
+    rewriter.replaceOp(
+        op, Build(rewriter, op.getLoc(), op.getOperand(), useScalef));
+    return success();
+  }
+
+private:
+  bool useScalef;
+};
+
 struct ExpandPow final : OpRewritePattern<math::PowFOp> {
-  using OpRewritePattern::OpRewritePattern;
+  ExpandPow(MLIRContext *context, bool useScalef)
+      : OpRewritePattern(context), useScalef(useScalef) {}
 
   LogicalResult matchAndRewrite(math::PowFOp op,
                                 PatternRewriter &rewriter) const override {
     if (!isExpandableMathType(op.getType()))
       return rewriter.notifyMatchFailure(op, "not a supported float type");
-    rewriter.replaceOp(
-        op, buildPow(rewriter, op.getLoc(), op.getLhs(), op.getRhs()));
+    rewriter.replaceOp(op, buildPow(rewriter, op.getLoc(), op.getLhs(),
+                                    op.getRhs(), useScalef));
     return success();
   }
+
+private:
+  bool useScalef;
 };
 
 /// f64 to bf16 or f16: round to odd, then to nearest.
@@ -97,7 +121,7 @@ struct ExpandMathPass final
 
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    populateExpandMathPatterns(patterns);
+    populateExpandMathPatterns(patterns, useScalef);
     if (expandBF16)
       arith::populateExpandBFloat16Patterns(patterns);
     GreedyRewriteConfig config;
@@ -110,9 +134,12 @@ struct ExpandMathPass final
 
 } // namespace
 
-void mlir::scaling::populateExpandMathPatterns(RewritePatternSet &patterns) {
-  patterns.add<
-      ExpandUnary<math::Exp2Op, buildExp2>, ExpandUnary<math::ExpOp, buildExp>,
-      ExpandUnary<math::Log2Op, buildLog2>, ExpandUnary<math::LogOp, buildLog>,
-      ExpandPow, SplitTruncation, SplitExtension>(patterns.getContext());
+void mlir::scaling::populateExpandMathPatterns(RewritePatternSet &patterns,
+                                               bool useScalef) {
+  MLIRContext *context = patterns.getContext();
+  patterns.add<ExpandExp<math::Exp2Op, buildExp2>,
+               ExpandExp<math::ExpOp, buildExp>, ExpandPow>(context, useScalef);
+  patterns
+      .add<ExpandLog<math::Log2Op, buildLog2>, ExpandLog<math::LogOp, buildLog>,
+           SplitTruncation, SplitExtension>(context);
 }

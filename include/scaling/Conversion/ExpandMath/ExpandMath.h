@@ -23,19 +23,25 @@ bool isExpandableMathType(Type type);
 
 /// Each emits the function of `x` as arithmetic, with the accuracy the pass
 /// documents. The operands' type must be expandable; f16 and bf16 are extended
-/// to f32, and truncated again.
-Value buildExp2(OpBuilder &builder, Location loc, Value x);
-Value buildExp(OpBuilder &builder, Location loc, Value x);
+/// to f32, and truncated again. With `useScalef`, as with the pass's option of
+/// that name, vectors of rank 1 that fill registers use AVX-512's scalef; all
+/// others are expanded as without.
+Value buildExp2(OpBuilder &builder, Location loc, Value x,
+                bool useScalef = false);
+Value buildExp(OpBuilder &builder, Location loc, Value x,
+               bool useScalef = false);
 Value buildLog2(OpBuilder &builder, Location loc, Value x);
 Value buildLog(OpBuilder &builder, Location loc, Value x);
-Value buildPow(OpBuilder &builder, Location loc, Value x, Value y);
+Value buildPow(OpBuilder &builder, Location loc, Value x, Value y,
+               bool useScalef = false);
 
 /// Truncates f64 to f32, rounding to odd: a further rounding to a type with at
 /// most 22 bits of precision gives what rounding once would have given.
 Value buildTruncToOddF32(OpBuilder &builder, Location loc, Value x);
 
 /// Expansion of the functions and of conversions from f64 to bf16 and f16.
-void populateExpandMathPatterns(RewritePatternSet &patterns);
+void populateExpandMathPatterns(RewritePatternSet &patterns,
+                                bool useScalef = false);
 
 #define GEN_PASS_REGISTRATION
 #include "scaling/Conversion/ExpandMath/ExpandMath.h.inc"

@@ -38,6 +38,10 @@ def ScalingExpandMathPass : Pass<"scaling-expand-math"> {
     without fused multiply-add, and relies on rounding to nearest. Fast-math
     flags of the op are not used.
 
+    With `use-scalef`, exponentials and powers of vectors of rank 1 that fill
+    registers use the instruction of that name instead of integer arithmetic on
+    the exponent: a third fewer instructions, the same bounds.
+
     Conversions that the code generator turns into library calls are expanded,
     too: between bf16 and f32 (`expand-bf16`), and from f64 to bf16 or f16,
     through f32 rounded to odd so that the result is rounded once, to nearest
@@ -45,10 +49,14 @@ def ScalingExpandMathPass : Pass<"scaling-expand-math"> {
   }];
   let options = [
     Option<"expandBF16", "expand-bf16", "bool", /*default=*/"true",
-           "Expand conversions between bf16 and f32 to integer arithmetic">
+           "Expand conversions between bf16 and f32 to integer arithmetic">,
+    Option<"useScalef", "use-scalef", "bool", /*default=*/"false",
+           "Scale by powers of two with AVX-512's scalef (needs avx512f, and "
+           "avx512vl for vectors below 512 bits)">
   ];
   let dependentDialects = [
-    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"
+    "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"
   ];
 }
 
