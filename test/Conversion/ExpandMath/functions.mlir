@@ -13,11 +13,16 @@
 // CHECK: %[[SHIFTED:.*]] = arith.addf %[[CLAMPED]], %[[MAGIC]]
 // CHECK: %[[N:.*]] = arith.subf %[[SHIFTED]], %[[MAGIC]]
 // CHECK: %[[F:.*]] = arith.subf %[[CLAMPED]], %[[N]]
-// CHECK-COUNT-6: math.fma %{{.*}}, %[[F]]
-// CHECK-NOT: math.fma
-// CHECK: arith.bitcast %[[SHIFTED]] : vector<16xf32> to vector<16xi32>
-// CHECK: arith.mulf
-// CHECK: %[[R:.*]] = arith.mulf
+// CHECK: %[[BITS:.*]] = arith.bitcast %[[SHIFTED]] : vector<16xf32> to vector<16xi32>
+// CHECK: %[[HALF:.*]] = arith.shrui %[[BITS]]
+// CHECK: %[[FIRST_BITS:.*]] = arith.shli %[[HALF]]
+// CHECK: %[[SECOND_BITS:.*]] = arith.subi %{{.*}}, %[[FIRST_BITS]]
+// CHECK: %[[FIRST:.*]] = arith.bitcast %[[FIRST_BITS]]
+// CHECK-COUNT-5: math.fma %{{.*}}, %[[F]]
+// CHECK: %[[SCALED:.*]] = arith.mulf %[[F]], %[[FIRST]]
+// CHECK: %[[P:.*]] = math.fma %[[SCALED]], %{{.*}}, %[[FIRST]]
+// CHECK: %[[SECOND:.*]] = arith.bitcast %[[SECOND_BITS]]
+// CHECK: %[[R:.*]] = arith.mulf %[[P]], %[[SECOND]]
 // CHECK-NEXT: return %[[R]] : vector<16xf32>
 func.func @exp2(%x: vector<16xf32>) -> vector<16xf32> {
   %0 = math.exp2 %x : vector<16xf32>

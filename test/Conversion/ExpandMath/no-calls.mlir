@@ -17,9 +17,10 @@
 // AVX512: vminps
 // AVX512: vmaxps
 // AVX512-NOT: vcmp
-// AVX512-COUNT-6: vfmadd
-// AVX512-NOT: vfmadd
-// AVX512-COUNT-2: vmulps
+// AVX512-COUNT-5: vfmadd
+// AVX512-NEXT: vmulps
+// AVX512-NEXT: vfmadd
+// AVX512-NEXT: vmulps
 // AVX512-NEXT: retq
 func.func @exp2_f32(%x: vector<16xf32>) -> vector<16xf32> {
   %0 = math.exp2 %x : vector<16xf32>

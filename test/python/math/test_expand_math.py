@@ -63,22 +63,27 @@ def llvm_tool(name):
     return str(path) if path.exists() else name
 
 
-def cpu_has_fma():
+def cpu_has(*features):
     cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return "fma" in flags or "asimd" in flags
+    words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    return words.issuperset(features)
 
 
-@pytest.fixture(scope="module")
-def build(tmp_path_factory):
+@pytest.fixture(scope="module", params=["portable", "scalef"])
+def build(request, tmp_path_factory):
     """The object of all kernels, and the checker linked with it."""
     folder = tmp_path_factory.mktemp("expand_math")
-    if not cpu_has_fma():
+    option = ""
+    if request.param == "scalef":
+        option = "=use-scalef"
+        if not cpu_has("avx512f", "avx512vl"):
+            pytest.skip("use-scalef needs AVX-512")
+    elif not cpu_has("fma") and not cpu_has("asimd"):
         pytest.skip("the expansion needs fused multiply-add")
     lowered = subprocess.run(
         [
             find_scaling_opt(),
-            "--scaling-expand-math",
+            f"--scaling-expand-math{option}",
             "--convert-scf-to-cf",
             "--convert-vector-to-llvm",
             "--convert-math-to-llvm",
