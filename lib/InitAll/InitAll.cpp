@@ -7,7 +7,12 @@
 
 #include "scaling/InitAll.h"
 
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
+#include "scaling/Conversion/ExpandMath/ExpandMath.h"
+#include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
+#include "scaling/Pipelines/LinalgToLLVM.h"
 
 using namespace mlir;
 
@@ -15,4 +20,10 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
   registry.insert<ScalingDialect>();
 }
 
-void scaling::registerAllPasses() {}
+void scaling::registerAllPasses() {
+  registerEntryABIPasses();
+  registerExpandCopiesPasses();
+  registerExpandMathPasses();
+  registerForallToTeamPasses();
+  registerLinalgToLLVMPipelines();
+}

@@ -14,6 +14,8 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 
+#include <vector>
+
 namespace llvm {
 namespace orc {
 class LLJIT;
@@ -49,8 +51,10 @@ public:
     void (*function)(void **) = nullptr;
     /// One descriptor per memref: two pointers, offset, sizes, strides.
     SmallVector<std::unique_ptr<int64_t[]>> descriptors;
-    SmallVector<void *> pointers;
-    SmallVector<void *> arguments;
+    /// The addresses of the descriptors. A std::vector: `arguments` points into
+    /// it, also after a move.
+    std::vector<void *> pointers;
+    std::vector<void *> arguments;
   };
 
   /// Prepares a call of an entry point. Shapes are the caller's duty.
