@@ -1,0 +1,62 @@
+//===- ScalingToLinalg.cpp - The pass -------------------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
+
+#include "Generic.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+
+namespace mlir {
+namespace scaling {
+#define GEN_PASS_DEF_SCALINGTOLINALGPASS
+#include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h.inc"
+} // namespace scaling
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+namespace {
+struct ScalingToLinalgPass final
+    : scaling::impl::ScalingToLinalgPassBase<ScalingToLinalgPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    populateScalingToLinalgPatterns(patterns);
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+
+    WalkResult left = getOperation()->walk([](Operation *op) {
+      if (!isa_and_present<ScalingDialect>(op->getDialect()))
+        return WalkResult::advance();
+      if (isa<IterateOp>(op))
+        op->emitOpError("must be decomposed first (--scaling-decompose)");
+      else if (isa<ScalingStructuredOpInterface>(op))
+        op->emitOpError("is on memrefs: linalg is made from tensors, before "
+                        "bufferization");
+      else
+        op->emitOpError("must be generalized first (--scaling-generalize)");
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      signalPassFailure();
+  }
+};
+} // namespace
+
+void scaling::populateScalingToLinalgPatterns(RewritePatternSet &patterns) {
+  populateReduceToLinalgPatterns(patterns);
+  populateUpdateToLinalgPatterns(patterns);
+  populatePlanToLinalgPatterns(patterns);
+  populateApplyToLinalgPatterns(patterns);
+  populatePairwiseToLinalgPatterns(patterns);
+}
