@@ -11,6 +11,7 @@
 #include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+#include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 
@@ -25,5 +26,6 @@ void scaling::registerAllPasses() {
   registerExpandCopiesPasses();
   registerExpandMathPasses();
   registerForallToTeamPasses();
+  registerScalingToLinalgPasses();
   registerLinalgToLLVMPipelines();
 }
