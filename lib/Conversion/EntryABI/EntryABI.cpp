@@ -12,8 +12,11 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
@@ -144,6 +147,77 @@ mlir::scaling::collectEntryPoints(ModuleOp module) {
   return entries;
 }
 
+/// The argument of `block` that `value` has the shape of, found through
+/// destinations, or null.
+static BlockArgument findShapeSource(Value value, Block *block) {
+  while (true) {
+    if (auto argument = dyn_cast<BlockArgument>(value))
+      return argument.getOwner() == block ? argument : BlockArgument();
+    Operation *op = value.getDefiningOp();
+    if (auto style = dyn_cast<DestinationStyleOpInterface>(op))
+      value = style.getTiedOpOperand(cast<OpResult>(value))->get();
+    else if (auto loop = dyn_cast<LoopLikeOpInterface>(op);
+             loop && loop.getTiedLoopInit(cast<OpResult>(value)))
+      value = loop.getTiedLoopInit(cast<OpResult>(value))->get();
+    else
+      return nullptr;
+  }
+}
+
+namespace {
+/// The dimension of an elementwise operation's result is its operand's.
+struct DimOfElementwise final : OpRewritePattern<tensor::DimOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::DimOp dim,
+                                PatternRewriter &rewriter) const override {
+    Operation *op = dim.getSource().getDefiningOp();
+    if (!op || !OpTrait::hasElementwiseMappableTraits(op))
+      return failure();
+    // Scalars may be among the operands (the condition of a select).
+    for (Value operand : op->getOperands()) {
+      if (!isa<RankedTensorType>(operand.getType()))
+        continue;
+      rewriter.modifyOpInPlace(dim,
+                               [&] { dim.getSourceMutable().assign(operand); });
+      return success();
+    }
+    return failure();
+  }
+};
+
+/// The dimension of what a while loop carries unchanged in shape is that of
+/// the initial value. Upstream knows this of scf.for only.
+struct DimOfWhileResult final : OpRewritePattern<tensor::DimOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::DimOp dim,
+                                PatternRewriter &rewriter) const override {
+    auto loop = dim.getSource().getDefiningOp<scf::WhileOp>();
+    if (!loop)
+      return failure();
+    // From the result to the argument of `before`, around through `after`,
+    // and back to the same argument.
+    unsigned result = cast<OpResult>(dim.getSource()).getResultNumber();
+    BlockArgument before = findShapeSource(
+        loop.getConditionOp().getArgs()[result], loop.getBeforeBody());
+    if (!before)
+      return failure();
+    BlockArgument after =
+        findShapeSource(loop.getYieldOp().getOperand(before.getArgNumber()),
+                        loop.getAfterBody());
+    if (!after ||
+        findShapeSource(loop.getConditionOp().getArgs()[after.getArgNumber()],
+                        loop.getBeforeBody()) != before)
+      return failure();
+    rewriter.modifyOpInPlace(dim, [&] {
+      dim.getSourceMutable().assign(loop.getInits()[before.getArgNumber()]);
+    });
+    return success();
+  }
+};
+} // namespace
+
 /// Makes a copy of a function that computes nothing but the dynamic dimensions
 /// of its results. Whatever cannot tell its result's shape stays in the copy:
 /// that is slower, not wrong.
@@ -186,6 +260,7 @@ static LogicalResult createResultDims(func::FuncOp func, SymbolTable &symbols) {
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
   memref::populateResolveShapedTypeResultDimsPatterns(patterns);
   scf::populateSCFForLoopCanonicalizationPatterns(patterns);
+  patterns.add<DimOfElementwise, DimOfWhileResult>(func.getContext());
   tensor::DimOp::getCanonicalizationPatterns(patterns, func.getContext());
   return applyPatternsGreedily(dims, std::move(patterns));
 }

@@ -31,6 +31,8 @@ static constexpr unsigned kMaxStackBytes = 4096;
 
 void mlir::scaling::buildBufferizePipeline(OpPassManager &pm) {
   pm.addPass(createScalingEntryABIPass());
+  // Elementwise arithmetic on whole tensors.
+  pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
   pm.addPass(createCanonicalizerPass());
   // No cse before bufferization: it merges the fills of two destinations, and
   // one of them becomes a copy in the loop.

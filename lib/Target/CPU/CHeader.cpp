@@ -76,8 +76,9 @@ static void printDescriptor(ShapedType type, llvm::raw_ostream &os) {
      << " *data";
   for (int64_t i = 0; i < rank; ++i)
     os << ", int64_t size" << i;
-  os << ") {\n  " << name << " memref = {0};\n"
-     << "  memref.allocated = memref.data = data;\n";
+  os << ") {\n  " << name << " memref;\n"
+     << "  memref.allocated = memref.data = data;\n"
+     << "  memref.offset = 0;\n";
   for (int64_t i = 0; i < rank; ++i)
     os << "  memref.sizes[" << i << "] = size" << i << ";\n";
   for (int64_t i = rank - 1; i >= 0; --i) {
