@@ -532,8 +532,8 @@ LogicalResult NumericsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 FormAttr FormAttr::getDefault(MLIRContext *context, Input input) {
   return get(context, input, input == Input::kernel ? Map::identity : Map::exp,
-             Shift::none, 1.0, false, 0.0, {}, Output::plan, OutputScale::one,
-             {}, false);
+             Shift::none, 1.0, false, 0.0, {}, Start::neutral, Output::plan,
+             OutputScale::one, {}, false);
 }
 
 Attribute FormAttr::parse(AsmParser &parser, Type) {
@@ -543,6 +543,7 @@ Attribute FormAttr::parse(AsmParser &parser, Type) {
     return {};
   auto map = input == Input::kernel ? Map::identity : Map::exp;
   auto shift = Shift::none;
+  auto start = Start::neutral;
   auto output = Output::plan;
   auto scale = OutputScale::one;
   double epsilon = 1.0, entryEps = 0.0, total = 0.0;
@@ -559,6 +560,7 @@ Attribute FormAttr::parse(AsmParser &parser, Type) {
              hasTotal = true;
              return parseNumber(parser, total);
            })
+      .keyword("start", start)
       .keyword("output", output)
       .keyword("scale", scale)
       .numbers("anneal", anneal)
@@ -570,7 +572,7 @@ Attribute FormAttr::parse(AsmParser &parser, Type) {
     totals.push_back(total);
   return getChecked([&] { return parser.emitError(loc); }, parser.getContext(),
                     input, map, shift, epsilon, standardize, entryEps, totals,
-                    output, scale, anneal, extrapolate);
+                    start, output, scale, anneal, extrapolate);
 }
 
 void FormAttr::print(AsmPrinter &printer) const {
@@ -591,6 +593,8 @@ void FormAttr::print(AsmPrinter &printer) const {
     number("entry_eps", getEntryEps());
   if (!getNormalizeTotal().empty())
     number("normalize_total", getNormalizeTotal()[0]);
+  if (getStart() != Start::neutral)
+    printer << ", start = " << stringifyStart(getStart());
   if (getOutput() != Output::plan)
     printer << ", output = " << stringifyOutput(getOutput());
   if (getScale() != OutputScale::one)
@@ -608,7 +612,8 @@ LogicalResult FormAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                Input input, Map map, Shift shift,
                                Number epsilon, bool standardize,
                                Number entryEps, ArrayRef<Number> normalizeTotal,
-                               Output, OutputScale, ArrayRef<Number> anneal,
+                               Start, Output, OutputScale,
+                               ArrayRef<Number> anneal,
                                bool extrapolate) {
   auto bad = [&](const Twine &message) -> LogicalResult {
     return emitError() << "#scaling.form: " << message;

@@ -268,9 +268,11 @@ static void printProblem(OpAsmPrinter &printer, OpTy op,
     presetAttributes = *getPresetAttributes(*preset, op->getContext());
     printer << " preset(" << *preset << ')';
   }
-  for (StringRef name : OpTy::getAttributeNames()) {
+  for (StringRef name :
+       {"axis", "form", "rule", "rows", "cols", "order", "stop", "numerics",
+        "schedule", "limit", "logit_scale"}) {
     Attribute value = op->getAttr(name);
-    if (!value || name == "operandSegmentSizes" || presetAttributes.get(name))
+    if (!value || presetAttributes.get(name))
       continue;
     printer << ' ' << keywordOfAttribute(name) << '(';
     if (name == "order")
@@ -426,6 +428,8 @@ static LogicalResult verifyIteration(Operation *op, RuleAttr rows,
   if (numerics.isLog() &&
       !(isa<SumAttr>(rows.getStat()) && isa<SumAttr>(cols.getStat())))
     return bad("in the log and absorb domains both statistics are sums");
+  if (numerics.isLog() && (rows.getRoundPow2() || cols.getRoundPow2()))
+    return bad("rounding to powers of two needs the kernel domain");
   bool odd = stop.getLimit() % 2 != 0 ||
              (stop.getMode() == StopMode::until &&
               (stop.getEvery() % 2 != 0 || stop.getStart() % 2 != 0));

@@ -193,6 +193,33 @@ private:
 };
 } // namespace
 
+/// 2^trunc(log2 x) for a normal x > 0, exactly: the mantissa is cleared, and
+/// below one, where truncation goes up, the power above is taken.
+static Value roundToPowerOfTwo(OpBuilder &builder, Location loc, Value x) {
+  Type type = x.getType();
+  auto element = cast<FloatType>(getElementTypeOrSelf(type));
+  unsigned width = element.getWidth();
+  unsigned mantissa = element.getFPMantissaWidth() - 1;
+  Type bitsType = builder.getIntegerType(width);
+  APInt keep = APInt::getBitsSet(width, mantissa, width);
+  TypedAttr keepAttr = builder.getIntegerAttr(bitsType, keep);
+  if (auto shaped = dyn_cast<ShapedType>(type)) {
+    auto bitsShaped = shaped.clone(bitsType);
+    keepAttr = DenseElementsAttr::get(bitsShaped, keep);
+    bitsType = bitsShaped;
+  }
+  Elementwise e(builder, loc, type);
+  Value bits = arith::BitcastOp::create(builder, loc, bitsType, x);
+  Value mask = arith::ConstantOp::create(builder, loc, keepAttr);
+  Value power = arith::BitcastOp::create(
+      builder, loc, type, arith::AndIOp::create(builder, loc, bits, mask));
+  Value isPower = e.compare(arith::CmpFPredicate::OEQ, power, x);
+  Value atLeastOne =
+      e.compare(arith::CmpFPredicate::OGE, x, e.constant(1.0));
+  return e.select(e.either(isPower, atLeastOne), power,
+                  e.mul(power, e.constant(2.0)));
+}
+
 Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
                               Domain domain, ValueRange states, Value own,
                               Value target, Value mask) {
@@ -220,14 +247,8 @@ Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
   Value limited = sigma;
   if (!rule.getLimit().empty())
     limited = r.limited(limited, rule.getLimit());
-  if (rule.getRoundPow2()) {
-    // 2^trunc(log2 σ), toward zero on either side of 1.
-    Value log2 = isLog ? e.mul(limited, e.constant(1.0 / std::log(2.0)))
-                       : math::Log2Op::create(builder, loc, limited);
-    Value whole = math::TruncOp::create(builder, loc, log2);
-    limited = isLog ? e.mul(whole, e.constant(std::log(2.0)))
-                    : math::Exp2Op::create(builder, loc, whole);
-  }
+  if (rule.getRoundPow2())
+    limited = roundToPowerOfTwo(builder, loc, limited);
 
   Value next;
   switch (rule.getGuard()) {

@@ -190,9 +190,11 @@ def Scaling_FormAttr : Scaling_Attr<"Form", "form"> {
     ```
 
     The steps, in order: standardize, divide by ε (negated for a cost), map
-    with its shift, add entry_eps, divide by the total; on leaving: the plan
-    or its logarithm, times the scale. `anneal` gives one ε for each pair of
-    half-steps; `extrapolate` adds one undamped simultaneous pair.
+    with its shift, add entry_eps, divide by the total; `start` names the
+    factors the iteration starts from where no operand gives them; on leaving:
+    the plan or its logarithm, times the scale. `anneal` gives one ε for each
+    pair of half-steps, the first of which is taken with ω = 1; `extrapolate`
+    adds one simultaneous pair with ω = 1.
 
     Constraints:
     * (C1) epsilon > 0, entry_eps ≥ 0, every annealed ε > 0; finite.
@@ -208,6 +210,7 @@ def Scaling_FormAttr : Scaling_Attr<"Form", "form"> {
     AttrParameter<"bool", "">:$standardize,
     AttrParameter<"::mlir::scaling::Number", "">:$entryEps,
     ArrayRefParameter<"::mlir::scaling::Number", "none, or δ">:$normalizeTotal,
+    EnumParameter<Scaling_Start>:$start,
     EnumParameter<Scaling_Output>:$output,
     EnumParameter<Scaling_OutputScale>:$scale,
     ArrayRefParameter<"::mlir::scaling::Number", "one ε per pair of half-steps">:$anneal,

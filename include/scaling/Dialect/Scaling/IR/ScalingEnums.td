@@ -66,6 +66,10 @@ def Scaling_Shift : Scaling_Enum<"Shift", "what is subtracted before the exponen
   I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"row_max", 1>,
   I32EnumAttrCase<"col_max", 2>]>;
 
+def Scaling_Start : Scaling_Enum<"Start", "the factors an iteration starts from", [
+  I32EnumAttrCase<"neutral", 0>, I32EnumAttrCase<"uniform", 1>,
+  I32EnumAttrCase<"targets", 2>]>;
+
 def Scaling_Output : Scaling_Enum<"Output", "what a projection returns", [
   I32EnumAttrCase<"plan", 0>, I32EnumAttrCase<"log_plan", 1>]>;
 
