@@ -149,7 +149,8 @@ Value TensorEmitter::any(Value flags) {
   if (type.getRank() == 0)
     return extract(flags);
   Sizes sizes = tensor::getMixedSizes(b, loc, flags);
-  SmallVector<int64_t, 2> tail(llvm::seq<int64_t>(type.getRank()));
+  SmallVector<int64_t, 2> tail =
+      llvm::to_vector<2>(llvm::seq<int64_t>(type.getRank()));
   return extract(reduce(
       sizes, type.getRank(), b.getI1Type(), {{flags, tail}}, Combine::any,
       [](OpBuilder &, Location, ValueRange in) { return in[0]; }));
