@@ -13,6 +13,7 @@
 #include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
+#include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 
 using namespace mlir;
@@ -27,5 +28,6 @@ void scaling::registerAllPasses() {
   registerExpandMathPasses();
   registerForallToTeamPasses();
   registerScalingToLinalgPasses();
+  registerScalingTransformsPasses();
   registerLinalgToLLVMPipelines();
 }
