@@ -1,0 +1,6 @@
+"""Makes the reference importable from a clean checkout."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "reference"))
