@@ -85,8 +85,9 @@ private:
   /// The states of an axis' statistic under the other factor; `scale` (may be
   /// null) multiplies the matrix.
   SmallVector<Value> read(Axis axis, Value otherFactor, Value scale = Value());
-  /// The axis' next factor, written over `own`.
-  Value update(Axis axis, ValueRange states, Value own);
+  /// The axis' next factor: over `own`, whose buffer serves again, or beside
+  /// it where a check may still want the old one.
+  Value update(Axis axis, ValueRange states, Value own, bool keep = false);
   /// A half-step on `factors`.
   void halfStep(Axis axis, Factors &factors, Value scale = Value());
   /// Both axes from the same factors.
@@ -138,10 +139,18 @@ private:
   Value onBatch(Type element, std::initializer_list<Value> values, Body body) {
     return onBatch(element, ValueRange(ArrayRef<Value>(values)), body);
   }
-  /// Where the batch element's flag is true the first, else the second.
-  Value select(Value flag, Value yes, Value no);
-  Factors select(Value flag, const Factors &yes, const Factors &no,
-                 std::initializer_list<Axis> axes = {Axis::rows, Axis::cols});
+  /// `state`, but `next` where the batch element's flag is true; in place.
+  Value replace(Value state, Value flag, Value next);
+  Factors replace(Factors state, Value flag, const Factors &next,
+                  std::initializer_list<Axis> axes = {Axis::rows, Axis::cols});
+  /// A per batch element state, made anew in place: `body` gets the values,
+  /// then the state.
+  Value revise(Value state, std::initializer_list<Value> values, Body body) {
+    SmallVector<EmitterInput> inputs;
+    for (Value value : values)
+      inputs.push_back({value, {}});
+    return e.inPlace(state, 0, inputs, body);
+  }
   Value either(Value a, Value b);
   Value negate(Value flag);
 
@@ -253,9 +262,11 @@ SmallVector<Value> IterateDecomposer::read(Axis axis, Value otherFactor,
   return SmallVector<Value>(reduce.getResults());
 }
 
-Value IterateDecomposer::update(Axis axis, ValueRange states, Value own) {
+Value IterateDecomposer::update(Axis axis, ValueRange states, Value own,
+                                bool keep) {
+  Value out = keep ? e.empty(vectorSizes(axis), accumulate) : own;
   return UpdateOp::create(b, loc, own.getType(), states, own, target(axis),
-                          mask(axis), Value(), own, rule(axis), domain,
+                          mask(axis), Value(), out, rule(axis), domain,
                           IntegerAttr())
       .getResult(0);
 }
@@ -551,27 +562,23 @@ Value IterateDecomposer::notFinite(const Factors &factors) {
 // Selections per batch element
 //===----------------------------------------------------------------------===//
 
-Value IterateDecomposer::select(Value flag, Value yes, Value no) {
-  Type element = getElementTypeOrSelf(yes);
-  return onBatch(element, {flag, yes, no},
-                 [](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                   return arith::SelectOp::create(inner, l, in[0], in[1],
-                                                  in[2]);
-                 });
+Value IterateDecomposer::replace(Value state, Value flag, Value next) {
+  return revise(state, {flag, next},
+                [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  return arith::SelectOp::create(inner, l, in[0], in[1], in[2]);
+                });
 }
 
-Factors IterateDecomposer::select(Value flag, const Factors &yes,
-                                  const Factors &no,
-                                  std::initializer_list<Axis> axes) {
-  Factors result = no;
+Factors IterateDecomposer::replace(Factors state, Value flag,
+                                   const Factors &next,
+                                   std::initializer_list<Axis> axes) {
   for (Axis axis : axes)
-    result[axis] = e.elementwise(
-        vectorSizes(axis), 1, accumulate,
-        {{flag, {}}, {yes[axis], {0}}, {no[axis], {0}}},
+    state[axis] = e.inPlace(
+        state[axis], 1, {{flag, {}}, {next[axis], {0}}},
         [](OpBuilder &inner, Location l, ValueRange in) -> Value {
           return arith::SelectOp::create(inner, l, in[0], in[1], in[2]);
         });
-  return result;
+  return state;
 }
 
 Value IterateDecomposer::either(Value a, Value b) {
@@ -782,8 +789,8 @@ UntilState UntilLoop::check(UntilState state, Value due, Value residual,
         Value running = arith::XOrIOp::create(inner, l, in[0], yes);
         return arith::AndIOp::create(inner, l, running, due);
       });
-  Value verdict = d.onBatch(
-      i32, {judged, residual, state.status},
+  Value verdict = d.revise(
+      state.status, {judged, residual},
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         auto code = [&](StatusCode status) -> Value {
           return arith::ConstantOp::create(
@@ -801,22 +808,22 @@ UntilState UntilLoop::check(UntilState state, Value due, Value residual,
                                     code(StatusCode::limit)));
         return arith::SelectOp::create(inner, l, in[0], found, in[2]);
       });
-  state.residual = d.select(judged, residual, state.residual);
+  state.residual = d.replace(state.residual, judged, residual);
   state.status = verdict;
-  state.done = d.onBatch(
-      i1, {state.done, verdict},
+  state.steps =
+      d.revise(state.steps, {judged},
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 return arith::SelectOp::create(inner, l, in[0], count, in[1]);
+               });
+  state.done = d.revise(
+      state.done, {verdict},
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         Value limit = arith::ConstantOp::create(
             inner, l,
             inner.getI32IntegerAttr(static_cast<int>(StatusCode::limit)));
         Value stopped = arith::CmpIOp::create(
-            inner, l, arith::CmpIPredicate::ne, in[1], limit);
-        return arith::OrIOp::create(inner, l, in[0], stopped);
-      });
-  state.steps = d.onBatch(
-      i32, {judged, state.steps},
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        return arith::SelectOp::create(inner, l, in[0], count, in[1]);
+            inner, l, arith::CmpIPredicate::ne, in[0], limit);
+        return arith::OrIOp::create(inner, l, in[1], stopped);
       });
   return state;
 }
@@ -841,12 +848,7 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
   // The new factor is made before the check, so that it can be used in the
   // same sweep; the check may discard it.
   Factors next = state.factors;
-  next[axis] = UpdateOp::create(
-                   d.b, d.loc, own.getType(), states, own, d.target(axis),
-                   d.mask(axis), Value(),
-                   d.e.empty(d.vectorSizes(axis), d.accumulate), d.rule(axis),
-                   d.domain, IntegerAttr())
-                   .getResult(0);
+  next[axis] = d.update(axis, states, own, /*keep=*/true);
   if (marginals) {
     if (judges(axis)) {
       Value residual = d.marginal(axis, states, own);
@@ -857,13 +859,15 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
       }
       state = check(state, isDue(k), residual, k);
     }
-    state.factors = d.select(state.done, state.factors, next, {axis});
+    state.factors =
+        d.replace(state.factors, d.negate(state.done), next, {axis});
     return state;
   }
+  Value running = d.negate(state.done);
   Value change = d.change(axis, own, next[axis]);
   Value &kept = axis == Axis::rows ? state.rowChange : state.colChange;
-  kept = d.select(state.done, kept, change);
-  state.factors = d.select(state.done, state.factors, next, {axis});
+  kept = d.replace(kept, running, change);
+  state.factors = d.replace(state.factors, running, next, {axis});
   Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(1));
   // Both: judged at the end of the pair only.
   Axis last = d.op.getOrder() == Order::cols_first ? Axis::rows : Axis::cols;
@@ -875,17 +879,9 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
 UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
   SmallVector<Value> rowStates = d.read(Axis::rows, state.factors.col);
   SmallVector<Value> colStates = d.read(Axis::cols, state.factors.row);
-  Factors next;
-  for (Axis axis : {Axis::rows, Axis::cols}) {
-    Value own = state.factors[axis];
-    next[axis] =
-        UpdateOp::create(d.b, d.loc, own.getType(),
-                         axis == Axis::rows ? rowStates : colStates, own,
-                         d.target(axis), d.mask(axis), Value(),
-                         d.e.empty(d.vectorSizes(axis), d.accumulate),
-                         d.rule(axis), d.domain, IntegerAttr())
-            .getResult(0);
-  }
+  Factors next{
+      d.update(Axis::rows, rowStates, state.factors.row, /*keep=*/true),
+      d.update(Axis::cols, colStates, state.factors.col, /*keep=*/true)};
   if (marginals) {
     Value residual;
     if (judges(Axis::rows))
@@ -895,16 +891,17 @@ UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
       residual = residual ? sum(residual, cols) : cols;
     }
     state = check(state, isDue(k), residual, k);
-    state.factors = d.select(state.done, state.factors, next);
+    state.factors = d.replace(state.factors, d.negate(state.done), next);
     return state;
   }
+  Value running = d.negate(state.done);
   state.rowChange =
-      d.select(state.done, state.rowChange,
-               d.change(Axis::rows, state.factors.row, next.row));
+      d.replace(state.rowChange, running,
+                d.change(Axis::rows, state.factors.row, next.row));
   state.colChange =
-      d.select(state.done, state.colChange,
-               d.change(Axis::cols, state.factors.col, next.col));
-  state.factors = d.select(state.done, state.factors, next);
+      d.replace(state.colChange, running,
+                d.change(Axis::cols, state.factors.col, next.col));
+  state.factors = d.replace(state.factors, running, next);
   Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(2));
   return check(state, isDue(after), combinedChange(state), after);
 }
@@ -1031,20 +1028,20 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
           Value still = arith::XOrIOp::create(inner, l, in[2], yes);
           return arith::AndIOp::create(inner, l, notWorse, still);
         });
-    state.worsened = onBatch(
-        i1, {measure, state.best, state.worsened},
+    state.worsened = revise(
+        state.worsened, {measure, state.best},
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           Value worse = arith::CmpFOp::create(
               inner, l, arith::CmpFPredicate::UGT, in[0], in[1]);
           return arith::OrIOp::create(inner, l, worse, in[2]);
         });
-    state.bestFactors = select(better, state.factors, state.bestFactors);
-    state.steps = onBatch(
-        i32, {better, state.steps},
+    state.bestFactors = replace(state.bestFactors, better, state.factors);
+    state.steps = revise(
+        state.steps, {better},
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           return arith::SelectOp::create(inner, l, in[0], count, in[1]);
         });
-    state.best = select(better, measure, state.best);
+    state.best = replace(state.best, better, measure);
     return state;
   };
 
@@ -1060,25 +1057,20 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
         SmallVector<Value> colStates = read(Axis::cols, inside.factors.row);
         Value k = arith::MulIOp::create(b, loc, pair, e.index(2));
         inside = judge(inside, rowStates, colStates, k);
-        Factors next = inside.factors;
-        auto fresh = [&](Axis axis, ValueRange states) {
-          next[axis] = UpdateOp::create(
-                           b, loc, next[axis].getType(), states, next[axis],
-                           target(axis), mask(axis), Value(),
-                           e.empty(vectorSizes(axis), accumulate), rule(axis),
-                           domain, IntegerAttr())
-                           .getResult(0);
-        };
         // The measure's statistics serve the first half-step (both, with
         // Jacobi).
-        fresh(first, first == Axis::rows ? rowStates : colStates);
-        if (jacobi)
-          fresh(Axis::cols, colStates);
-        else
-          fresh(other(first), read(other(first), next[first]));
+        Factors next = inside.factors;
+        Axis second = other(first);
+        next[first] =
+            update(first, first == Axis::rows ? rowStates : colStates,
+                   next[first], /*keep=*/patienceFirst);
+        next[second] =
+            update(second, jacobi ? colStates : read(second, next[first]),
+                   next[second], /*keep=*/patienceFirst);
         inside.factors =
-            patienceFirst ? select(inside.worsened, inside.factors, next)
-                          : next;
+            patienceFirst
+                ? replace(inside.factors, negate(inside.worsened), next)
+                : next;
         scf::YieldOp::create(b, loc, inside.values());
       });
   state = State::from(loop.getResults());
@@ -1137,11 +1129,11 @@ FailureOr<SmallVector<Value>> IterateDecomposer::run() {
             inner, l, arith::CmpIPredicate::eq, in[1], code);
         return arith::OrIOp::create(inner, l, in[0], already);
       });
-  out.factors = select(marked, start, out.factors);
-  out.residual = select(marked, batchFloat(kInfinity), out.residual);
+  out.factors = replace(out.factors, marked, start);
+  out.residual = replace(out.residual, marked, batchFloat(kInfinity));
   out.status =
-      select(marked, batchInt(static_cast<int>(StatusCode::diverged)),
-             out.status);
+      replace(out.status, marked,
+              batchInt(static_cast<int>(StatusCode::diverged)));
   SmallVector<Value> results{out.factors.row, out.factors.col, out.steps,
                              out.residual, out.status};
   // Static sizes known only from another operand: cast to the op's types.

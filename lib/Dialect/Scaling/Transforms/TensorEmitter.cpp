@@ -61,7 +61,15 @@ static AffineMap inputMap(OpBuilder &b, const EmitterInput &input,
 Value TensorEmitter::elementwise(ArrayRef<OpFoldResult> sizes, int64_t tailRank,
                                  Type element, ArrayRef<EmitterInput> inputs,
                                  Body body) {
-  int64_t rank = sizes.size();
+  return inPlace(empty(sizes, element), tailRank, inputs,
+                 [&](OpBuilder &inner, Location l, ValueRange in) {
+                   return body(inner, l, in.drop_back());
+                 });
+}
+
+Value TensorEmitter::inPlace(Value out, int64_t tailRank,
+                             ArrayRef<EmitterInput> inputs, Body body) {
+  int64_t rank = cast<RankedTensorType>(out.getType()).getRank();
   SmallVector<AffineMap> maps;
   SmallVector<Value> values;
   for (const EmitterInput &input : inputs) {
@@ -69,13 +77,11 @@ Value TensorEmitter::elementwise(ArrayRef<OpFoldResult> sizes, int64_t tailRank,
     values.push_back(input.value);
   }
   maps.push_back(b.getMultiDimIdentityMap(rank));
-  Value init = empty(sizes, element);
   SmallVector<IteratorType> iterators(rank, IteratorType::parallel);
   return linalg::GenericOp::create(
-             b, loc, init.getType(), values, init, maps, iterators,
+             b, loc, out.getType(), values, out, maps, iterators,
              [&](OpBuilder &inner, Location innerLoc, ValueRange arguments) {
-               Value result =
-                   body(inner, innerLoc, arguments.drop_back());
+               Value result = body(inner, innerLoc, arguments);
                linalg::YieldOp::create(inner, innerLoc, result);
              })
       .getResult(0);

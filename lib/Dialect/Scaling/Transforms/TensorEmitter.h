@@ -46,6 +46,11 @@ public:
   Value elementwise(ArrayRef<OpFoldResult> sizes, int64_t tailRank,
                     Type element, ArrayRef<EmitterInput> inputs, Body body);
 
+  /// As `elementwise`, but over the elements of `out`, whose own value is the
+  /// last of the body's: a loop's state is updated in place.
+  Value inPlace(Value out, int64_t tailRank, ArrayRef<EmitterInput> inputs,
+                Body body);
+
   /// `lift` at every point of `sizes`, combined along the last `tailRank`
   /// dimensions into a tensor of the batch sizes.
   Value reduce(ArrayRef<OpFoldResult> sizes, int64_t tailRank, Type element,
