@@ -15,6 +15,7 @@
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
+#include "scaling/Pipelines/ToLinalg.h"
 
 using namespace mlir;
 
@@ -30,4 +31,5 @@ void scaling::registerAllPasses() {
   registerScalingToLinalgPasses();
   registerScalingTransformsPasses();
   registerLinalgToLLVMPipelines();
+  registerToLinalgPipeline();
 }

@@ -9,6 +9,7 @@
 
 #include "scaling/InitAll.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
+#include "scaling/Pipelines/ToLinalg.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -70,6 +71,7 @@ LogicalResult Program::lower(Route route, bool threads) {
   PassManager pm(&context, ModuleOp::getOperationName());
   // First of all: the ops of the dialect still tell their result shapes.
   pm.addPass(createScalingEntryABIPass());
+  buildToLinalgPipeline(pm);
   LinalgToLLVMOptions options;
   options.threads = threads;
   buildLinalgToLLVMPipeline(pm, options);
