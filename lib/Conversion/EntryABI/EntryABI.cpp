@@ -218,6 +218,18 @@ struct DimOfWhileResult final : OpRewritePattern<tensor::DimOp> {
 };
 } // namespace
 
+/// Expresses dimensions of values through dimensions of arguments, as far as
+/// the operations in between can tell.
+static LogicalResult resolveDims(func::FuncOp func) {
+  RewritePatternSet patterns(func.getContext());
+  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+  memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+  scf::populateSCFForLoopCanonicalizationPatterns(patterns);
+  patterns.add<DimOfElementwise, DimOfWhileResult>(func.getContext());
+  tensor::DimOp::getCanonicalizationPatterns(patterns, func.getContext());
+  return applyPatternsGreedily(func, std::move(patterns));
+}
+
 /// Makes a copy of a function that computes nothing but the dynamic dimensions
 /// of its results. Whatever cannot tell its result's shape stays in the copy:
 /// that is slower, not wrong.
@@ -256,13 +268,7 @@ static LogicalResult createResultDims(func::FuncOp func, SymbolTable &symbols) {
   dims.setFunctionType(b.getFunctionType(
       dims.getArgumentTypes(), RankedTensorType::get({count}, b.getI64Type())));
 
-  RewritePatternSet patterns(func.getContext());
-  memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
-  memref::populateResolveShapedTypeResultDimsPatterns(patterns);
-  scf::populateSCFForLoopCanonicalizationPatterns(patterns);
-  patterns.add<DimOfElementwise, DimOfWhileResult>(func.getContext());
-  tensor::DimOp::getCanonicalizationPatterns(patterns, func.getContext());
-  return applyPatternsGreedily(dims, std::move(patterns));
+  return resolveDims(dims);
 }
 
 static void convertFunction(func::FuncOp func) {
@@ -323,6 +329,15 @@ LogicalResult mlir::scaling::applyEntryABI(ModuleOp module) {
     funcs.push_back(func);
   }
   for (func::FuncOp func : funcs) {
+    // A companion of an earlier run: by now, more operations may be able to
+    // tell their shapes.
+    StringRef name = func.getSymName();
+    if (func.getNumResults() == 0 && name.consume_back(kResultDimsSuffix) &&
+        symbols.lookup(name)) {
+      if (failed(resolveDims(func)))
+        return failure();
+      continue;
+    }
     // Callers inside the module keep the tensor form, in a private copy.
     if (func.getNumResults() != 0 &&
         !SymbolTable::symbolKnownUseEmpty(func, module)) {

@@ -29,10 +29,10 @@ def ScalingEntryABIPass : Pass<"scaling-entry-abi", "::mlir::ModuleOp"> {
 
     A public function with results of dynamic shape gets a companion
     `NAME_result_dims` with the same inputs and one output, `tensor<Kxi64>`:
-    the K dynamic result dimensions, in order. It must run on tensors, before
-    the ops that can tell their result shapes are lowered.
+    the K dynamic result dimensions, in order. It computes no more than that
+    where the operations can tell the shapes of their results, on tensors.
 
-    Running the pass twice changes nothing.
+    Running the pass again, after a lowering, only simplifies the companions.
 
     Example:
 
