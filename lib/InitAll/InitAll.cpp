@@ -14,6 +14,11 @@
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
+#include "scaling/Dialect/Scaling/Interfaces/BatchTilingImpl.h"
+#include "scaling/Dialect/Scaling/Interfaces/BufferizableOpInterfaceImpl.h"
+#include "scaling/Dialect/Scaling/Interfaces/PartialReductionImpl.h"
+#include "scaling/Dialect/Scaling/Interfaces/ShapeReification.h"
+#include "scaling/Dialect/Scaling/Interfaces/TilingInterfaceImpl.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 #include "scaling/Pipelines/ToLinalg.h"
 
@@ -21,6 +26,11 @@ using namespace mlir;
 
 void scaling::registerAllDialects(DialectRegistry &registry) {
   registry.insert<ScalingDialect>();
+  registerBatchTilingExternalModels(registry);
+  registerBufferizableOpInterfaceExternalModels(registry);
+  registerPartialReductionExternalModels(registry);
+  registerShapeReificationExternalModels(registry);
+  registerTilingInterfaceExternalModels(registry);
 }
 
 void scaling::registerAllPasses() {
