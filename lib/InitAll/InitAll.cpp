@@ -16,7 +16,6 @@
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Dialect/Scaling/Interfaces/BatchTilingImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/BufferizableOpInterfaceImpl.h"
-#include "scaling/Dialect/Scaling/Interfaces/PartialReductionImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/ShapeReification.h"
 #include "scaling/Dialect/Scaling/Interfaces/TilingInterfaceImpl.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
@@ -28,7 +27,6 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
   registry.insert<ScalingDialect>();
   registerBatchTilingExternalModels(registry);
   registerBufferizableOpInterfaceExternalModels(registry);
-  registerPartialReductionExternalModels(registry);
   registerShapeReificationExternalModels(registry);
   registerTilingInterfaceExternalModels(registry);
 }

@@ -1,5 +1,4 @@
-//===- PartialReductionImpl.cpp - Tiling of reductions into parts --*- C++
-//-*-===//
+//===- PartialReductionImpl.cpp - Reductions in parts -----------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -12,8 +11,6 @@
 // They are merged in index order, pass by pass.
 //
 //===----------------------------------------------------------------------===//
-
-#include "scaling/Dialect/Scaling/Interfaces/PartialReductionImpl.h"
 
 #include "Slicing.h"
 
@@ -137,7 +134,8 @@ static bool dependsOnFinished(Location loc, StatisticAttrInterface stat,
   Block block;
   SmallVector<Type> types(2 * pass + 1, type);
   block.addArguments(types, SmallVector<Location>(types.size(), loc));
-  OpBuilder builder = OpBuilder::atBlockEnd(&block);
+  OpBuilder builder(type.getContext());
+  builder.setInsertionPointToEnd(&block);
   ValueRange args = block.getArguments();
   return stat.rebase(builder, loc, pass, args.back(), args.take_front(pass),
                      args.slice(pass, pass)) != args.back();
@@ -148,6 +146,36 @@ static bool dependsOnFinished(Location loc, StatisticAttrInterface stat,
 //===----------------------------------------------------------------------===//
 
 using DimSet = llvm::SetVector<unsigned>;
+
+namespace {
+/// The structure of an op. The drivers ask a clone whose inits are the partial
+/// results already; the result types are still the op's own, and so is the
+/// structure with inits of these.
+class OwnStructure {
+public:
+  explicit OwnStructure(Operation *op) : view(op->clone()) {
+    auto dps = cast<DestinationStyleOpInterface>(view);
+    for (OpOperand &init : dps.getDpsInitsMutable())
+      init.set(inits.addArgument(dps.getTiedOpResult(&init).getType(),
+                                 op->getLoc()));
+  }
+  OwnStructure(const OwnStructure &) = delete;
+  OwnStructure &operator=(const OwnStructure &) = delete;
+  ~OwnStructure() { view->destroy(); }
+
+  operator ScalingStructuredOpInterface() const {
+    return cast<ScalingStructuredOpInterface>(view);
+  }
+  /// The operand of the structure in the place of the op's.
+  OpOperand &getOperand(OpOperand &operand) const {
+    return view->getOpOperand(operand.getOperandNumber());
+  }
+
+private:
+  Block inits;
+  Operation *view;
+};
+} // namespace
 
 static SmallVector<int64_t> initDims(ScalingStructuredOpInterface op) {
   auto dps = cast<DestinationStyleOpInterface>(op.getOperation());
@@ -218,8 +246,7 @@ struct PartialReduction
       return op->emitOpError("'argmax' has no partial results to merge");
     auto type = cast<FloatType>(initElementType(op));
     SmallVector<OpFoldResult> shape;
-    for (int64_t dim :
-         partialDims(cast<ScalingStructuredOpInterface>(op), reductionDims))
+    for (int64_t dim : partialDims(OwnStructure(op), reductionDims))
       shape.push_back(sizes[dim]);
     StatisticAttrInterface stat = statisticOf(cast<OpTy>(op));
     SmallVector<Value> tensors;
@@ -240,12 +267,13 @@ struct PartialReduction
       ReductionTilingStrategy strategy, ValueRange init,
       ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
       const DimSet &reductionDims, ArrayRef<OpFoldResult> splitIvs) const {
-    auto structured = cast<ScalingStructuredOpInterface>(op);
+    OwnStructure structured(op);
     auto dps = cast<DestinationStyleOpInterface>(op);
     TilingResult result;
     SmallVector<Value> inputs, inits;
     for (OpOperand *operand : dps.getDpsInputOperands())
-      inputs.push_back(sliceOperand(builder, structured, *operand, offsets,
+      inputs.push_back(sliceOperand(builder, structured,
+                                    structured.getOperand(*operand), offsets,
                                     sizes, result.generatedSlices));
     PartialTile tile = partialTile(builder, structured, strategy, offsets,
                                    sizes, reductionDims, splitIvs);
@@ -271,7 +299,7 @@ struct PartialReduction
   FailureOr<MergeResult> mergeReductions(Operation *op, OpBuilder &builder,
                                          Location loc, ValueRange partials,
                                          const DimSet &reductionDims) const {
-    auto structured = cast<ScalingStructuredOpInterface>(op);
+    OwnStructure structured(op);
     StatisticAttrInterface stat = statisticOf(cast<OpTy>(op));
     SmallVector<Value> before(
         cast<DestinationStyleOpInterface>(op).getDpsInits());
@@ -325,9 +353,8 @@ struct PartialReduction
       ArrayRef<OpFoldResult> sizes, const DimSet &reductionDims,
       ArrayRef<OpFoldResult> splitIvs, SmallVector<OpFoldResult> &resultOffsets,
       SmallVector<OpFoldResult> &resultSizes) const {
-    PartialTile tile =
-        partialTile(builder, cast<ScalingStructuredOpInterface>(op), strategy,
-                    offsets, sizes, reductionDims, splitIvs);
+    PartialTile tile = partialTile(builder, OwnStructure(op), strategy, offsets,
+                                   sizes, reductionDims, splitIvs);
     resultOffsets = std::move(tile.offsets);
     resultSizes = std::move(tile.sizes);
     return success();
@@ -338,7 +365,8 @@ private:
   static Operation *accumulateElementwise(OpTy op, OpBuilder &builder,
                                           ValueRange inputs, ValueRange inits,
                                           const DimSet &reductionDims) {
-    auto structured = cast<ScalingStructuredOpInterface>(op.getOperation());
+    OwnStructure own(op);
+    ScalingStructuredOpInterface structured = own;
     MLIRContext *context = op.getContext();
     SmallVector<IteratorType> types = structured.getStructuredIteratorTypes();
     int64_t rank = types.size();
@@ -386,12 +414,9 @@ private:
 };
 } // namespace
 
-void scaling::registerPartialReductionExternalModels(
-    DialectRegistry &registry) {
-  registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
-    context->loadDialect<arith::ArithDialect, linalg::LinalgDialect,
-                         tensor::TensorDialect>();
-    ReduceOp::attachInterface<PartialReduction<ReduceOp>>(*context);
-    ApplyOp::attachInterface<PartialReduction<ApplyOp>>(*context);
-  });
+void scaling::attachPartialReductionModels(MLIRContext *context) {
+  context->loadDialect<arith::ArithDialect, linalg::LinalgDialect,
+                       tensor::TensorDialect>();
+  ReduceOp::attachInterface<PartialReduction<ReduceOp>>(*context);
+  ApplyOp::attachInterface<PartialReduction<ApplyOp>>(*context);
 }

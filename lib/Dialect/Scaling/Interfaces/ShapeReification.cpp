@@ -1,5 +1,4 @@
-//===- ShapeReification.cpp - Shapes of results at run time --------*- C++
-//-*-===//
+//===- ShapeReification.cpp - Shapes of results at run time -----*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

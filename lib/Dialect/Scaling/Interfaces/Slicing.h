@@ -1,5 +1,4 @@
-//===- Slicing.h - Tiles of operands -------------------------------*- C++
-//-*-===//
+//===- Slicing.h - Tiles of operands -----------------------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -52,6 +51,10 @@ Value sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
 /// Moves the column numbers of `apply argmax` on a tile of the columns.
 void adjustColumnOffset(OpBuilder &builder, Operation *tiled,
                         ArrayRef<OpFoldResult> offsets);
+
+/// Attaches `PartialReductionOpInterface`. It extends `TilingInterface`, which
+/// must be there before.
+void attachPartialReductionModels(MLIRContext *context);
 
 } // namespace mlir::scaling
 

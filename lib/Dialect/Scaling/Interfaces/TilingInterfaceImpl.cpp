@@ -1,5 +1,4 @@
-//===- TilingInterfaceImpl.cpp - Tiling of the structured ops ------*- C++
-//-*-===//
+//===- TilingInterfaceImpl.cpp - Tiling of the structured ops ---*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -239,5 +238,6 @@ void scaling::registerTilingInterfaceExternalModels(DialectRegistry &registry) {
     context->loadDialect<affine::AffineDialect, memref::MemRefDialect,
                          tensor::TensorDialect>();
     attach<ReduceOp, UpdateOp, PlanOp, ApplyOp, PairwiseOp>(context);
+    attachPartialReductionModels(context);
   });
 }

@@ -1,4 +1,4 @@
-//===- TilingInterfaceImpl.h - Tiling of the structured core ops *- C++ -*-===//
+//===- TilingInterfaceImpl.h - Tiling of the core ops -----------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -12,7 +12,8 @@ namespace mlir {
 class DialectRegistry;
 namespace scaling {
 
-/// `TilingInterface` of the structured core ops.
+/// `TilingInterface` of the structured core ops, and
+/// `PartialReductionOpInterface` of `reduce` and `apply`.
 void registerTilingInterfaceExternalModels(DialectRegistry &registry);
 
 } // namespace scaling
