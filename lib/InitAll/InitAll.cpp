@@ -13,11 +13,12 @@
 #include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
-#include "scaling/Dialect/Scaling/Transforms/Passes.h"
+#include "scaling/Dialect/Scaling/Interfaces/AggregatedOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/BatchTilingImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/BufferizableOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/ShapeReification.h"
 #include "scaling/Dialect/Scaling/Interfaces/TilingInterfaceImpl.h"
+#include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 #include "scaling/Pipelines/ToLinalg.h"
 
@@ -25,6 +26,7 @@ using namespace mlir;
 
 void scaling::registerAllDialects(DialectRegistry &registry) {
   registry.insert<ScalingDialect>();
+  registerAggregatedOpInterfaceExternalModels(registry);
   registerBatchTilingExternalModels(registry);
   registerBufferizableOpInterfaceExternalModels(registry);
   registerShapeReificationExternalModels(registry);
