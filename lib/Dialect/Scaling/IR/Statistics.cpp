@@ -1,4 +1,5 @@
-//===- Statistics.cpp - Statistics as monoids ----------------------*- C++ -*-===//
+//===- Statistics.cpp - Statistics as monoids ----------------------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -204,8 +205,7 @@ Value StdAttr::lift(OpBuilder &b, Location loc, unsigned pass, Value entry,
     return constant(b, loc, entry.getType(), 1.0);
   if (pass == 1)
     return entry;
-  Value distance =
-      arith::SubFOp::create(b, loc, entry, mean(b, loc, finished));
+  Value distance = arith::SubFOp::create(b, loc, entry, mean(b, loc, finished));
   return arith::MulFOp::create(b, loc, distance, distance);
 }
 Value StdAttr::rebase(OpBuilder &b, Location loc, unsigned pass, Value state,
@@ -242,8 +242,8 @@ Value GeoMeanAttr::lift(OpBuilder &b, Location loc, unsigned pass, Value entry,
                         ValueRange) const {
   Value zeros = constant(b, loc, entry.getType(), 0.0);
   Value ones = constant(b, loc, entry.getType(), 1.0);
-  Value isZero = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ,
-                                       entry, zeros);
+  Value isZero =
+      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, entry, zeros);
   if (pass == 1)
     return arith::SelectOp::create(b, loc, isZero, zeros, ones);
   Value magnitude = math::AbsFOp::create(b, loc, entry);

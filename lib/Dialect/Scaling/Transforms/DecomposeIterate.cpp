@@ -1,4 +1,5 @@
-//===- DecomposeIterate.cpp - iterate to a loop of half-steps ------*- C++ -*-===//
+//===- DecomposeIterate.cpp - iterate to a loop of half-steps ------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -127,8 +128,7 @@ private:
     return batchFilled(e.scalar(accumulate, value));
   }
   Value batchBool(bool value) {
-    return batchFilled(
-        arith::ConstantOp::create(b, loc, b.getBoolAttr(value)));
+    return batchFilled(arith::ConstantOp::create(b, loc, b.getBoolAttr(value)));
   }
   Value onBatch(Type element, ValueRange values, Body body) {
     SmallVector<EmitterInput> inputs;
@@ -187,8 +187,8 @@ IterateDecomposer::IterateDecomposer(OpBuilder &builder, IterateOp op)
 // Half-steps
 //===----------------------------------------------------------------------===//
 
-void IterateDecomposer::addWeightInputs(
-    Axis axis, SmallVectorImpl<EmitterInput> &inputs) {
+void IterateDecomposer::addWeightInputs(Axis axis,
+                                        SmallVectorImpl<EmitterInput> &inputs) {
   if (Value t = target(axis))
     inputs.push_back({t, {0}});
   if (Value m = mask(axis))
@@ -345,36 +345,33 @@ Value IterateDecomposer::norm(Axis axis, Norm kind,
   if (kind == Norm::l1)
     return total;
   if (kind == Norm::mean) {
-    Value count = e.reduce(
-        sizes, 1, accumulate, ArrayRef(all).take_front(numWeights),
-        TensorEmitter::Combine::add,
+    Value count =
+        e.reduce(sizes, 1, accumulate, ArrayRef(all).take_front(numWeights),
+                 TensorEmitter::Combine::add,
+                 [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
+                   Value one = createConstant(inner, innerLoc, accumulate, 1.0);
+                   return counted(inner, innerLoc, in, one);
+                 });
+    return onBatch(
+        accumulate, {total, count},
         [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
           Value one = createConstant(inner, innerLoc, accumulate, 1.0);
-          return counted(inner, innerLoc, in, one);
+          Value entries =
+              arith::MaximumFOp::create(inner, innerLoc, in[1], one);
+          return arith::DivFOp::create(inner, innerLoc, in[0], entries)
+              .getResult();
         });
-    return onBatch(accumulate, {total, count},
-                   [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
-                     Value one =
-                         createConstant(inner, innerLoc, accumulate, 1.0);
-                     Value entries = arith::MaximumFOp::create(inner, innerLoc,
-                                                               in[1], one);
-                     return arith::DivFOp::create(inner, innerLoc, in[0],
-                                                  entries)
-                         .getResult();
-                   });
   }
-  return onBatch(accumulate, {total},
-                 [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
-                   if (kind == Norm::l2)
-                     return math::SqrtOp::create(inner, innerLoc, in[0])
-                         .getResult();
-                   // No entries: the maximum of nothing is 0.
-                   Value zero =
-                       createConstant(inner, innerLoc, accumulate, 0.0);
-                   return arith::MaximumFOp::create(inner, innerLoc, in[0],
-                                                    zero)
-                       .getResult();
-                 });
+  return onBatch(
+      accumulate, {total},
+      [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
+        if (kind == Norm::l2)
+          return math::SqrtOp::create(inner, innerLoc, in[0]).getResult();
+        // No entries: the maximum of nothing is 0.
+        Value zero = createConstant(inner, innerLoc, accumulate, 0.0);
+        return arith::MaximumFOp::create(inner, innerLoc, in[0], zero)
+            .getResult();
+      });
 }
 
 Value IterateDecomposer::marginal(Axis axis, ValueRange states, Value own) {
@@ -384,22 +381,19 @@ Value IterateDecomposer::marginal(Axis axis, ValueRange states, Value own) {
   inputs.push_back({own, {0}});
   if (Value t = target(axis))
     inputs.push_back({t, {0}});
-  return norm(
-      axis, stop.getNorm(), inputs,
-      [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
-        size_t count = states.size();
-        Updated updated =
-            createUpdate(inner, innerLoc,
-                         RuleAttr::getPlain(op.getContext(),
-                                            rule(axis).getStat()),
-                         domain, in.take_front(count), in[count], Value(),
-                         Value());
-        Value goal = target(axis)
-                         ? in.back()
-                         : createConstant(inner, innerLoc, accumulate, 1.0);
-        return arith::SubFOp::create(inner, innerLoc, updated.planStatistic,
-                                     goal);
-      });
+  return norm(axis, stop.getNorm(), inputs,
+              [&](OpBuilder &inner, Location innerLoc, ValueRange in) -> Value {
+                size_t count = states.size();
+                Updated updated = createUpdate(
+                    inner, innerLoc,
+                    RuleAttr::getPlain(op.getContext(), rule(axis).getStat()),
+                    domain, in.take_front(count), in[count], Value(), Value());
+                Value goal = target(axis) ? in.back()
+                                          : createConstant(inner, innerLoc,
+                                                           accumulate, 1.0);
+                return arith::SubFOp::create(inner, innerLoc,
+                                             updated.planStatistic, goal);
+              });
 }
 
 Value IterateDecomposer::measuredMarginal(const Factors &factors) {
@@ -410,13 +404,13 @@ Value IterateDecomposer::measuredMarginal(const Factors &factors) {
       continue;
     Value residual =
         marginal(axis, read(axis, factors[other(axis)]), factors[axis]);
-    total = total ? onBatch(accumulate, {total, residual},
-                            [&](OpBuilder &inner, Location l, ValueRange in) {
-                              return arith::AddFOp::create(inner, l, in[0],
-                                                           in[1])
-                                  .getResult();
-                            })
-                  : residual;
+    total = total
+                ? onBatch(accumulate, {total, residual},
+                          [&](OpBuilder &inner, Location l, ValueRange in) {
+                            return arith::AddFOp::create(inner, l, in[0], in[1])
+                                .getResult();
+                          })
+                : residual;
   }
   return total;
 }
@@ -440,44 +434,42 @@ Value IterateDecomposer::change(Axis axis, Value before, Value after) {
     SmallVector<EmitterInput> inputs{{before, {0}}, {after, {0}}};
     if (overTarget)
       inputs.push_back({target(axis), {0}});
-    Value difference = norm(
-        axis, Norm::linf, inputs,
-        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          return arith::SubFOp::create(inner, l,
-                                       size(inner, l, in[1], in.back()),
-                                       size(inner, l, in[0], in.back()));
-        });
+    Value difference =
+        norm(axis, Norm::linf, inputs,
+             [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+               return arith::SubFOp::create(inner, l,
+                                            size(inner, l, in[1], in.back()),
+                                            size(inner, l, in[0], in.back()));
+             });
     auto largest = [&](unsigned which) {
       return norm(axis, Norm::linf, inputs,
                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
                     return size(inner, l, in[which], in.back());
                   });
     };
-    return onBatch(accumulate, {difference, largest(0), largest(1)},
-                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                     Value one = createConstant(inner, l, accumulate, 1.0);
-                     Value scale = arith::MaximumFOp::create(
-                         inner, l,
-                         arith::MaximumFOp::create(inner, l, in[1], in[2]),
-                         one);
-                     return arith::DivFOp::create(inner, l, in[0], scale);
-                   });
+    return onBatch(
+        accumulate, {difference, largest(0), largest(1)},
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Value one = createConstant(inner, l, accumulate, 1.0);
+          Value scale = arith::MaximumFOp::create(
+              inner, l, arith::MaximumFOp::create(inner, l, in[1], in[2]), one);
+          return arith::DivFOp::create(inner, l, in[0], scale);
+        });
   }
   SmallVector<EmitterInput> inputs{{before, {0}}, {after, {0}}};
-  return norm(axis, stop.getNorm(), inputs,
-              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                if (stop.getWhat() == What::change)
-                  return arith::SubFOp::create(inner, l, in[1], in[0]);
-                Value one = createConstant(inner, l, accumulate, 1.0);
-                Value ratio =
-                    isLog ? math::ExpOp::create(
-                                inner, l,
-                                arith::SubFOp::create(inner, l, in[0], in[1]))
-                                .getResult()
-                          : arith::DivFOp::create(inner, l, in[0], in[1])
-                                .getResult();
-                return arith::SubFOp::create(inner, l, ratio, one);
-              });
+  return norm(
+      axis, stop.getNorm(), inputs,
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        if (stop.getWhat() == What::change)
+          return arith::SubFOp::create(inner, l, in[1], in[0]);
+        Value one = createConstant(inner, l, accumulate, 1.0);
+        Value ratio =
+            isLog ? math::ExpOp::create(
+                        inner, l, arith::SubFOp::create(inner, l, in[0], in[1]))
+                        .getResult()
+                  : arith::DivFOp::create(inner, l, in[0], in[1]).getResult();
+        return arith::SubFOp::create(inner, l, ratio, one);
+      });
 }
 
 Value IterateDecomposer::extreme(Axis axis, ValueRange states, Value own,
@@ -494,11 +486,10 @@ Value IterateDecomposer::extreme(Axis axis, ValueRange states, Value own,
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         ValueRange rest = in.drop_front(numWeights);
         Value sigma =
-            createUpdate(inner, l,
-                         RuleAttr::getPlain(op.getContext(),
-                                            rule(axis).getStat()),
-                         domain, rest.drop_back(), rest.back(), Value(),
-                         Value())
+            createUpdate(
+                inner, l,
+                RuleAttr::getPlain(op.getContext(), rule(axis).getStat()),
+                domain, rest.drop_back(), rest.back(), Value(), Value())
                 .planStatistic;
         if (numWeights == 0)
           return sigma;
@@ -546,8 +537,8 @@ Value IterateDecomposer::notFinite(const Factors &factors) {
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           Value infinity = createConstant(inner, l, accumulate, kInfinity);
           Value magnitude = math::AbsFOp::create(inner, l, in.back());
-          Value bad = arith::CmpFOp::create(
-              inner, l, arith::CmpFPredicate::UGE, magnitude, infinity);
+          Value bad = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::UGE,
+                                            magnitude, infinity);
           if (numWeights == 0)
             return bad;
           Value weight = hasWeight(inner, l, axis, in.take_front(numWeights));
@@ -605,8 +596,8 @@ IterateDecomposer::Outcome IterateDecomposer::fixed() {
   Outcome out;
   out.factors = halfSteps(start, stop.getLimit());
   out.steps = batchInt(stop.getLimit());
-  out.residual = stop.getMeasureLast() ? measuredMarginal(out.factors)
-                                       : batchFloat(-1.0);
+  out.residual =
+      stop.getMeasureLast() ? measuredMarginal(out.factors) : batchFloat(-1.0);
   out.status = batchInt(static_cast<int>(StatusCode::fixed));
   return out;
 }
@@ -621,8 +612,8 @@ IterateDecomposer::Outcome IterateDecomposer::annealed() {
       [&](OpBuilder &, Location, Value pair, ValueRange carried) {
         Factors factors{carried[0], carried[1]};
         // The pair before; the first has none, and its ratio is 1.
-        Value isFirst = arith::CmpIOp::create(
-            b, loc, arith::CmpIPredicate::eq, pair, e.index(0));
+        Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                              pair, e.index(0));
         Value before = arith::SelectOp::create(
             b, loc, isFirst, pair,
             arith::SubIOp::create(b, loc, pair, e.index(1)));
@@ -660,8 +651,8 @@ IterateDecomposer::Outcome IterateDecomposer::annealed() {
   Outcome out;
   out.factors = {loop.getResult(0), loop.getResult(1)};
   out.steps = batchInt(stop.getLimit());
-  out.residual = stop.getMeasureLast() ? measuredMarginal(out.factors)
-                                       : batchFloat(-1.0);
+  out.residual =
+      stop.getMeasureLast() ? measuredMarginal(out.factors) : batchFloat(-1.0);
   out.status = batchInt(static_cast<int>(StatusCode::fixed));
   return out;
 }
@@ -767,8 +758,7 @@ Value UntilLoop::isDue(Value k) {
   Location loc = d.loc;
   Value begun = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, k,
                                       d.e.index(stop.getStart()));
-  Value since =
-      arith::SubIOp::create(b, loc, k, d.e.index(stop.getStart()));
+  Value since = arith::SubIOp::create(b, loc, k, d.e.index(stop.getStart()));
   Value rest =
       arith::RemSIOp::create(b, loc, since, d.e.index(stop.getEvery()));
   Value onBeat = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest,
@@ -783,12 +773,14 @@ UntilState UntilLoop::check(UntilState state, Value due, Value residual,
   Type i1 = b.getI1Type(), i32 = b.getI32Type();
   Value count = arith::IndexCastOp::create(b, loc, i32, k);
   // The check changes nothing for elements that are done.
-  Value judged = d.onBatch(
-      i1, {state.done}, [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        Value yes = arith::ConstantOp::create(inner, l, inner.getBoolAttr(true));
-        Value running = arith::XOrIOp::create(inner, l, in[0], yes);
-        return arith::AndIOp::create(inner, l, running, due);
-      });
+  Value judged =
+      d.onBatch(i1, {state.done},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Value yes = arith::ConstantOp::create(
+                      inner, l, inner.getBoolAttr(true));
+                  Value running = arith::XOrIOp::create(inner, l, in[0], yes);
+                  return arith::AndIOp::create(inner, l, running, due);
+                });
   Value verdict = d.revise(
       state.status, {judged, residual},
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
@@ -796,10 +788,9 @@ UntilState UntilLoop::check(UntilState state, Value due, Value residual,
           return arith::ConstantOp::create(
               inner, l, inner.getI32IntegerAttr(static_cast<int>(status)));
         };
-        Value tol =
-            createConstant(inner, l, d.accumulate, stop.getTol());
-        Value nan = arith::CmpFOp::create(
-            inner, l, arith::CmpFPredicate::UNO, in[1], in[1]);
+        Value tol = createConstant(inner, l, d.accumulate, stop.getTol());
+        Value nan = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::UNO,
+                                          in[1], in[1]);
         Value passes = arith::CmpFOp::create(
             inner, l, arith::CmpFPredicate::OLE, in[1], tol);
         Value found = arith::SelectOp::create(
@@ -853,8 +844,8 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
     if (judges(axis)) {
       Value residual = d.marginal(axis, states, own);
       if (stop.getAxis() == Judged::both) {
-        Value across = d.marginal(second, d.read(second, own),
-                                  state.factors[second]);
+        Value across =
+            d.marginal(second, d.read(second, own), state.factors[second]);
         residual = sum(residual, across);
       }
       state = check(state, isDue(k), residual, k);
@@ -906,9 +897,8 @@ UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
   return check(state, isDue(after), combinedChange(state), after);
 }
 
-UntilState
-UntilLoop::unlessDone(UntilState state,
-                      function_ref<UntilState(UntilState)> body) {
+UntilState UntilLoop::unlessDone(UntilState state,
+                                 function_ref<UntilState(UntilState)> body) {
   SmallVector<Value> values = state.values();
   Value running = d.e.any(d.negate(state.done));
   auto conditional = scf::IfOp::create(
@@ -916,9 +906,7 @@ UntilLoop::unlessDone(UntilState state,
       [&](OpBuilder &, Location) {
         scf::YieldOp::create(d.b, d.loc, body(state).values());
       },
-      [&](OpBuilder &, Location) {
-        scf::YieldOp::create(d.b, d.loc, values);
-      });
+      [&](OpBuilder &, Location) { scf::YieldOp::create(d.b, d.loc, values); });
   return UntilState::from(conditional.getResults(), !marginals);
 }
 
@@ -941,17 +929,16 @@ IterateDecomposer::Outcome UntilLoop::run() {
   if (lastPair > done) {
     SmallVector<Value> inits = state.values();
     inits.insert(inits.begin(), d.e.index(done));
-    SmallVector<Type> types = llvm::map_to_vector(
-        inits, [](Value value) { return value.getType(); });
+    SmallVector<Type> types =
+        llvm::map_to_vector(inits, [](Value value) { return value.getType(); });
     auto loop = scf::WhileOp::create(
         b, loc, types, inits,
         [&](OpBuilder &, Location, ValueRange carried) {
           UntilState inside =
               UntilState::from(carried.drop_front(), !marginals);
           Value running = d.e.any(d.negate(inside.done));
-          Value below = arith::CmpIOp::create(
-              b, loc, arith::CmpIPredicate::slt, carried[0],
-              d.e.index(lastPair));
+          Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                              carried[0], d.e.index(lastPair));
           Value go = arith::AndIOp::create(b, loc, running, below);
           scf::ConditionOp::create(b, loc, go, carried);
         },
@@ -967,8 +954,8 @@ IterateDecomposer::Outcome UntilLoop::run() {
             inside = halfStep(other(first), inside, next);
           }
           SmallVector<Value> yielded = inside.values();
-          yielded.insert(yielded.begin(), arith::AddIOp::create(
-                                              b, loc, k, d.e.index(2)));
+          yielded.insert(yielded.begin(),
+                         arith::AddIOp::create(b, loc, k, d.e.index(2)));
           scf::YieldOp::create(b, loc, yielded);
         });
     state = UntilState::from(loop.getResults().drop_front(), !marginals);
@@ -979,8 +966,8 @@ IterateDecomposer::Outcome UntilLoop::run() {
     });
   // The last check, due or not.
   state = unlessDone(state, [&](UntilState inside) {
-    Value residual = marginals ? d.measuredMarginal(inside.factors)
-                               : combinedChange(inside);
+    Value residual =
+        marginals ? d.measuredMarginal(inside.factors) : combinedChange(inside);
     Value due = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
     return check(inside, due, residual, d.e.index(limit));
   });
@@ -1015,32 +1002,32 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
                    Value k) {
     Value measure = imbalance(state.factors, rowStates, colStates);
     Value count = arith::IndexCastOp::create(b, loc, i32, k);
-    Value better = onBatch(
-        i1, {measure, state.best, state.worsened},
-        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          Value notWorse = arith::CmpFOp::create(
-              inner, l, arith::CmpFPredicate::OLE, in[0], in[1]);
-          if (!patienceFirst)
-            return notWorse;
-          // Once worse, the factors stay: nothing new is seen.
-          Value yes =
-              arith::ConstantOp::create(inner, l, inner.getBoolAttr(true));
-          Value still = arith::XOrIOp::create(inner, l, in[2], yes);
-          return arith::AndIOp::create(inner, l, notWorse, still);
-        });
-    state.worsened = revise(
-        state.worsened, {measure, state.best},
-        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          Value worse = arith::CmpFOp::create(
-              inner, l, arith::CmpFPredicate::UGT, in[0], in[1]);
-          return arith::OrIOp::create(inner, l, worse, in[2]);
-        });
+    Value better =
+        onBatch(i1, {measure, state.best, state.worsened},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Value notWorse = arith::CmpFOp::create(
+                      inner, l, arith::CmpFPredicate::OLE, in[0], in[1]);
+                  if (!patienceFirst)
+                    return notWorse;
+                  // Once worse, the factors stay: nothing new is seen.
+                  Value yes = arith::ConstantOp::create(
+                      inner, l, inner.getBoolAttr(true));
+                  Value still = arith::XOrIOp::create(inner, l, in[2], yes);
+                  return arith::AndIOp::create(inner, l, notWorse, still);
+                });
+    state.worsened =
+        revise(state.worsened, {measure, state.best},
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 Value worse = arith::CmpFOp::create(
+                     inner, l, arith::CmpFPredicate::UGT, in[0], in[1]);
+                 return arith::OrIOp::create(inner, l, worse, in[2]);
+               });
     state.bestFactors = replace(state.bestFactors, better, state.factors);
-    state.steps = revise(
-        state.steps, {better},
-        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          return arith::SelectOp::create(inner, l, in[0], count, in[1]);
-        });
+    state.steps =
+        revise(state.steps, {better},
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 return arith::SelectOp::create(inner, l, in[0], count, in[1]);
+               });
     state.best = replace(state.best, better, measure);
     return state;
   };
@@ -1061,16 +1048,14 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
         // Jacobi).
         Factors next = inside.factors;
         Axis second = other(first);
-        next[first] =
-            update(first, first == Axis::rows ? rowStates : colStates,
-                   next[first], /*keep=*/patienceFirst);
+        next[first] = update(first, first == Axis::rows ? rowStates : colStates,
+                             next[first], /*keep=*/patienceFirst);
         next[second] =
             update(second, jacobi ? colStates : read(second, next[first]),
                    next[second], /*keep=*/patienceFirst);
-        inside.factors =
-            patienceFirst
-                ? replace(inside.factors, negate(inside.worsened), next)
-                : next;
+        inside.factors = patienceFirst ? replace(inside.factors,
+                                                 negate(inside.worsened), next)
+                                       : next;
         scf::YieldOp::create(b, loc, inside.values());
       });
   state = State::from(loop.getResults());
@@ -1084,10 +1069,11 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
   out.residual = state.best;
   // No measure was ever a number: there is no best.
   out.status = onBatch(
-      i32, {state.best}, [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+      i32, {state.best},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         Value infinity = createConstant(inner, l, accumulate, kInfinity);
-        Value never = arith::CmpFOp::create(
-            inner, l, arith::CmpFPredicate::OEQ, in[0], infinity);
+        Value never = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::OEQ,
+                                            in[0], infinity);
         auto code = [&](StatusCode status) -> Value {
           return arith::ConstantOp::create(
               inner, l, inner.getI32IntegerAttr(static_cast<int>(status)));
@@ -1131,9 +1117,8 @@ FailureOr<SmallVector<Value>> IterateDecomposer::run() {
       });
   out.factors = replace(out.factors, marked, start);
   out.residual = replace(out.residual, marked, batchFloat(kInfinity));
-  out.status =
-      replace(out.status, marked,
-              batchInt(static_cast<int>(StatusCode::diverged)));
+  out.status = replace(out.status, marked,
+                       batchInt(static_cast<int>(StatusCode::diverged)));
   SmallVector<Value> results{out.factors.row, out.factors.col, out.steps,
                              out.residual, out.status};
   // Static sizes known only from another operand: cast to the op's types.

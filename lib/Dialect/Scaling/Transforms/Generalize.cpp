@@ -1,4 +1,5 @@
-//===- Generalize.cpp - Named ops to core ops ----------------------*- C++ -*-===//
+//===- Generalize.cpp - Named ops to core ops ----------------------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -11,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "SimilarityBalance.h"
 #include "TensorEmitter.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
@@ -93,8 +95,9 @@ private:
   Value start(const Problem &problem, Axis axis, const PreparedMatrix &prepared,
               Value target);
   /// The iteration, annealed or not.
-  SmallVector<Value> iterate(const Problem &problem, Value matrix, Value rowStart,
-                    Value colStart, Value rowTarget, Value colTarget);
+  SmallVector<Value> iterate(const Problem &problem, Value matrix,
+                             Value rowStart, Value colStart, Value rowTarget,
+                             Value colTarget);
   Value rescaled(Value factor, Value target, Value ratio);
   /// The tensor times the form's scale; a logarithm plus its logarithm.
   Value scaleOutput(Value tensor, const Problem &problem, Size rowSize,
@@ -140,7 +143,8 @@ Generalizer::joinedBatch(ArrayRef<std::pair<Value, int64_t>> values) {
   for (auto [value, tail] : values)
     if (value)
       largest = std::max(
-          largest, llvm::cast<RankedTensorType>(value.getType()).getRank() - tail);
+          largest,
+          llvm::cast<RankedTensorType>(value.getType()).getRank() - tail);
   Sizes all;
   for (int64_t i = shape.batch.size() - largest, end = shape.batch.size();
        i < end; ++i)
@@ -189,14 +193,15 @@ Value Generalizer::count(Size which, Value mask, bool slack) {
   if (!mask) {
     OpFoldResult whole = size(which);
     if (std::optional<int64_t> known = getConstantIntValue(whole))
-      return e.scalar(accumulate, static_cast<double>(*known - (slack ? 1 : 0)));
+      return e.scalar(accumulate,
+                      static_cast<double>(*known - (slack ? 1 : 0)));
     number = e.toFloat(e.indexValue(whole), accumulate);
   } else {
-    number = e.reduce(
-        sizesOf(mask), 1, accumulate, {{mask, {0}}}, Combine::add,
-        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          return arith::UIToFPOp::create(inner, l, accumulate, in[0]);
-        });
+    number =
+        e.reduce(sizesOf(mask), 1, accumulate, {{mask, {0}}}, Combine::add,
+                 [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                   return arith::UIToFPOp::create(inner, l, accumulate, in[0]);
+                 });
   }
   if (!slack)
     return number;
@@ -228,10 +233,10 @@ Value Generalizer::appendSlack(Value matrix, Value slack) {
       [&](OpBuilder &nested, Location l, ValueRange in) -> Value {
         Value row = linalg::IndexOp::create(nested, l, batchRank);
         Value col = linalg::IndexOp::create(nested, l, batchRank + 1);
-        Value isRow = arith::CmpIOp::create(
-            nested, l, arith::CmpIPredicate::eq, row, lastRow);
-        Value isCol = arith::CmpIOp::create(
-            nested, l, arith::CmpIPredicate::eq, col, lastCol);
+        Value isRow = arith::CmpIOp::create(nested, l, arith::CmpIPredicate::eq,
+                                            row, lastRow);
+        Value isCol = arith::CmpIOp::create(nested, l, arith::CmpIPredicate::eq,
+                                            col, lastCol);
         Value isSlack = arith::OrIOp::create(nested, l, isRow, isCol);
         auto choose = scf::IfOp::create(
             nested, l, isSlack,
@@ -285,50 +290,48 @@ Value Generalizer::standardized(Value matrix, Value rowMask, Value colMask) {
   Sizes all = joinedBatch(masked.batched);
   Sizes matrixSizes = sizesOf(matrix);
   all.append(matrixSizes.end() - 2, matrixSizes.end());
-  auto over = [&](Combine combine, double neutral,
-                  ArrayRef<EmitterInput> more,
-                  function_ref<Value(OpBuilder &, Location, Value, ValueRange)>
-                      lift) {
-    SmallVector<EmitterInput> inputs(masked.inputs);
-    llvm::append_range(inputs, more);
-    return e.reduce(
-        all, 2, accumulate, inputs, combine,
-        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          Value entry = castFloat(inner, l, in[0], accumulate);
-          Value value =
-              lift(inner, l, entry, in.drop_front(masked.inputs.size()));
-          Value part = masked.takesPart(inner, l, in);
-          if (!part)
-            return value;
-          return arith::SelectOp::create(
-              inner, l, part, value,
-              createConstant(inner, l, accumulate, neutral));
-        });
-  };
+  auto over =
+      [&](Combine combine, double neutral, ArrayRef<EmitterInput> more,
+          function_ref<Value(OpBuilder &, Location, Value, ValueRange)> lift) {
+        SmallVector<EmitterInput> inputs(masked.inputs);
+        llvm::append_range(inputs, more);
+        return e.reduce(
+            all, 2, accumulate, inputs, combine,
+            [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+              Value entry = castFloat(inner, l, in[0], accumulate);
+              Value value =
+                  lift(inner, l, entry, in.drop_front(masked.inputs.size()));
+              Value part = masked.takesPart(inner, l, in);
+              if (!part)
+                return value;
+              return arith::SelectOp::create(
+                  inner, l, part, value,
+                  createConstant(inner, l, accumulate, neutral));
+            });
+      };
   Value entries = over(Combine::add, 0.0, {},
                        [&](OpBuilder &inner, Location l, Value, ValueRange) {
                          return createConstant(inner, l, accumulate, 1.0);
                        });
-  Value sum = over(Combine::add, 0.0, {},
-                   [&](OpBuilder &, Location, Value entry, ValueRange) {
-                     return entry;
-                   });
-  Value mean = onBatch({sum, entries}, [&](OpBuilder &inner, Location l,
-                                           ValueRange in) -> Value {
-    Value one = createConstant(inner, l, accumulate, 1.0);
-    Value n = arith::MaximumFOp::create(inner, l, in[1], one);
-    return arith::DivFOp::create(inner, l, in[0], n);
-  });
+  Value sum = over(
+      Combine::add, 0.0, {},
+      [&](OpBuilder &, Location, Value entry, ValueRange) { return entry; });
+  Value mean =
+      onBatch({sum, entries},
+              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                Value one = createConstant(inner, l, accumulate, 1.0);
+                Value n = arith::MaximumFOp::create(inner, l, in[1], one);
+                return arith::DivFOp::create(inner, l, in[0], n);
+              });
   Value squares =
       over(Combine::add, 0.0, {{mean, {}}},
            [&](OpBuilder &inner, Location l, Value entry, ValueRange in) {
              Value d = arith::SubFOp::create(inner, l, entry, in[0]);
              return arith::MulFOp::create(inner, l, d, d).getResult();
            });
-  Value least = over(Combine::min, kInfinity, {},
-                     [&](OpBuilder &, Location, Value entry, ValueRange) {
-                       return entry;
-                     });
+  Value least = over(
+      Combine::min, kInfinity, {},
+      [&](OpBuilder &, Location, Value entry, ValueRange) { return entry; });
   // (A − mean)/(std + 1e-6) − min of that = (A − min A)/(std + 1e-6).
   return e.elementwise(
       all, 2, accumulate,
@@ -368,9 +371,8 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
   bool kernelInput = form.getInput() == scaling::Input::kernel;
   bool plainExp = form.getMap() == Map::exp && form.getShift() == Shift::none;
   // Logits and kernels that need nothing are read as they are stored.
-  bool asIs = (kernelInput ||
-               (isLog && plainExp && unscaled &&
-                form.getInput() == scaling::Input::logits)) &&
+  bool asIs = (kernelInput || (isLog && plainExp && unscaled &&
+                               form.getInput() == scaling::Input::logits)) &&
               form.getNormalizeTotal().empty() && form.getEntryEps() == 0.0;
   if (asIs) {
     prepared.matrix = matrix;
@@ -438,9 +440,9 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
     for (unsigned pass = 0; pass < 2; ++pass) {
       Value identity = arith::ConstantOp::create(
           b, loc,
-          b.getFloatAttr(accumulate,
-                         statistic.getIdentity(
-                             pass, accumulate.getFloatSemantics())));
+          b.getFloatAttr(
+              accumulate,
+              statistic.getIdentity(pass, accumulate.getFloatSemantics())));
       inits.push_back(e.filled(vector, identity));
     }
     auto states = ReduceOp::create(
@@ -472,8 +474,8 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           Value value = in[0];
           if (shift)
-            value = arith::SubFOp::create(inner, l, value,
-                                          in[late.inputs.size()]);
+            value =
+                arith::SubFOp::create(inner, l, value, in[late.inputs.size()]);
           if (softmax && !unscaled)
             value = arith::DivFOp::create(
                 inner, l, value, epsilonOf(problem, inner, l, in.back()));
@@ -488,8 +490,7 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
           if (!part)
             return value;
           return arith::SelectOp::create(
-              inner, l, part, value,
-              createConstant(inner, l, accumulate, 0.0));
+              inner, l, part, value, createConstant(inner, l, accumulate, 0.0));
         });
   }
   prepared.matrix = x;
@@ -500,30 +501,30 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
   double delta = form.getNormalizeTotal()[0];
   Value largest;
   if (isLog)
-    largest = e.reduce(all, 2, accumulate, {{x, {0, 1}}}, Combine::max,
-                       [](OpBuilder &, Location, ValueRange in) { return in[0]; });
+    largest =
+        e.reduce(all, 2, accumulate, {{x, {0, 1}}}, Combine::max,
+                 [](OpBuilder &, Location, ValueRange in) { return in[0]; });
   SmallVector<EmitterInput> summed{{x, {0, 1}}};
   if (isLog)
     summed.push_back({largest, {}});
-  Value total = e.reduce(
-      all, 2, accumulate, summed, Combine::add,
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        if (!isLog)
-          return in[0];
-        return math::ExpOp::create(
-            inner, l, arith::SubFOp::create(inner, l, in[0], in[1]));
-      });
+  Value total =
+      e.reduce(all, 2, accumulate, summed, Combine::add,
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 if (!isLog)
+                   return in[0];
+                 return math::ExpOp::create(
+                     inner, l, arith::SubFOp::create(inner, l, in[0], in[1]));
+               });
   SmallVector<Value> parts{total};
   if (isLog)
     parts.push_back(largest);
-  prepared.totalShift = onBatch(
-      parts, [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+  prepared.totalShift =
+      onBatch(parts, [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         Value sum = in[0];
         Value more = createConstant(inner, l, accumulate, delta);
         if (isLog) {
-          Value decay =
-              math::ExpOp::create(inner, l,
-                                  arith::NegFOp::create(inner, l, in[1]));
+          Value decay = math::ExpOp::create(
+              inner, l, arith::NegFOp::create(inner, l, in[1]));
           more = arith::MulFOp::create(inner, l, more, decay);
         }
         if (delta != 0.0)
@@ -591,22 +592,23 @@ Value Generalizer::target(const Problem &problem, Axis axis) {
     return Value();
   case Target::uniform: {
     Value share = reciprocal(count(own, ownMask, /*slack=*/false));
-    return vector(share, [](OpBuilder &, Location, Value value) {
-      return value;
-    });
+    return vector(share,
+                  [](OpBuilder &, Location, Value value) { return value; });
   }
   case Target::slack: {
     Value mine = count(own, ownMask, true);
     Value theirs = count(across, acrossMask, true);
-    Value both = onBatch({mine, theirs}, [&](OpBuilder &inner, Location l,
-                                             ValueRange in) -> Value {
-      return arith::AddFOp::create(inner, l, in[0], in[1]);
-    });
+    Value both =
+        onBatch({mine, theirs},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  return arith::AddFOp::create(inner, l, in[0], in[1]);
+                });
     Value share = reciprocal(both);
-    Value rest = onBatch({share, theirs}, [&](OpBuilder &inner, Location l,
-                                              ValueRange in) -> Value {
-      return arith::MulFOp::create(inner, l, in[0], in[1]);
-    });
+    Value rest =
+        onBatch({share, theirs},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  return arith::MulFOp::create(inner, l, in[0], in[1]);
+                });
     SmallVector<EmitterInput> inputs;
     SmallVector<std::pair<Value, int64_t>> batched;
     for (Value value : {share, rest})
@@ -617,8 +619,8 @@ Value Generalizer::target(const Problem &problem, Axis axis) {
     Sizes all = joinedBatch(batched);
     int64_t axisDim = all.size();
     all.push_back(size(own));
-    Value last = arith::SubIOp::create(b, loc, e.indexValue(size(own)),
-                                       e.index(1));
+    Value last =
+        arith::SubIOp::create(b, loc, e.indexValue(size(own)), e.index(1));
     return e.elementwise(
         all, 1, accumulate, inputs,
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
@@ -704,11 +706,11 @@ Value Generalizer::start(const Problem &problem, Axis axis,
   case Start::targets: {
     if (!target || !isLog)
       return target;
-    return e.elementwise(sizesOf(target), 1, accumulate, {{target, {0}}},
-                         [&](OpBuilder &inner, Location l, ValueRange in) {
-                           return math::LogOp::create(inner, l, in[0])
-                               .getResult();
-                         });
+    return e.elementwise(
+        sizesOf(target), 1, accumulate, {{target, {0}}},
+        [&](OpBuilder &inner, Location l, ValueRange in) {
+          return math::LogOp::create(inner, l, in[0]).getResult();
+        });
   }
   }
   llvm_unreachable("a start");
@@ -751,10 +753,10 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
                                         Value rowTarget, Value colTarget) {
   auto emit = [&](Value row, Value col, Value anneal, RuleAttr rows,
                   RuleAttr cols, Order order, StopAttr stop) {
-    auto op = IterateOp::create(b, loc, matrix, row, col, rowTarget, colTarget,
-                                problem.rowMask, problem.colMask, anneal, rows,
-                                cols, order, stop, problem.numerics,
-                                ScheduleAttr());
+    auto op =
+        IterateOp::create(b, loc, matrix, row, col, rowTarget, colTarget,
+                          problem.rowMask, problem.colMask, anneal, rows, cols,
+                          order, stop, problem.numerics, ScheduleAttr());
     return SmallVector<Value>(op.getResults());
   };
   ArrayRef<Number> anneal = problem.form.getAnneal();
@@ -766,8 +768,8 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
   RuleAttr rows = withOmegaOne(problem.rows), cols = withOmegaOne(problem.cols);
   double final = anneal.back();
   auto betas = [&](ArrayRef<Number> epsilons) -> Value {
-    SmallVector<Attribute> values = llvm::map_to_vector(
-        epsilons, [&](double epsilon) -> Attribute {
+    SmallVector<Attribute> values =
+        llvm::map_to_vector(epsilons, [&](double epsilon) -> Attribute {
           return b.getFloatAttr(accumulate, final / epsilon);
         });
     auto type = RankedTensorType::get({static_cast<int64_t>(values.size())},
@@ -808,21 +810,18 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
   }
   auto stepsType = llvm::cast<RankedTensorType>(results[2].getType());
   Sizes batch = sizesOf(results[2]);
-  Value total =
-      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(done));
+  Value total = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(done));
   results[2] = e.filled(batch, total);
   if (results[2].getType() != stepsType)
     results[2] = tensor::CastOp::create(b, loc, stepsType, results[2]);
   // Diverged in any stage: diverged.
   Value status = statuses[0];
   for (Value next : ArrayRef(statuses).drop_front())
-    status = e.elementwise(batch, 0, b.getI32Type(),
-                           {{status, {}}, {next, {}}},
-                           [](OpBuilder &inner, Location l, ValueRange in) {
-                             return arith::MaxSIOp::create(inner, l, in[0],
-                                                           in[1])
-                                 .getResult();
-                           });
+    status = e.elementwise(
+        batch, 0, b.getI32Type(), {{status, {}}, {next, {}}},
+        [](OpBuilder &inner, Location l, ValueRange in) {
+          return arith::MaxSIOp::create(inner, l, in[0], in[1]).getResult();
+        });
   if (status.getType() != stepsType)
     status = tensor::CastOp::create(b, loc, stepsType, status);
   results[4] = status;
@@ -862,8 +861,8 @@ Value Generalizer::scaleOutput(Value tensor, const Problem &problem,
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         Value number = inputs.size() > 1 ? in[1] : factor;
         if (logarithm)
-          return arith::AddFOp::create(
-              inner, l, in[0], math::LogOp::create(inner, l, number));
+          return arith::AddFOp::create(inner, l, in[0],
+                                       math::LogOp::create(inner, l, number));
         return arith::MulFOp::create(inner, l, in[0], number);
       });
 }
@@ -905,8 +904,7 @@ Value Generalizer::potential(const Problem &problem, Axis axis, Value factor,
 // The named ops
 //===----------------------------------------------------------------------===//
 
-template <typename OpTy>
-static Problem transportProblem(OpTy op) {
+template <typename OpTy> static Problem transportProblem(OpTy op) {
   return {op.getMatrix(),  op.getRowMarginal(), op.getColMarginal(),
           op.getRowInit(), op.getColInit(),     op.getRowMask(),
           op.getColMask(), op.getSlack(),       op.getEpsilon(),
@@ -919,11 +917,9 @@ SmallVector<Value> Generalizer::sinkhorn(SinkhornOp op) {
   PreparedMatrix prepared = prepare(problem);
   Value rowTarget = target(problem, Axis::rows);
   Value colTarget = target(problem, Axis::cols);
-  SmallVector<Value> results =
-      iterate(problem, prepared.matrix,
-              start(problem, Axis::rows, prepared, rowTarget),
-              start(problem, Axis::cols, prepared, colTarget), rowTarget,
-              colTarget);
+  SmallVector<Value> results = iterate(
+      problem, prepared.matrix, start(problem, Axis::rows, prepared, rowTarget),
+      start(problem, Axis::cols, prepared, colTarget), rowTarget, colTarget);
   results[0] = potential(problem, Axis::rows, results[0], prepared);
   results[1] = potential(problem, Axis::cols, results[1], prepared);
   return results;
@@ -934,20 +930,18 @@ SmallVector<Value> Generalizer::project(ProjectOp op) {
   PreparedMatrix prepared = prepare(problem);
   Value rowTarget = target(problem, Axis::rows);
   Value colTarget = target(problem, Axis::cols);
-  SmallVector<Value> results =
-      iterate(problem, prepared.matrix,
-              start(problem, Axis::rows, prepared, rowTarget),
-              start(problem, Axis::cols, prepared, colTarget), rowTarget,
-              colTarget);
+  SmallVector<Value> results = iterate(
+      problem, prepared.matrix, start(problem, Axis::rows, prepared, rowTarget),
+      start(problem, Axis::cols, prepared, colTarget), rowTarget, colTarget);
   bool logarithm = op.getForm().getOutput() == Output::log_plan;
   bool scaled = op.getForm().getScale() != OutputScale::one;
   Value init = e.empty(sizes({Size::rows, Size::cols}),
                        scaled ? Type(accumulate) : storage);
-  Value plan = PlanOp::create(b, loc, init.getType(), prepared.matrix,
-                              results[0], results[1], Value(), Value(), init,
-                              numerics.getDomain(), logarithm,
-                              DenseI64ArrayAttr())
-                   .getResult();
+  Value plan =
+      PlanOp::create(b, loc, init.getType(), prepared.matrix, results[0],
+                     results[1], Value(), Value(), init, numerics.getDomain(),
+                     logarithm, DenseI64ArrayAttr())
+          .getResult();
   plan = cast(scaleOutput(plan, problem, Size::rows, Size::cols, logarithm),
               storage);
   return {plan, results[2], results[3], results[4]};
@@ -996,15 +990,15 @@ SmallVector<Value> Generalizer::balance(BalanceOp op) {
       for (unsigned pass = 0; pass < statistic.getNumPasses(); ++pass) {
         Value identity = arith::ConstantOp::create(
             b, loc,
-            b.getFloatAttr(accumulate,
-                           statistic.getIdentity(
-                               pass, accumulate.getFloatSemantics())));
+            b.getFloatAttr(
+                accumulate,
+                statistic.getIdentity(pass, accumulate.getFloatSemantics())));
         inits.push_back(e.filled(vector, identity));
         types.push_back(inits.back().getType());
       }
-      auto states =
-          ReduceOp::create(b, loc, types, op.getMatrix(), otherStart, otherMask,
-                           Value(), inits, axis, statistic, DenseI64ArrayAttr());
+      auto states = ReduceOp::create(b, loc, types, op.getMatrix(), otherStart,
+                                     otherMask, Value(), inits, axis, statistic,
+                                     DenseI64ArrayAttr());
       SmallVector<EmitterInput> inputs;
       SmallVector<std::pair<Value, int64_t>> batched;
       auto add = [&](Value value) {
@@ -1023,8 +1017,7 @@ SmallVector<Value> Generalizer::balance(BalanceOp op) {
           all, 1, accumulate, inputs, Combine::min,
           [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
             size_t passes = types.size();
-            Value sigma =
-                statistic.finalize(inner, l, in.take_front(passes));
+            Value sigma = statistic.finalize(inner, l, in.take_front(passes));
             if (ownStart)
               for (unsigned d = 0; d < statistic.getDegree(); ++d)
                 sigma = arith::MulFOp::create(inner, l, in[passes], sigma);
@@ -1033,10 +1026,9 @@ SmallVector<Value> Generalizer::balance(BalanceOp op) {
             };
             Value isBelow = arith::CmpFOp::create(
                 inner, l, arith::CmpFPredicate::OLT, sigma, bound(0));
-            Value capped =
-                arith::MinimumFOp::create(inner, l, sigma, bound(1));
-            Value within = arith::SelectOp::create(inner, l, isBelow, bound(2),
-                                                   capped);
+            Value capped = arith::MinimumFOp::create(inner, l, sigma, bound(1));
+            Value within =
+                arith::SelectOp::create(inner, l, isBelow, bound(2), capped);
             if (!ownMask)
               return within;
             return arith::SelectOp::create(
@@ -1105,8 +1097,7 @@ SmallVector<Value> Generalizer::normalize(NormalizeOp op) {
               createConstant(inner, l, accumulate, none));
         });
   }
-  StatisticAttrInterface statistic =
-      rule.getReducedStat(numerics.getDomain());
+  StatisticAttrInterface statistic = rule.getReducedStat(numerics.getDomain());
   Sizes vector = sizes({own});
   SmallVector<Value> inits;
   SmallVector<Type> types;
@@ -1118,26 +1109,24 @@ SmallVector<Value> Generalizer::normalize(NormalizeOp op) {
     inits.push_back(e.filled(vector, identity));
     types.push_back(inits.back().getType());
   }
-  auto states =
-      ReduceOp::create(b, loc, types, prepared.matrix, otherFactor,
-                       op.getMask(), Value(), inits, op.getAxis(), statistic,
-                       DenseI64ArrayAttr());
+  auto states = ReduceOp::create(b, loc, types, prepared.matrix, otherFactor,
+                                 op.getMask(), Value(), inits, op.getAxis(),
+                                 statistic, DenseI64ArrayAttr());
   Value start = e.filled(vector, e.scalar(accumulate, neutral));
-  Value factor =
-      UpdateOp::create(b, loc, start.getType(), states.getResults(), start,
-                       goal, Value(), Value(), start, rule,
-                       numerics.getDomain(), IntegerAttr())
-          .getResult(0);
+  Value factor = UpdateOp::create(b, loc, start.getType(), states.getResults(),
+                                  start, goal, Value(), Value(), start, rule,
+                                  numerics.getDomain(), IntegerAttr())
+                     .getResult(0);
   bool logarithm = op.getForm().getOutput() == Output::log_plan;
   bool scaled = op.getForm().getScale() != OutputScale::one;
   Value init = e.empty(sizes({Size::rows, Size::cols}),
                        scaled ? Type(accumulate) : storage);
-  Value plan = PlanOp::create(b, loc, init.getType(), prepared.matrix,
-                              isRow ? factor : otherFactor,
-                              isRow ? otherFactor : factor, Value(), Value(),
-                              init, numerics.getDomain(), logarithm,
-                              DenseI64ArrayAttr())
-                   .getResult();
+  Value plan =
+      PlanOp::create(b, loc, init.getType(), prepared.matrix,
+                     isRow ? factor : otherFactor, isRow ? otherFactor : factor,
+                     Value(), Value(), init, numerics.getDomain(), logarithm,
+                     DenseI64ArrayAttr())
+          .getResult();
   return {cast(scaleOutput(plan, problem, Size::rows, Size::cols, logarithm),
                storage)};
 }
@@ -1185,31 +1174,19 @@ SmallVector<Value> Generalizer::attention(AttentionOp op) {
         return arith::AddFOp::create(inner, l, value,
                                      castFloat(inner, l, in[1], accumulate));
       });
-  Problem problem{logits,
-                  Value(),
-                  Value(),
-                  Value(),
-                  Value(),
-                  op.getRowMask(),
-                  op.getColMask(),
-                  Value(),
-                  op.getEpsilon(),
-                  op.getForm(),
-                  op.getRows(),
-                  op.getCols(),
-                  op.getOrder(),
-                  op.getStop(),
-                  op.getNumerics()};
+  Problem problem{logits,          Value(),      Value(),
+                  Value(),         Value(),      op.getRowMask(),
+                  op.getColMask(), Value(),      op.getEpsilon(),
+                  op.getForm(),    op.getRows(), op.getCols(),
+                  op.getOrder(),   op.getStop(), op.getNumerics()};
   PreparedMatrix prepared = prepare(problem);
   Value rowTarget = target(problem, Axis::rows);
   Value colTarget = target(problem, Axis::cols);
-  SmallVector<Value> results =
-      iterate(problem, prepared.matrix,
-              start(problem, Axis::rows, prepared, rowTarget),
-              start(problem, Axis::cols, prepared, colTarget), rowTarget,
-              colTarget);
-  Value zeros = e.filled(sizes({Size::rows, Size::width}),
-                         e.scalar(accumulate, 0.0));
+  SmallVector<Value> results = iterate(
+      problem, prepared.matrix, start(problem, Axis::rows, prepared, rowTarget),
+      start(problem, Axis::cols, prepared, colTarget), rowTarget, colTarget);
+  Value zeros =
+      e.filled(sizes({Size::rows, Size::width}), e.scalar(accumulate, 0.0));
   Value output =
       ApplyOp::create(b, loc, zeros.getType(), prepared.matrix, results[0],
                       results[1], Value(), Value(), op.getValue(), Value(),
@@ -1241,6 +1218,8 @@ FailureOr<SmallVector<Value>> scaling::generalize(OpBuilder &builder,
     results = with(normalize, normalize.getMatrix()).normalize(normalize);
   else if (auto attention = dyn_cast<AttentionOp>(op))
     results = with(attention, attention.getQuery()).attention(attention);
+  else if (auto similarity = dyn_cast<SimilarityBalanceOp>(op))
+    results = generalizeSimilarityBalance(builder, similarity);
   else
     return failure();
   for (auto [value, type] : llvm::zip_equal(results, op->getResultTypes()))
@@ -1250,8 +1229,7 @@ FailureOr<SmallVector<Value>> scaling::generalize(OpBuilder &builder,
 }
 
 namespace {
-template <typename OpTy>
-struct GeneralizePattern : OpRewritePattern<OpTy> {
+template <typename OpTy> struct GeneralizePattern : OpRewritePattern<OpTy> {
   using OpRewritePattern<OpTy>::OpRewritePattern;
   LogicalResult matchAndRewrite(OpTy op,
                                 PatternRewriter &rewriter) const override {
@@ -1267,5 +1245,6 @@ struct GeneralizePattern : OpRewritePattern<OpTy> {
 void scaling::populateGeneralizePatterns(RewritePatternSet &patterns) {
   patterns.add<GeneralizePattern<SinkhornOp>, GeneralizePattern<ProjectOp>,
                GeneralizePattern<BalanceOp>, GeneralizePattern<NormalizeOp>,
-               GeneralizePattern<AttentionOp>>(patterns.getContext());
+               GeneralizePattern<AttentionOp>,
+               GeneralizePattern<SimilarityBalanceOp>>(patterns.getContext());
 }

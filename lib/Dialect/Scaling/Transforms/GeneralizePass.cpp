@@ -1,4 +1,5 @@
-//===- GeneralizePass.cpp - The pass --scaling-generalize ----------*- C++ -*-===//
+//===- GeneralizePass.cpp - The pass --scaling-generalize ----------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -23,7 +24,8 @@ namespace mlir::scaling {
 using namespace mlir;
 
 namespace {
-struct GeneralizePass : scaling::impl::ScalingGeneralizePassBase<GeneralizePass> {
+struct GeneralizePass
+    : scaling::impl::ScalingGeneralizePassBase<GeneralizePass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     scaling::populateGeneralizePatterns(patterns);

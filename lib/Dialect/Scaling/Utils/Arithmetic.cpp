@@ -1,4 +1,5 @@
-//===- Arithmetic.cpp - The arithmetic of entries and factors ------*- C++ -*-===//
+//===- Arithmetic.cpp - The arithmetic of entries and factors ------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -193,9 +194,8 @@ private:
 };
 } // namespace
 
-/// 2^trunc(log2 x) for a normal x > 0, exactly: the mantissa is cleared, and
-/// below one, where truncation goes up, the power above is taken.
-static Value roundToPowerOfTwo(OpBuilder &builder, Location loc, Value x) {
+Value scaling::createPowerOfTwoBelow(OpBuilder &builder, Location loc,
+                                     Value x) {
   Type type = x.getType();
   auto element = cast<FloatType>(getElementTypeOrSelf(type));
   unsigned width = element.getWidth();
@@ -208,14 +208,19 @@ static Value roundToPowerOfTwo(OpBuilder &builder, Location loc, Value x) {
     keepAttr = DenseElementsAttr::get(bitsShaped, keep);
     bitsType = bitsShaped;
   }
-  Elementwise e(builder, loc, type);
   Value bits = arith::BitcastOp::create(builder, loc, bitsType, x);
   Value mask = arith::ConstantOp::create(builder, loc, keepAttr);
-  Value power = arith::BitcastOp::create(
+  return arith::BitcastOp::create(
       builder, loc, type, arith::AndIOp::create(builder, loc, bits, mask));
+}
+
+/// 2^trunc(log2 x) for a normal x > 0, exactly: below one, where truncation
+/// goes up, the power above is taken.
+static Value roundToPowerOfTwo(OpBuilder &builder, Location loc, Value x) {
+  Elementwise e(builder, loc, x.getType());
+  Value power = createPowerOfTwoBelow(builder, loc, x);
   Value isPower = e.compare(arith::CmpFPredicate::OEQ, power, x);
-  Value atLeastOne =
-      e.compare(arith::CmpFPredicate::OGE, x, e.constant(1.0));
+  Value atLeastOne = e.compare(arith::CmpFPredicate::OGE, x, e.constant(1.0));
   return e.select(e.either(isPower, atLeastOne), power,
                   e.mul(power, e.constant(2.0)));
 }
@@ -261,14 +266,14 @@ Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
       next = r.times(own, r.power(r.over(goal, limited), rule.getExponent()));
     break;
   case Guard::add_plan:
-    next = r.times(own, r.power(r.over(goal, r.plus(limited,
-                                                    rule.getGuardEps())),
-                                rule.getExponent()));
+    next =
+        r.times(own, r.power(r.over(goal, r.plus(limited, rule.getGuardEps())),
+                             rule.getExponent()));
     break;
   case Guard::clamp_plan:
-    next = r.times(own, r.power(r.over(goal, r.atLeast(limited,
-                                                       rule.getGuardEps())),
-                                rule.getExponent()));
+    next = r.times(own,
+                   r.power(r.over(goal, r.atLeast(limited, rule.getGuardEps())),
+                           rule.getExponent()));
     break;
   case Guard::add_kernel:
     next = r.over(goal, r.plus(statistic, rule.getGuardEps()));
@@ -301,11 +306,10 @@ Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
     Value trueValue = arith::ConstantOp::create(
         builder, loc,
         isa<ShapedType>(mask.getType())
-            ? cast<TypedAttr>(
-                  DenseElementsAttr::get(cast<ShapedType>(mask.getType()), true))
+            ? cast<TypedAttr>(DenseElementsAttr::get(
+                  cast<ShapedType>(mask.getType()), true))
             : cast<TypedAttr>(builder.getBoolAttr(true)));
-    zero = e.either(zero,
-                    arith::XOrIOp::create(builder, loc, mask, trueValue));
+    zero = e.either(zero, arith::XOrIOp::create(builder, loc, mask, trueValue));
   }
   if (zero)
     next = e.select(zero, e.constant(none), next);

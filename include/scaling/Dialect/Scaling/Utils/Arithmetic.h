@@ -38,6 +38,9 @@ Value createPlanEntry(OpBuilder &builder, Location loc, bool isLog,
                       bool logarithm, Value entry, Value row, Value col,
                       Value rowWeight, Value colWeight);
 
+/// 2^floor(log2 x) for a normal x > 0, exactly: the mantissa is cleared.
+Value createPowerOfTwoBelow(OpBuilder &builder, Location loc, Value x);
+
 struct Updated {
   Value factor;
   /// σ of the factors before the update, without limit and rounding.
