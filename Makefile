@@ -1,0 +1,73 @@
+# Everything, from a machine with nothing installed:
+#
+#   make run    the main job and the second example
+#   make test   every test
+#
+# Both install what is missing (distribution packages as root, Python packages
+# into build/venv), configure and build; steps already done are skipped.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+BUILD := build
+OUT := out
+VENV := $(BUILD)/venv
+PYTHON := $(VENV)/bin/python
+REQUIREMENTS := $(wildcard test/requirements.txt examples/requirements.txt utils/requirements.txt)
+CCACHE := $(shell command -v ccache)
+SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.c')
+PYTHON_SOURCES = $(shell git ls-files '*.py')
+
+.PHONY: help build run test test-full format lint clean
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+$(BUILD)/.packages: utils/packages.txt utils/install-packages.sh
+	@mkdir -p $(BUILD)
+	@utils/install-packages.sh
+	@touch $@
+
+$(BUILD)/.venv: $(REQUIREMENTS) $(BUILD)/.packages
+	@echo "== python: packages of $(REQUIREMENTS) in $(VENV)"
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input \
+	  $(addprefix -r ,$(REQUIREMENTS))
+	@touch $@
+
+# Changed CMake files are seen by ninja itself.
+$(BUILD)/.configured: CMakePresets.json $(BUILD)/.packages $(BUILD)/.venv
+	@echo "== cmake: preset release in $(BUILD)"
+	@cmake --preset release -B $(BUILD) -DPython3_EXECUTABLE=$(abspath $(PYTHON)) \
+	  $(if $(CCACHE),-DCMAKE_CXX_COMPILER_LAUNCHER=$(CCACHE)) > $(BUILD)/cmake.log 2>&1 \
+	  || { cat $(BUILD)/cmake.log; exit 1; }
+	@touch $@
+
+# On a terminal ninja shows one line that moves; in a log it stays quiet.
+build: $(BUILD)/.configured ## the tools and libraries, in build/
+	@echo "== ninja: $(BUILD)"
+	@start=$$SECONDS; ninja -C $(BUILD) $(if $(MAKE_TERMOUT),,--quiet) && \
+	  echo "== ninja: done in $$((SECONDS - start)) s"
+
+run: build ## the main job (colour transfer) and doubly stochastic attention, into out/
+	@$(PYTHON) examples/colour_transfer/colour_transfer.py --bin $(BUILD)/bin --out $(OUT)
+	@$(PYTHON) examples/attention/attention.py --bin $(BUILD)/bin --out $(OUT)
+
+test: build ## every test
+	@$(PYTHON) utils/run-tests.py $(BUILD)
+
+test-full: build ## every test, the long versions too
+	@$(PYTHON) utils/run-tests.py $(BUILD) --full
+
+format: $(BUILD)/.venv ## rewrite the sources in their style
+	@clang-format-22 -i $(SOURCES)
+	@$(PYTHON) -m black --quiet $(PYTHON_SOURCES)
+
+lint: $(BUILD)/.venv ## check the style, change nothing
+	@clang-format-22 --dry-run --Werror $(SOURCES)
+	@$(PYTHON) -m black --check --quiet $(PYTHON_SOURCES)
+
+clean: ## remove the build folder and the results
+	@rm -rf $(BUILD) $(OUT)
