@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -40,25 +41,27 @@ SmallVector<Value> scaling::createGeneric(OpBuilder &builder, Location loc,
                                           ArrayRef<MappedOperand> inputs,
                                           ArrayRef<MappedOperand> destinations,
                                           GenericBody body) {
-  // The body comes first: what it does not use is not even an operand.
-  Region region;
-  SmallVector<Value> inputArgs, destinationArgs;
-  {
-    OpBuilder::InsertionGuard guard(builder);
-    Block *block = builder.createBlock(&region);
-    for (const MappedOperand &input : inputs)
-      inputArgs.push_back(
-          input.value
-              ? block->addArgument(getElementTypeOrSelf(input.value), loc)
-              : Value());
-    for (const MappedOperand &destination : destinations)
-      destinationArgs.push_back(
-          block->addArgument(getElementTypeOrSelf(destination.value), loc));
-    linalg::YieldOp::create(builder, loc,
-                            body(builder, loc, inputArgs, destinationArgs));
-  }
-
   MLIRContext *context = builder.getContext();
+  // The body comes first: what it does not use is not even an operand. A
+  // builder of its own, so that no listener hears of ops that go again.
+  Region region;
+  Block &block = region.emplaceBlock();
+  OpBuilder inside(context);
+  inside.setInsertionPointToEnd(&block);
+  SmallVector<Value> inputArgs, destinationArgs;
+  for (const MappedOperand &input : inputs)
+    inputArgs.push_back(
+        input.value ? block.addArgument(getElementTypeOrSelf(input.value), loc)
+                    : Value());
+  for (const MappedOperand &destination : destinations)
+    destinationArgs.push_back(
+        block.addArgument(getElementTypeOrSelf(destination.value), loc));
+  linalg::YieldOp::create(inside, loc,
+                          body(inside, loc, inputArgs, destinationArgs));
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+
   int64_t rank = iterators.size();
   SmallVector<Value> used;
   SmallVector<AffineMap> maps;
@@ -67,7 +70,7 @@ SmallVector<Value> scaling::createGeneric(OpBuilder &builder, Location loc,
       continue;
     auto arg = cast<BlockArgument>(inputArgs[index]);
     if (index != 0 && arg.use_empty()) {
-      region.front().eraseArgument(arg.getArgNumber());
+      block.eraseArgument(arg.getArgNumber());
       continue;
     }
     used.push_back(input.value);

@@ -17,22 +17,18 @@ using namespace mlir;
 using namespace mlir::scaling;
 
 /// Whether a pass' state depends on pivots, the finished states before it.
-static bool needsRebase(OpBuilder &builder, Location loc,
-                        StatisticAttrInterface stat, unsigned pass,
-                        FloatType type) {
+static bool needsRebase(Location loc, StatisticAttrInterface stat,
+                        unsigned pass, FloatType type) {
   // Asked of the statistic itself: a state that stays comes back as it is.
-  OpBuilder::InsertionGuard guard(builder);
-  Region scratch;
-  Block *block = new Block;
-  scratch.push_back(block);
-  OpBuilder inner(builder.getContext());
-  inner.setInsertionPointToStart(block);
+  Block block;
+  OpBuilder builder(loc.getContext());
+  builder.setInsertionPointToEnd(&block);
   SmallVector<Type> types(pass, type);
   SmallVector<Location> locs(pass, loc);
-  Value state = block->addArgument(type, loc);
-  SmallVector<Value> before(block->addArguments(types, locs));
-  SmallVector<Value> after(block->addArguments(types, locs));
-  return stat.rebase(inner, loc, pass, state, before, after) != state;
+  Value state = block.addArgument(type, loc);
+  SmallVector<Value> before(block.addArguments(types, locs));
+  SmallVector<Value> after(block.addArguments(types, locs));
+  return stat.rebase(builder, loc, pass, state, before, after) != state;
 }
 
 /// Whether a destination holds a pass' neutral state everywhere.
@@ -80,7 +76,7 @@ struct ReduceToLinalg final : OpRewritePattern<ReduceOp> {
       unsigned pass = index;
       Value start = castTensor(rewriter, loc, out.value, compute);
       Value init = start;
-      if (!startsNeutral && needsRebase(rewriter, loc, stat, pass, compute))
+      if (!startsNeutral && needsRebase(loc, stat, pass, compute))
         init = createRebased(rewriter, loc, stat, pass, start, before, after);
 
       SmallVector<MappedOperand> inputs{matrix, factor, mask};
