@@ -18,6 +18,7 @@
 #include "scaling/Dialect/Scaling/Interfaces/BufferizableOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/ShapeReification.h"
 #include "scaling/Dialect/Scaling/Interfaces/TilingInterfaceImpl.h"
+#include "scaling/Dialect/Scaling/TransformOps/ScalingTransformOps.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 #include "scaling/Pipelines/ToLinalg.h"
@@ -31,6 +32,7 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
   registerBufferizableOpInterfaceExternalModels(registry);
   registerShapeReificationExternalModels(registry);
   registerTilingInterfaceExternalModels(registry);
+  registerTransformDialectExtension(registry);
 }
 
 void scaling::registerAllPasses() {

@@ -36,8 +36,7 @@ struct Decomposition
 };
 } // namespace
 
-template <typename... OpTys>
-static void attach(MLIRContext *context) {
+template <typename... OpTys> static void attach(MLIRContext *context) {
   (OpTys::template attachInterface<Decomposition<OpTys>>(*context), ...);
 }
 

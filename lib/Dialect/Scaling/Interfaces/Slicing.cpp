@@ -94,7 +94,10 @@ Value scaling::sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
                             SmallVectorImpl<Operation *> &slices) {
   SmallVector<int64_t> dims = op.getOperandDims()[operand.getOperandNumber()];
   Value value = operand.get();
-  bool whole = true;
+  // An init is sliced even if whole: the loop inserts the result where the
+  // slice was, and bufferization sees that this is the same place.
+  bool whole =
+      !cast<DestinationStyleOpInterface>(op.getOperation()).isDpsInit(&operand);
   SmallVector<OpFoldResult> ownOffsets, ownSizes;
   for (auto [position, dim] : llvm::enumerate(dims)) {
     if (dim < 0) {
@@ -102,7 +105,7 @@ Value scaling::sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
       ownSizes.push_back(getShapedSize(builder, op->getLoc(), value, position));
       continue;
     }
-    whole &= isWholeDomainDim(op, dim, offsets[dim], sizes[dim]);
+    whole = whole && isWholeDomainDim(op, dim, offsets[dim], sizes[dim]);
     ownOffsets.push_back(offsets[dim]);
     ownSizes.push_back(sizes[dim]);
   }

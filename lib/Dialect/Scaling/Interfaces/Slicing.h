@@ -41,8 +41,8 @@ SmallVector<OpFoldResult> getDomainSizes(OpBuilder &builder,
                                          ScalingStructuredOpInterface op);
 
 /// The part of an operand that a tile of a structured op's domain reads or
-/// writes: the operand itself where that is all of it, else a slice, which is
-/// added to `slices`.
+/// writes: an input itself where that is all of it, else a slice, which is added
+/// to `slices`.
 Value sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
                    OpOperand &operand, ArrayRef<OpFoldResult> offsets,
                    ArrayRef<OpFoldResult> sizes,

@@ -1,0 +1,48 @@
+//===- TileSweep.h - One read of the matrix per iteration -------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_DIALECT_SCALING_TILESWEEP_TILESWEEP_H
+#define SCALING_DIALECT_SCALING_TILESWEEP_TILESWEEP_H
+
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/PatternMatch.h"
+
+namespace mlir::scaling {
+
+struct TileSweepOptions {
+  /// Entries of the reduced dimension that are taken at once.
+  int64_t block = 8;
+  /// Entries per iteration of the parallel loop, which a sequential loop walks
+  /// by blocks; 0: a block each. There are as many partial results as groups.
+  int64_t group = 0;
+  /// Make the matrix anew, tile by tile, in the sweep.
+  bool recomputeMatrix = false;
+};
+
+struct TileSweepResult {
+  scf::ForallOp parallel;
+  /// Null where every block is a group.
+  scf::ForOp sequential;
+  /// The second reduction, on a tile.
+  ReduceOp tiled;
+};
+
+/// Turns `reduce rows; update rows; reduce cols` into one parallel loop over
+/// blocks of rows that reads every block once: tiles the column `reduce` into
+/// partial results and fuses into the loop what its factor is computed from, as
+/// long as that is in the same block of code: the row `update`, the row
+/// `reduce`, and their producers. Uses of the fused update outside read the
+/// loop's result. The same with rows and columns exchanged; batch dimensions
+/// stay whole.
+FailureOr<TileSweepResult> tileSweep(RewriterBase &rewriter, ReduceOp reduce,
+                                     const TileSweepOptions &options);
+
+} // namespace mlir::scaling
+
+#endif // SCALING_DIALECT_SCALING_TILESWEEP_TILESWEEP_H

@@ -1,0 +1,307 @@
+//===- TileSweep.cpp - One read of the matrix per iteration -----*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/TilingInterface.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+using FusionResult = scf::SCFTileAndFuseOptions::ControlFnResult;
+
+/// The domain dimension a reduction runs along.
+static unsigned reducedDim(ReduceOp reduce) {
+  auto [row, col] = reduce.getMatrixDims();
+  return reduce.getAxis() == Axis::rows ? col : row;
+}
+
+/// Tiles the reduction and fuses what its factor is computed from.
+static FailureOr<scf::SCFTileAndFuseResult>
+tileAndFuse(RewriterBase &rewriter, ReduceOp reduce,
+            const scf::SCFTilingOptions &tiling) {
+  Block *home = reduce->getBlock();
+  Value matrix = reduce.getMatrix();
+  // Where the reduction starts from is set once, not in every tile.
+  auto isStart = [&](Operation *op) {
+    return isa<linalg::FillOp>(op) &&
+           llvm::all_of(op->getUsers(),
+                        llvm::IsaPred<scf::ForallOp, scf::ForOp>);
+  };
+  scf::SCFTileAndFuseOptions options;
+  options.setTilingOptions(tiling);
+  options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
+                                 bool) -> std::optional<FusionResult> {
+    Operation *op = producer.getOwner();
+    // What is made outside was put outside to be made once.
+    if (op->getBlock() != home || producer == matrix || isStart(op) ||
+        llvm::is_contained(reduce.getOuts(), producer))
+      return std::nullopt;
+    bool usedOutside = llvm::count_if(op->getUsers(), [&](Operation *user) {
+                         return user->getBlock() == home;
+                       }) > 1;
+    return FusionResult{/*yieldProducerReplacement=*/isa<UpdateOp>(op) ||
+                        (isa<ReduceOp>(op) && usedOutside)};
+  });
+  rewriter.setInsertionPoint(reduce);
+  return scf::tileConsumerAndFuseProducersUsingSCF(
+      rewriter, cast<TilingInterface>(reduce.getOperation()), options);
+}
+
+/// Moves what uses the values before the loop behind it, so that it can read
+/// the loop's results; what the loop itself needs stays.
+static void moveUsersBehind(RewriterBase &rewriter, Operation *loop,
+                            ArrayRef<Value> values) {
+  Block *home = loop->getBlock();
+  llvm::SetVector<Operation *> users;
+  SmallVector<Value> worklist(values);
+  while (!worklist.empty())
+    for (Operation *user : worklist.pop_back_val().getUsers()) {
+      Operation *top = home->findAncestorOpInBlock(*user);
+      if (top && top->isBeforeInBlock(loop) && users.insert(top))
+        llvm::append_range(worklist, top->getResults());
+    }
+  bool stay = llvm::any_of(users, [&](Operation *op) {
+    return !isMemoryEffectFree(op) ||
+           llvm::any_of(op->getUsers(), [&](Operation *user) {
+             return loop->isAncestor(user);
+           });
+  });
+  if (stay)
+    return;
+  SmallVector<Operation *> ordered = users.takeVector();
+  llvm::sort(ordered,
+             [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  for (Operation *op : llvm::reverse(ordered))
+    rewriter.moveOpAfter(op, loop);
+}
+
+/// Uses behind the loop read what it returns.
+static void replaceOutside(RewriterBase &rewriter, Operation *loop,
+                           const llvm::DenseMap<Value, Value> &replacements,
+                           ReduceOp tiledAway) {
+  SmallVector<Value> fused;
+  for (auto [from, to] : replacements)
+    if (from.getDefiningOp() != tiledAway)
+      fused.push_back(from);
+  auto isBehind = [&](OpOperand &use) {
+    Operation *top = loop->getBlock()->findAncestorOpInBlock(*use.getOwner());
+    return top && loop->isBeforeInBlock(top);
+  };
+  for (auto [from, to] : replacements)
+    rewriter.replaceUsesWithIf(from, to, isBehind);
+  moveUsersBehind(rewriter, loop, fused);
+  for (auto [from, to] : replacements)
+    rewriter.replaceUsesWithIf(from, to, isBehind);
+}
+
+/// Erases what nobody reads any more, from the end.
+static void eraseDead(RewriterBase &rewriter, Block *block, Operation *keep) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(*block)))
+    if (&op != keep && isOpTriviallyDead(&op))
+      rewriter.eraseOp(&op);
+}
+
+/// One slice for every part of a tensor: fusion made one for each reader.
+static void mergeSlices(RewriterBase &rewriter, Block *block) {
+  SmallVector<Operation *> seen;
+  for (Operation &op : llvm::make_early_inc_range(*block)) {
+    if (!isa<tensor::ExtractSliceOp, affine::AffineApplyOp,
+             affine::AffineMinOp>(op))
+      continue;
+    auto *same = llvm::find_if(seen, [&](Operation *other) {
+      return OperationEquivalence::isEquivalentTo(
+          &op, other, OperationEquivalence::IgnoreLocations);
+    });
+    if (same == seen.end())
+      seen.push_back(&op);
+    else
+      rewriter.replaceOp(&op, (*same)->getResults());
+  }
+}
+
+/// A factor updated in place: the loop's iterations touch their own parts only,
+/// so that what they read of the start is what they read of the result.
+static void readFromIterArgs(RewriterBase &rewriter, LoopLikeOpInterface loop) {
+  for (BlockArgument arg : loop.getRegionIterArgs()) {
+    Value init = loop.getTiedLoopInit(arg)->get();
+    SmallVector<tensor::ExtractSliceOp> written;
+    for (Operation *user : arg.getUsers())
+      if (auto slice = dyn_cast<tensor::ExtractSliceOp>(user))
+        written.push_back(slice);
+    for (OpOperand &use : llvm::make_early_inc_range(init.getUses())) {
+      auto slice = dyn_cast<tensor::ExtractSliceOp>(use.getOwner());
+      if (!slice || slice->getBlock() != arg.getParentBlock())
+        continue;
+      bool samePart = llvm::any_of(written, [&](tensor::ExtractSliceOp other) {
+        return slice.getType() == other.getType() &&
+               isEqualConstantIntOrValueArray(slice.getMixedOffsets(),
+                                              other.getMixedOffsets()) &&
+               isEqualConstantIntOrValueArray(slice.getMixedSizes(),
+                                              other.getMixedSizes());
+      });
+      if (samePart)
+        rewriter.modifyOpInPlace(slice, [&] { use.set(arg); });
+    }
+  }
+}
+
+/// Neutral elements are written by the iteration that adds to them.
+static void fillInside(RewriterBase &rewriter, scf::ForallOp loop,
+                       ReduceOp tiled) {
+  for (OpOperand &init : tiled.getDpsInitsMutable()) {
+    auto slice = init.get().getDefiningOp<tensor::ExtractSliceOp>();
+    auto arg = slice ? dyn_cast<BlockArgument>(slice.getSource()) : nullptr;
+    if (!arg || arg.getOwner() != loop.getBody())
+      continue;
+    OpOperand *outer = loop.getTiedLoopInit(arg);
+    auto fill = outer->get().getDefiningOp<linalg::FillOp>();
+    if (!fill)
+      continue;
+    rewriter.setInsertionPoint(tiled);
+    auto inner = linalg::FillOp::create(rewriter, fill.getLoc(), fill.value(),
+                                        init.get());
+    rewriter.modifyOpInPlace(tiled, [&] { init.set(inner.getResult(0)); });
+    rewriter.modifyOpInPlace(loop, [&] { outer->set(fill.getDpsInits()[0]); });
+  }
+}
+
+/// Makes the matrix' part from parts of what it is made from, as far back as
+/// these have the matrix' shape.
+static void recompute(RewriterBase &rewriter, ReduceOp tiled) {
+  auto start = tiled.getMatrix().getDefiningOp<tensor::ExtractSliceOp>();
+  if (!start)
+    return;
+  ArrayRef<int64_t> shape = start.getSourceType().getShape();
+  SmallVector<tensor::ExtractSliceOp> worklist = {start};
+  while (!worklist.empty()) {
+    tensor::ExtractSliceOp slice = worklist.pop_back_val();
+    if (slice.getSourceType().getShape() != shape)
+      continue;
+    std::optional<scf::SCFFuseProducerOfSliceResult> fused =
+        scf::tileAndFuseProducerOfSlice(rewriter, slice, /*loops=*/{});
+    if (!fused)
+      continue;
+    rewriter.replaceAllUsesWith(slice.getResult(),
+                                fused->tiledAndFusedProducer);
+    for (Operation *next : fused->generatedSlices)
+      if (auto nextSlice = dyn_cast<tensor::ExtractSliceOp>(next))
+        worklist.push_back(nextSlice);
+  }
+}
+
+/// What an iteration alone writes gets storage of its own, as large as the
+/// largest tile.
+static void makeScratchLocal(RewriterBase &rewriter, Block *block) {
+  for (auto slice :
+       llvm::make_early_inc_range(block->getOps<tensor::ExtractSliceOp>())) {
+    Value source = slice.getSource();
+    while (auto outer = source.getDefiningOp<tensor::ExtractSliceOp>())
+      source = outer.getSource();
+    auto empty = source.getDefiningOp<tensor::EmptyOp>();
+    if (!empty || empty->getBlock() == block || slice.getDroppedDims().any())
+      continue;
+    SmallVector<int64_t> shape;
+    for (OpFoldResult size : slice.getMixedSizes()) {
+      FailureOr<int64_t> bound = ValueBoundsConstraintSet::computeConstantBound(
+          presburger::BoundType::UB, {size}, /*stopCondition=*/nullptr,
+          /*closedUB=*/true);
+      if (failed(bound))
+        break;
+      shape.push_back(*bound);
+    }
+    if (shape.size() != slice.getMixedSizes().size())
+      continue;
+    rewriter.setInsertionPoint(slice);
+    Value local = tensor::EmptyOp::create(rewriter, empty.getLoc(), shape,
+                                          slice.getType().getElementType());
+    SmallVector<OpFoldResult> zeros(shape.size(), rewriter.getIndexAttr(0));
+    rewriter.replaceOpWithNewOp<tensor::ExtractSliceOp>(
+        slice, slice.getType(), local, zeros, slice.getMixedSizes(),
+        slice.getMixedStrides());
+  }
+}
+
+/// One level of tiling; the reduction on a tile comes out.
+static FailureOr<ReduceOp> sweepLevel(RewriterBase &rewriter, ReduceOp reduce,
+                                      const scf::SCFTilingOptions &tiling,
+                                      bool recomputeMatrix,
+                                      LoopLikeOpInterface &loop) {
+  FailureOr<scf::SCFTileAndFuseResult> fused =
+      tileAndFuse(rewriter, reduce, tiling);
+  if (failed(fused) || fused->loops.empty())
+    return failure();
+  auto tiled = dyn_cast<ReduceOp>(fused->tiledAndFusedOps.front());
+  if (!tiled)
+    return failure();
+  loop = fused->loops.front();
+  replaceOutside(rewriter, loop, fused->replacements, reduce);
+  Block *body = tiled->getBlock();
+  if (auto forall = dyn_cast<scf::ForallOp>(loop.getOperation()))
+    fillInside(rewriter, forall, tiled);
+  eraseDead(rewriter, body, tiled);
+  readFromIterArgs(rewriter, loop);
+  mergeSlices(rewriter, body);
+  if (recomputeMatrix) {
+    recompute(rewriter, tiled);
+    eraseDead(rewriter, body, tiled);
+  }
+  eraseDead(rewriter, loop->getBlock(), loop);
+  return tiled;
+}
+
+FailureOr<TileSweepResult> scaling::tileSweep(RewriterBase &rewriter,
+                                              ReduceOp reduce,
+                                              const TileSweepOptions &options) {
+  if (!reduce.hasPureTensorSemantics())
+    return rewriter.notifyMatchFailure(reduce, "expected tensors");
+  OpBuilder::InsertionGuard guard(rewriter);
+  unsigned dim = reducedDim(reduce);
+  auto tileSizes = [&](int64_t size) {
+    SmallVector<OpFoldResult> sizes(reduce.getStructuredIteratorTypes().size(),
+                                    rewriter.getIndexAttr(0));
+    sizes[dim] = rewriter.getIndexAttr(size);
+    return sizes;
+  };
+
+  scf::SCFTilingOptions parallel;
+  parallel
+      .setTileSizes(tileSizes(options.group ? options.group : options.block))
+      .setLoopType(scf::SCFTilingOptions::LoopType::ForallOp)
+      .setReductionTilingStrategy(
+          ReductionTilingStrategy::PartialReductionOuterParallel)
+      .setReductionDims({dim});
+  LoopLikeOpInterface loop;
+  FailureOr<ReduceOp> tiled =
+      sweepLevel(rewriter, reduce, parallel, options.recomputeMatrix, loop);
+  if (failed(tiled))
+    return failure();
+  TileSweepResult result;
+  result.parallel = cast<scf::ForallOp>(loop.getOperation());
+  result.tiled = *tiled;
+  if (options.group <= options.block) {
+    makeScratchLocal(rewriter, result.tiled->getBlock());
+    return result;
+  }
+
+  scf::SCFTilingOptions sequential;
+  sequential.setTileSizes(tileSizes(options.block));
+  tiled =
+      sweepLevel(rewriter, *tiled, sequential, options.recomputeMatrix, loop);
+  if (failed(tiled))
+    return failure();
+  result.sequential = cast<scf::ForOp>(loop.getOperation());
+  result.tiled = *tiled;
+  makeScratchLocal(rewriter, result.tiled->getBlock());
+  eraseDead(rewriter, result.parallel.getBody(), result.sequential);
+  return result;
+}
