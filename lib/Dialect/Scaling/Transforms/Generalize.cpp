@@ -113,6 +113,7 @@ private:
   SmallVector<BatchedOperand> operands;
   ProblemShape shape;
   NumericsAttr numerics;
+  ScheduleAttr schedule;
   bool isLog;
   Type storage;
   FloatType accumulate;
@@ -125,6 +126,7 @@ Generalizer::Generalizer(OpBuilder &builder, Operation *op,
     : b(builder), loc(op->getLoc()), e(builder, loc),
       operands(getBatchedOperands(op)),
       shape(*inferProblemShape(operands, "", nullptr)), numerics(numerics),
+      schedule(getScheduleOf(op)),
       isLog(numerics.isLog()), storage(element),
       accumulate(numerics.getAccumulateType(element)) {}
 
@@ -756,7 +758,7 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
     auto op =
         IterateOp::create(b, loc, matrix, row, col, rowTarget, colTarget,
                           problem.rowMask, problem.colMask, anneal, rows, cols,
-                          order, stop, problem.numerics, ScheduleAttr());
+                          order, stop, problem.numerics, schedule);
     return SmallVector<Value>(op.getResults());
   };
   ArrayRef<Number> anneal = problem.form.getAnneal();

@@ -39,4 +39,34 @@ def ScalingDecomposePass : Pass<"scaling-decompose"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
+  let summary = "Choose how each iteration is laid out on the machine";
+  let description = [{
+    Writes `schedule` on `scaling.iterate` and the discardable attribute
+    `scaling.schedule` on named ops, from shapes, element type and the module's
+    target description (`dlti`). A schedule that is there already stays: write
+    one to override the choice.
+
+    | regime | when |
+    |---|---|
+    | `tiny_batched` | a batch of matrices of at most 1,024 entries |
+    | `resident` | a batch of matrices of at most half of L2, or of unknown size |
+    | `streaming` | a single matrix, or larger ones |
+  }];
+}
+
+def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
+  let summary = "Take one matrix of a batch at a time";
+  let description = [{
+    Tiles every scheduled op along its batch dimensions before it is
+    generalized, so that everything it becomes lies inside the tile: an
+    `scf.forall` for matrices that fit a core's cache, an `scf.for` where one
+    matrix takes all threads.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 #endif // SCALING_TRANSFORMS_PASSES

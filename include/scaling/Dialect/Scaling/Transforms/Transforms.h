@@ -23,6 +23,22 @@ FailureOr<SmallVector<Value>> generalize(OpBuilder &builder, Operation *op);
 FailureOr<SmallVector<Value>> decomposeIterate(OpBuilder &builder,
                                                IterateOp op);
 
+/// The discardable attribute that holds a named op's schedule; `iterate` has
+/// its own.
+inline constexpr StringRef kScheduleAttrName = "scaling.schedule";
+
+/// The schedule written on an op, if there is one.
+ScheduleAttr getScheduleOf(Operation *op);
+void setScheduleOf(Operation *op, ScheduleAttr schedule);
+
+/// The schedule for an op on whole problems: the one that is written on it, or
+/// what its shape and the target's description call for.
+ScheduleAttr selectSchedule(Operation *op);
+
+/// Tiles an op on whole problems so that each tile is one matrix: side by side
+/// on all threads, or one after the other where a matrix takes all threads.
+LogicalResult tileBatch(RewriterBase &rewriter, Operation *op);
+
 /// Patterns that replace named ops by their generalization.
 void populateGeneralizePatterns(RewritePatternSet &patterns);
 

@@ -1,0 +1,37 @@
+//===- TileBatch.cpp - One matrix of a batch at a time -------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
+
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Interfaces/TilingInterface.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
+  int64_t batchRank = cast<ScalingBatchedOpInterface>(op).getBatchRank();
+  ScheduleAttr schedule = getScheduleOf(op);
+  if (batchRank == 0 || !schedule)
+    return success();
+  // A large matrix occupies all threads by itself.
+  bool sideBySide = schedule.getRegime() != Regime::streaming &&
+                    schedule.getRegime() != Regime::cloud;
+  scf::SCFTilingOptions options;
+  options.setTileSizes(
+      SmallVector<OpFoldResult>(batchRank, rewriter.getIndexAttr(1)));
+  options.setLoopType(sideBySide ? scf::SCFTilingOptions::LoopType::ForallOp
+                                 : scf::SCFTilingOptions::LoopType::ForOp);
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(op);
+  FailureOr<scf::SCFTilingResult> tiled =
+      scf::tileUsingSCF(rewriter, cast<TilingInterface>(op), options);
+  if (failed(tiled))
+    return op->emitOpError("cannot be tiled along its batch");
+  rewriter.replaceOp(op, tiled->replacements);
+  return success();
+}
