@@ -33,7 +33,9 @@ def count(report):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=pathlib.Path)
-    parser.add_argument("--full", action="store_true", help="the long versions of tests too")
+    parser.add_argument(
+        "--full", action="store_true", help="the long versions of tests too"
+    )
     args = parser.parse_args()
     build = args.build.resolve()
 
@@ -52,7 +54,15 @@ def main():
     runners = {
         "lit": ["/usr/lib/llvm-22/bin/lit", "-s", "-v", build / "test"]
         + ["--xunit-xml-output", reports / "lit.xml"],
-        "pytest": [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider"]
+        "pytest": [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-rfE",
+            "-p",
+            "no:cacheprovider",
+        ]
         + ["--junitxml", reports / "pytest.xml", ROOT / "test" / "python"],
     }
 
