@@ -12,6 +12,7 @@
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
+#include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Interfaces/AggregatedOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/BatchTilingImpl.h"
@@ -41,6 +42,7 @@ void scaling::registerAllPasses() {
   registerExpandMathPasses();
   registerForallToTeamPasses();
   registerScalingToLinalgPasses();
+  registerScalingToVectorPasses();
   registerScalingTransformsPasses();
   registerLinalgToLLVMPipelines();
   registerToLinalgPipeline();

@@ -1,0 +1,129 @@
+//===- Elementwise.cpp - Updates and plans as loops over vectors ----------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "VectorEmitter.h"
+
+#include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+Value scaling::createPlanAt(VectorEmitter &e, Domain domain, bool logarithm,
+                            ArrayRef<Value> parts) {
+  return createPlanEntry(e.b, e.loc, domain != Domain::kernel, logarithm,
+                         parts[0], parts[1], parts[2], parts[3], parts[4]);
+}
+
+/// Loops over all of a domain, the last dimension in vectors. `body` makes
+/// what goes to each of `outs` of what `inputs` hold, null where they are.
+/// Inputs that do not run along vectors are loaded before the innermost loop.
+static void
+createElementwise(VectorEmitter &e, int64_t rank, ArrayRef<MappedBuffer> inputs,
+                  ArrayRef<MappedBuffer> outs,
+                  function_ref<SmallVector<Value>(ArrayRef<Value>)> body) {
+  SmallVector<MappedBuffer> all(inputs);
+  llvm::append_range(all, outs);
+  e.chooseLanes(all);
+  SmallVector<int64_t> dims;
+  SmallVector<Value> sizes;
+  for (int64_t dim = 0; dim < rank; ++dim) {
+    dims.push_back(dim);
+    sizes.push_back(e.sizeOf(dim, all));
+  }
+  Position at(rank);
+  e.nest(at, ArrayRef(dims).drop_back(), ArrayRef(sizes).drop_back(), [&] {
+    SmallVector<Value> values(inputs.size());
+    for (auto [value, input] : llvm::zip_equal(values, inputs))
+      if (!input.runsAlong(e.vectorDim))
+        value = e.load(input, at);
+    e.vectors(e.index(0), sizes.back(), [&](Value begin, Value mask) {
+      at.back() = begin;
+      SmallVector<Value> here(values);
+      for (auto [value, input] : llvm::zip_equal(here, inputs))
+        if (input.runsAlong(e.vectorDim))
+          value = e.load(input, at, mask);
+      for (auto [out, result] : llvm::zip_equal(outs, body(here)))
+        e.store(out, at, result, mask);
+    });
+  });
+}
+
+namespace {
+struct UpdateToVector final : OpRewritePattern<UpdateOp> {
+  UpdateToVector(MLIRContext *context,
+                 const ScalingToVectorPassOptions &options)
+      : OpRewritePattern(context), options(options) {}
+
+  LogicalResult matchAndRewrite(UpdateOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!isOnBuffers(op))
+      return rewriter.notifyMatchFailure(op, "not on memrefs");
+    int64_t rank = op.getStructuredIteratorTypes().size();
+    VectorEmitter e(rewriter, op.getLoc(), getArithmeticType(op.getOwn()),
+                    rank - 1, options);
+    BufferReader reader(cast<ScalingStructuredOpInterface>(op.getOperation()));
+    SmallVector<MappedBuffer> states = reader.read(op.getStates());
+    SmallVector<MappedBuffer> inputs{reader.read(op.getOwn())};
+    inputs.push_back(reader.read(op.getTarget()));
+    inputs.push_back(reader.read(op.getMask()));
+    inputs.push_back(reader.read(op.getFrozen()));
+    llvm::append_range(inputs, states);
+    SmallVector<MappedBuffer> outs = reader.read(op.getOuts());
+
+    createElementwise(e, rank, inputs, outs, [&](ArrayRef<Value> values) {
+      Value own = values[0], target = values[1], mask = values[2];
+      Updated updated =
+          createUpdate(rewriter, op.getLoc(), op.getRule(), op.getDomain(),
+                       values.drop_front(4), own, target, mask);
+      if (Value frozen = values[3])
+        updated.factor = e.select(frozen, own, updated.factor);
+      SmallVector<Value> results{updated.factor};
+      if (outs.size() == 2)
+        results.push_back(updated.planStatistic);
+      return results;
+    });
+    rewriter.eraseOp(op);
+    return success();
+  }
+
+  ScalingToVectorPassOptions options;
+};
+
+struct PlanToVector final : OpRewritePattern<PlanOp> {
+  PlanToVector(MLIRContext *context, const ScalingToVectorPassOptions &options)
+      : OpRewritePattern(context), options(options) {}
+
+  LogicalResult matchAndRewrite(PlanOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!isOnBuffers(op))
+      return rewriter.notifyMatchFailure(op, "not on memrefs");
+    int64_t rank = op.getStructuredIteratorTypes().size();
+    FloatType compute = getArithmeticType(SmallVector<Value>(op.getOperands()));
+    VectorEmitter e(rewriter, op.getLoc(), compute, rank - 1, options);
+    BufferReader reader(cast<ScalingStructuredOpInterface>(op.getOperation()));
+    SmallVector<MappedBuffer> inputs;
+    for (Value value : {op.getMatrix(), op.getRow(), op.getCol(),
+                        op.getRowWeight(), op.getColWeight()})
+      inputs.push_back(reader.read(value));
+    MappedBuffer out = reader.read(op.getOuts());
+    createElementwise(
+        e, rank, inputs, out,
+        [&](ArrayRef<Value> values) -> SmallVector<Value> {
+          return {createPlanAt(e, op.getDomain(), op.getLogarithm(), values)};
+        });
+    rewriter.eraseOp(op);
+    return success();
+  }
+
+  ScalingToVectorPassOptions options;
+};
+} // namespace
+
+void scaling::populateElementwiseToVectorPatterns(
+    RewritePatternSet &patterns, const ScalingToVectorPassOptions &options) {
+  patterns.add<UpdateToVector, PlanToVector>(patterns.getContext(), options);
+}
