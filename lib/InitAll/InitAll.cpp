@@ -11,6 +11,7 @@
 #include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+#include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
@@ -22,6 +23,7 @@
 #include "scaling/Dialect/Scaling/TransformOps/ScalingTransformOps.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
+#include "scaling/Pipelines/ToCPU.h"
 #include "scaling/Pipelines/ToLinalg.h"
 
 using namespace mlir;
@@ -41,9 +43,11 @@ void scaling::registerAllPasses() {
   registerExpandCopiesPasses();
   registerExpandMathPasses();
   registerForallToTeamPasses();
+  registerPlanWorkspacePasses();
   registerScalingToLinalgPasses();
   registerScalingToVectorPasses();
   registerScalingTransformsPasses();
   registerLinalgToLLVMPipelines();
   registerToLinalgPipeline();
+  registerToCPUPipeline();
 }

@@ -11,6 +11,7 @@
 #include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+#include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -55,6 +56,7 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm) {
   promote.maxAllocSizeInBytes = kMaxStackBytes;
   promote.maxRankOfAllocatedMemRef = 8;
   func.addPass(bufferization::createPromoteBuffersToStackPass(promote));
+  pm.addPass(createScalingPlanWorkspacePass());
   bufferization::buildBufferDeallocationPipeline(pm);
 }
 

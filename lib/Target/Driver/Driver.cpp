@@ -9,6 +9,7 @@
 
 #include "scaling/InitAll.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
+#include "scaling/Pipelines/ToCPU.h"
 #include "scaling/Pipelines/ToLinalg.h"
 
 #include "mlir/InitAllDialects.h"
@@ -71,10 +72,17 @@ LogicalResult Program::lower(Route route, bool threads) {
   PassManager pm(&context, ModuleOp::getOperationName());
   // First of all: the ops of the dialect still tell their result shapes.
   pm.addPass(createScalingEntryABIPass());
-  buildToLinalgPipeline(pm);
-  LinalgToLLVMOptions options;
-  options.threads = threads;
-  buildLinalgToLLVMPipeline(pm, options);
+  if (route == Route::CPU) {
+    ToCPUOptions options;
+    options.threads = threads;
+    options.vectorBits = target.vectorBits;
+    buildToCPUPipeline(pm, options);
+  } else {
+    buildToLinalgPipeline(pm);
+    LinalgToLLVMOptions options;
+    options.threads = threads;
+    buildLinalgToLLVMPipeline(pm, options);
+  }
 
   // A pass that fails without a word would leave the user with nothing.
   bool explained = false;

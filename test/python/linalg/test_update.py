@@ -57,7 +57,9 @@ B, N, M = 3, 6, 5
 def cases():
     for field in FIELDS:
         for domain in ("kernel", "log"):
-            yield "sum", domain, field, "f64", "f64", "batched", ALL
+            # Rounding to powers of two is exact, in the kernel domain only.
+            if (field, domain) != ("pow2", "log"):
+                yield "sum", domain, field, "f64", "f64", "batched", ALL
     yield "sum", "absorb", "everything", "f64", "f64", "batched", ALL
     for stat in PASSES:
         if stat not in ("sum", "lse"):

@@ -256,6 +256,9 @@ LogicalResult UpdateOp::verify() {
   if (getDomain() != Domain::kernel && !stat.isLog())
     return emitOpError() << "statistic '" << stat.getStatisticName()
                          << "' does not exist in the log domain (C1)";
+  if (getDomain() != Domain::kernel && getRule().getRoundPow2())
+    return emitOpError("rounding to powers of two needs the kernel domain "
+                       "(C1)");
   if (getStates().size() != stat.getNumPasses())
     return emitOpError() << "statistic '" << stat.getStatisticName()
                          << "' has " << stat.getNumPasses()

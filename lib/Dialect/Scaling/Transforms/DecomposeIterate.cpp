@@ -259,6 +259,8 @@ SmallVector<Value> IterateDecomposer::read(Axis axis, Value otherFactor,
   auto reduce = ReduceOp::create(b, loc, types, op.getMatrix(), otherFactor,
                                  mask(other(axis)), scale, inits, axis,
                                  statistic, DenseI64ArrayAttr());
+  if (ScheduleAttr schedule = op.getScheduleAttr())
+    setScheduleOf(reduce, schedule);
   return SmallVector<Value>(reduce.getResults());
 }
 

@@ -69,4 +69,20 @@ def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def ScalingTileAndFusePass : Pass<"scaling-tile-and-fuse"> {
+  let summary = "Fuse the half-steps of a sweep into one read of the matrix";
+  let description = [{
+    For the streaming regime, after `--scaling-decompose`: every
+    `reduce rows; update rows; reduce cols` becomes one `scf.forall` over groups
+    of rows, each walked by blocks that stay in cache, with one partial result
+    per group, merged in order. The number of groups is a function of the shape
+    only.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 #endif // SCALING_TRANSFORMS_PASSES

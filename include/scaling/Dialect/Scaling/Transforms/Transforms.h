@@ -39,6 +39,10 @@ ScheduleAttr selectSchedule(Operation *op);
 /// on all threads, or one after the other where a matrix takes all threads.
 LogicalResult tileBatch(RewriterBase &rewriter, Operation *op);
 
+/// Turns the half-steps of every streaming iteration below `root` into sweeps
+/// that read the matrix once.
+LogicalResult tileSweeps(RewriterBase &rewriter, Operation *root);
+
 /// Patterns that replace named ops by their generalization.
 void populateGeneralizePatterns(RewritePatternSet &patterns);
 

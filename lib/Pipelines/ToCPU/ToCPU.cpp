@@ -1,0 +1,44 @@
+//===- ToCPU.cpp - From the dialect to vector code -----------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Pipelines/ToCPU.h"
+
+#include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
+#include "scaling/Dialect/Scaling/Transforms/Passes.h"
+#include "scaling/Pipelines/LinalgToLLVM.h"
+
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+void scaling::buildToCPUPipeline(OpPassManager &pm,
+                                 const ToCPUOptions &options) {
+  pm.addPass(createScalingSelectSchedulePass());
+  pm.addPass(createScalingTileBatchPass());
+  pm.addPass(createScalingGeneralizePass());
+  pm.addPass(createScalingDecomposePass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createScalingTileAndFusePass());
+  // No cse: it would merge the fills that reset a statistic, and
+  // bufferization would copy them in the loop.
+  pm.addPass(createCanonicalizerPass());
+  buildBufferizePipeline(pm);
+  ScalingToVectorPassOptions vector;
+  vector.vectorBits = options.vectorBits;
+  pm.addPass(createScalingToVectorPass(vector));
+  LinalgToLLVMOptions rest;
+  rest.threads = options.threads;
+  buildMemRefToLLVMPipeline(pm, rest);
+}
+
+void scaling::registerToCPUPipeline() {
+  PassPipelineRegistration<ToCPUOptions>(
+      "scaling-to-cpu",
+      "Every op of the dialect to vector code in the LLVM dialect",
+      buildToCPUPipeline);
+}

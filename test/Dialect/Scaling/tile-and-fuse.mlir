@@ -1,0 +1,32 @@
+// RUN: scaling-opt %s --scaling-decompose --canonicalize --scaling-tile-and-fuse --canonicalize | FileCheck %s
+
+// One read of the matrix per iteration: rows, their update and the columns'
+// reduction on one slice of it; partial results merged in order.
+
+// CHECK-LABEL: func.func @sweep
+// CHECK: scf.for
+// CHECK:   scf.forall
+// CHECK:     scf.for
+// CHECK:       %[[SLICE:.*]] = tensor.extract_slice %{{.*}} : tensor<64x512xf32> to tensor<8x512xf32>
+// CHECK:       scaling.reduce along(rows) {{.*}} matrix(%[[SLICE]] :
+// CHECK:       scaling.update
+// CHECK:       scaling.reduce along(cols) {{.*}} matrix(%[[SLICE]] :
+// CHECK:   linalg.{{generic|reduce}}
+// CHECK-NOT: scaling.reduce
+// CHECK:   scaling.update
+// CHECK:   scf.yield
+func.func @sweep(%K: tensor<512x512xf32>) -> tensor<512xf32> {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<512x512xf32>) stop(#scaling.stop<fixed 40>)
+    numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<streaming, row_block = 8>)
+  return %u : tensor<512xf32>
+}
+
+// Other regimes are left as they are.
+
+// CHECK-LABEL: func.func @resident
+// CHECK-NOT: scf.forall
+func.func @resident(%K: tensor<64x64xf32>) -> tensor<64xf32> {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<64x64xf32>) stop(#scaling.stop<fixed 40>)
+    numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<resident>)
+  return %u : tensor<64xf32>
+}
