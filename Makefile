@@ -13,6 +13,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 BUILD := build
 OUT := out
+# Two pictures for `make run`, if not scikit-learn's.
+SOURCE :=
+TARGET :=
 VENV := $(BUILD)/venv
 PYTHON := $(VENV)/bin/python
 REQUIREMENTS := $(wildcard test/requirements.txt examples/requirements.txt utils/requirements.txt)
@@ -52,7 +55,8 @@ build: $(BUILD)/.configured ## the tools and libraries, in build/
 	  echo "== ninja: done in $$((SECONDS - start)) s"
 
 run: build ## the main job (colour transfer) and doubly stochastic attention, into out/
-	@$(PYTHON) examples/colour_transfer/colour_transfer.py --bin $(BUILD)/bin --out $(OUT)
+	@$(PYTHON) examples/colour_transfer/colour_transfer.py --bin $(BUILD)/bin --out $(OUT) \
+	  $(if $(SOURCE),--source '$(SOURCE)') $(if $(TARGET),--target '$(TARGET)')
 	@$(PYTHON) examples/attention/attention.py --bin $(BUILD)/bin --out $(OUT)
 
 test: build ## every test
