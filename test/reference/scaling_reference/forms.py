@@ -212,7 +212,10 @@ def _solve(
                 log,
             )
     epsilon = np.broadcast_to(epsilon, batch)
-    first = np.full(batch, form.anneal[0]) if form.anneal else epsilon
+    # An operand replaces the last temperature; the others scale with it.
+    first = epsilon
+    if form.anneal:
+        first = epsilon * (form.anneal[0] / form.anneal[-1])
 
     def given_start(potential: ArrayLike | None, fold: Array) -> Array | None:
         if potential is None:

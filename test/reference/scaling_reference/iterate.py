@@ -102,13 +102,16 @@ class _Problem:
         first = 1 if self.order == "cols_first" else 0
         return (first + half_step) % 2
 
-    def advance(self, half_step: int) -> dict[int, Array]:
+    def advance(
+        self, half_step: int, rules: tuple[Rule, Rule] | None = None
+    ) -> dict[int, Array]:
         """Do one half-step (jacobi: two); returns the factors it replaced."""
+        rules = rules or self.rules
         if self.order == "jacobi":
-            return self.jacobi(self.rules)
+            return self.jacobi(rules)
         axis = self.axis_at(half_step)
         old = self.factors[axis]
-        self.factors[axis] = self.updated(axis)
+        self.factors[axis] = self.updated(axis, rules[axis])
         return {axis: old}
 
     def jacobi(self, rules: tuple[Rule, Rule]) -> dict[int, Array]:
@@ -170,6 +173,9 @@ def _change(problem: _Problem, stop: Stop, replaced: dict[int, Array]) -> float:
         else:
             if problem.log:
                 old, new = np.exp(old), np.exp(new)
+            if problem.rules[axis].reference == "product":
+                target = problem.targets[axis][active]
+                old, new = old / target, new / target
             scale = max(_norm(new, "linf"), _norm(old, "linf"), 1.0)
             total += _norm(new - old, "linf") / scale / len(axes)
     return total
@@ -194,18 +200,20 @@ def _run_fixed(
     problem: _Problem, stop: Stop, anneal: Sequence[float], extrapolate: bool
 ) -> _Outcome:
     final = problem.matrix
+    rows, cols = problem.rules
+    plain = (replace(rows, omega=1.0), replace(cols, omega=1.0))
     done = 0
-    while done < stop.half_steps:
+    while done < stop.half_steps - (2 if extrapolate else 0):
         pair = done // 2
-        if anneal and done % 2 == 0 and pair < len(anneal):
+        if anneal and done % 2 == 0:
             problem.matrix = final * (anneal[-1] / anneal[pair])
             if pair > 0:
                 problem.rescale(anneal[pair - 1] / anneal[pair])
-        problem.advance(done)
+        problem.advance(done, plain if anneal and pair == 0 else None)
         done += 2 if problem.order == "jacobi" else 1
     if extrapolate:
-        rows, cols = problem.rules
-        problem.jacobi((replace(rows, omega=1.0), replace(cols, omega=1.0)))
+        problem.matrix = final
+        problem.jacobi(plain)
         done += 2
     residual = -1.0
     if stop.measure == "last":
@@ -388,8 +396,11 @@ def _validate(
         return
     if domain == "kernel":
         raise ValueError("annealing needs the log domain")
-    if stop.mode != "fixed" or stop.half_steps < 2 * len(anneal):
-        raise ValueError("annealing needs a fixed count that covers the schedule")
+    if not anneal:
+        raise ValueError("extrapolate needs anneal")
+    pairs = len(anneal) + (1 if extrapolate else 0)
+    if stop.mode != "fixed" or stop.half_steps != 2 * pairs:
+        raise ValueError("annealing needs a fixed count: two half-steps per pair")
 
 
 def _as_float(operand: ArrayLike | None) -> Array | None:

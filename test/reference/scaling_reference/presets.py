@@ -781,10 +781,8 @@ PRESET_SPECS: dict[str, dict] = {
             Rule(
                 stat="linf",
                 round="pow2",
-                clamp=(
-                    float(np.finfo(np.float64).tiny),
-                    float(1.0 / np.finfo(np.float64).tiny),
-                ),
+                # LAPACK's bounds for f32, so that the factors are numbers there.
+                clamp=(2.0**-126, 2.0**126),
             )
         ),
         order="rows_first",
@@ -887,17 +885,21 @@ PRESET_SPECS: dict[str, dict] = {
         needs=("epsilon",),
         parameters=("epsilon (OTT's default is 0.05 std C)", "tau", "omega", "tol"),
     ),
-    # The count is set by the schedule: two half-steps per temperature.
+    # The first temperature is taken twice: once for the softmin start.
     "geomloss": dict(
         op="sinkhorn",
         kind="cost",
-        form=Form(start="targets", extrapolate=True),
+        form=Form(
+            start="targets",
+            anneal=(1.0, 1.0, 1.0, 0.25, 0.0625, 0.015625, 0.00390625, 0.0025),
+            extrapolate=True,
+        ),
         **_both(Rule(target="uniform", reference="product", omega=0.5)),
         order="jacobi",
-        stop=fixed(0),
+        stop=fixed(18),
         domain="log",
-        needs=("anneal",),
-        parameters=("anneal", "half_steps = 2 len(anneal)"),
+        needs=(),
+        parameters=("anneal", "half_steps = 2 (len(anneal) + 1)"),
     ),
 }
 

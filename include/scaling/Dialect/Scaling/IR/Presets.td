@@ -114,18 +114,55 @@ def swav : Preset<["project"]> {
   let numerics = "#scaling.numerics<kernel>";
 }
 
+def sela : Preset<["project"]> {
+  let whose = "yukimasano/self-label (samples are rows, classes columns)";
+  let summary = "softmax over rows to the power 25; from 1/n and 1/m; columns to 1/m, rows to 1/n; until the row factor changes by a ratio of at most 0.1 in the 1-norm, looked at every 10 pairs; the plan times the number of rows";
+  let form = "#scaling.form<logits, map = softmax_rows, epsilon = 0.04, start = uniform, scale = rows>";
+  let rows = "#scaling.rule<sum, target = uniform>";
+  let order = "cols_first";
+  let stop = "#scaling.stop<until 0.1, what = ratio, axis = rows, norm = l1, every = 20, start = 2, limit = 200000>";
+  let numerics = "#scaling.numerics<kernel>";
+}
+
+def optvq : Preset<["project"]> {
+  let whose = "OptVQ (samples are rows, codes columns)";
+  let summary = "the cost standardized, exp(−10 c) over its sum + 1e-8; 5 times columns to 1/m, rows to 1/n, 1e-8 added to every sum; the plan times the number of rows";
+  let form = "#scaling.form<cost, epsilon = 0.1, standardize, normalize_total = 1.0e-8, scale = rows>";
+  let rows = "#scaling.rule<sum, guard = add_plan(1.0e-8), target = uniform>";
+  let order = "cols_first";
+  let stop = "#scaling.stop<fixed 10>";
+  let numerics = "#scaling.numerics<kernel>";
+}
+
 def megatron_moe : Preset<["project", "sinkhorn"]> {
   let whose = "Megatron-LM's MoE router";
-  let summary = "exp(z); rows to 1/n, columns to 1/m, 1e-8 added to the kernel's sums; until the mean change of the column factor is at most 1e-4; the number of half-steps is bounded by 20000";
+  let summary = "exp(z); rows to 1/n, columns to 1/m, 1e-8 added to the kernel's sums; until the mean change of the column factor is at most 1e-4; at most 100000 pairs";
   let form = "#scaling.form<logits>";
   let rows = "#scaling.rule<sum, guard = add_kernel(1.0e-8), target = uniform>";
-  let stop = "#scaling.stop<until 1.0e-4, what = change, axis = cols, norm = mean, every = 2, start = 2, limit = 20000>";
+  let stop = "#scaling.stop<until 1.0e-4, what = change, axis = cols, norm = mean, every = 2, start = 2, limit = 200000>";
   let numerics = "#scaling.numerics<kernel>";
+}
+
+def gumbel : Preset<["project", "sinkhorn"]> {
+  let whose = "google/gumbel_sinkhorn, on logits with the noise already added";
+  let summary = "log domain; 20 times rows, columns; ends on columns; the temperature is epsilon";
+  let form = "#scaling.form<logits>";
+  let rows = "#scaling.rule<sum>";
+  let stop = "#scaling.stop<fixed 40>";
+  let numerics = "#scaling.numerics<log>";
 }
 
 //===----------------------------------------------------------------------===//
 // Quantization, equilibration
 //===----------------------------------------------------------------------===//
+
+def sinkgd : Preset<["balance"]> {
+  let whose = "SinkGD (gradient normalization)";
+  let summary = "5 times rows, columns to 2-norm 1; 1e-6 added to every norm";
+  let rows = "#scaling.rule<l2, guard = add_plan(1.0e-6)>";
+  let stop = "#scaling.stop<fixed 10>";
+  let numerics = "#scaling.numerics<kernel>";
+}
 
 def sinq : Preset<["balance"]> {
   let whose = "SINQ (huawei), transformers";
@@ -133,6 +170,15 @@ def sinq : Preset<["balance"]> {
   let rows = "#scaling.rule<std, target = min_stat, limit = [1.0e-3, 1.0e3], step = [0.5, 1.4285714285714286], clamp = [4.5399929762484854e-5, 1.3498588075760032]>";
   let order = "jacobi";
   let stop = "#scaling.stop<best 32, what = imbalance, patience = first, last = false>";
+  let numerics = "#scaling.numerics<kernel>";
+}
+
+def kvarn : Preset<["balance"]> {
+  let whose = "KVarN";
+  let summary = "unbiased standard deviations, limited to [1e-3, 1e3]; 16 times columns, rows to 1; the factors of least summed imbalance";
+  let rows = "#scaling.rule<std, limit = [1.0e-3, 1.0e3], clamp = [4.5399929762484854e-5, 1.3498588075760032]>";
+  let order = "cols_first";
+  let stop = "#scaling.stop<best 32, what = imbalance_sum>";
   let numerics = "#scaling.numerics<kernel>";
 }
 
@@ -145,17 +191,59 @@ def ruiz : Preset<["balance"]> {
   let numerics = "#scaling.numerics<kernel>";
 }
 
+def gebal : Preset<["similarity_balance"]> {
+  let whose = "LAPACK gebal, job S; SciPy's matrix_balance without permutation";
+  let summary = "each index in turn scales its row and its column by a power of two towards equal 2-norms, until nothing changes; at most `limit` sweeps";
+}
+
+def geequb : Preset<["balance"]> {
+  let whose = "LAPACK geequb";
+  let summary = "rows, then columns divided by their maxima rounded to powers of two, the factors within [2^-126, 2^126]";
+  let rows = "#scaling.rule<linf, clamp = [1.1754943508222875e-38, 8.507059173023462e37], round = pow2>";
+  let stop = "#scaling.stop<fixed 2>";
+  let numerics = "#scaling.numerics<kernel>";
+}
+
 //===----------------------------------------------------------------------===//
 // Transport
 //===----------------------------------------------------------------------===//
 
 def pot : Preset<["project", "sinkhorn"]> {
   let whose = "POT, ot.sinkhorn (method sinkhorn)";
-  let summary = "kernel domain; columns, rows; until the 2-norm of the column error is at most 1e-9, looked at every 10 pairs; at most 1000 pairs";
+  let summary = "kernel domain; from 1/n; columns, rows; until the 2-norm of the column error is at most 1e-9, looked at every 10 pairs; at most 1000 pairs";
+  let form = "#scaling.form<cost, start = uniform>";
+  let rows = "#scaling.rule<sum, target = uniform>";
+  let order = "cols_first";
+  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 20, start = 2, limit = 2000>";
+  let numerics = "#scaling.numerics<kernel>";
+}
+
+def pot_log : Preset<["project", "sinkhorn"]> {
+  let whose = "POT, ot.sinkhorn (method sinkhorn_log)";
+  let summary = "as pot, in the log domain from potentials 0";
   let form = "#scaling.form<cost>";
   let rows = "#scaling.rule<sum, target = uniform>";
   let order = "cols_first";
   let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 20, start = 2, limit = 2000>";
+  let numerics = "#scaling.numerics<log>";
+}
+
+def pot_stabilized : Preset<["project", "sinkhorn"]> {
+  let whose = "POT, ot.sinkhorn (method sinkhorn_stabilized)";
+  let summary = "as pot, safe for small temperatures, looked at every 20 pairs; the plan is POT's, the potentials differ by a constant";
+  let form = "#scaling.form<cost, start = uniform>";
+  let rows = "#scaling.rule<sum, target = uniform>";
+  let order = "cols_first";
+  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 40, start = 2, limit = 2000>";
+  let numerics = "#scaling.numerics<absorb>";
+}
+
+def pot_unbalanced : Preset<["project", "sinkhorn"]> {
+  let whose = "POT, ot.unbalanced.sinkhorn_unbalanced (regularization kl); tau is reg_m/(reg_m + reg), here that of reg_m = reg";
+  let summary = "kernel domain, the kernel taken times both marginals; rows, columns, damped; until the mean relative change of both is at most 1e-6; at most 1000 pairs";
+  let form = "#scaling.form<cost, start = targets>";
+  let rows = "#scaling.rule<sum, target = uniform, tau = 0.5, reference = product>";
+  let stop = "#scaling.stop<until 1.0e-6, what = relative_change, axis = both, every = 2, start = 2, limit = 2000>";
   let numerics = "#scaling.numerics<kernel>";
 }
 
@@ -167,4 +255,14 @@ def ott : Preset<["project", "sinkhorn"]> {
   let order = "cols_first";
   let stop = "#scaling.stop<until 1.0e-3, what = marginal, axis = cols, norm = l1, every = 20, start = 20, limit = 4000>";
   let numerics = "#scaling.numerics<absorb>";
+}
+
+def geomloss : Preset<["project", "sinkhorn"]> {
+  let whose = "GeomLoss, sinkhorn_loop (cost |x-y|², blur 0.05, scaling 0.5, diameter 1; other diameters need their own anneal)";
+  let summary = "log domain relative to the marginals; ε from 1 down to 0.0025, one averaged simultaneous update each after a plain one, and a plain one at the end";
+  let form = "#scaling.form<cost, start = targets, anneal = [1.0, 1.0, 1.0, 0.25, 0.0625, 0.015625, 0.00390625, 0.0025], extrapolate>";
+  let rows = "#scaling.rule<sum, target = uniform, reference = product, omega = 0.5>";
+  let order = "jacobi";
+  let stop = "#scaling.stop<fixed 18>";
+  let numerics = "#scaling.numerics<log>";
 }
