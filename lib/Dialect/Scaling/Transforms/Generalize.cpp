@@ -352,11 +352,22 @@ Value Generalizer::standardized(Value matrix, Value rowMask, Value colMask) {
       });
 }
 
+/// The temperature where no operand gives one: the last of a schedule.
+static double formEpsilon(FormAttr form) {
+  ArrayRef<Number> anneal = form.getAnneal();
+  return anneal.empty() ? double(form.getEpsilon()) : double(anneal.back());
+}
+
+/// Whether the temperature is known to be 1.
+static bool isUnscaled(const Problem &problem) {
+  return !problem.epsilon && formEpsilon(problem.form) == 1.0;
+}
+
 Value Generalizer::epsilonOf(const Problem &problem, OpBuilder &inner,
                              Location l, Value operand) {
   if (problem.epsilon)
     return castFloat(inner, l, operand, accumulate);
-  return createConstant(inner, l, accumulate, problem.form.getEpsilon());
+  return createConstant(inner, l, accumulate, formEpsilon(problem.form));
 }
 
 PreparedMatrix Generalizer::prepare(const Problem &problem) {
@@ -368,7 +379,7 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
   if (problem.slack)
     matrix = appendSlack(matrix, problem.slack);
 
-  bool unscaled = !problem.epsilon && form.getEpsilon() == 1.0;
+  bool unscaled = isUnscaled(problem);
   bool softmax = form.getMap() == Map::softmax_rows;
   bool kernelInput = form.getInput() == scaling::Input::kernel;
   bool plainExp = form.getMap() == Map::exp && form.getShift() == Shift::none;
@@ -668,8 +679,15 @@ Value Generalizer::start(const Problem &problem, Axis axis,
         all, 1, accumulate, inputs,
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           Value value = castFloat(inner, l, in[0], accumulate);
-          value = arith::DivFOp::create(
-              inner, l, value, epsilonOf(problem, inner, l, in.back()));
+          Value epsilon = epsilonOf(problem, inner, l, in.back());
+          // A schedule starts at its first temperature.
+          if (ArrayRef<Number> anneal = problem.form.getAnneal();
+              !anneal.empty())
+            epsilon = arith::MulFOp::create(
+                inner, l, epsilon,
+                createConstant(inner, l, accumulate,
+                               anneal.front() / anneal.back()));
+          value = arith::DivFOp::create(inner, l, value, epsilon);
           size_t next = 1;
           if (shift)
             value = arith::AddFOp::create(inner, l, value, in[next++]);
@@ -827,6 +845,36 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
   if (status.getType() != stepsType)
     status = tensor::CastOp::create(b, loc, stepsType, status);
   results[4] = status;
+  if (statuses.size() == 1)
+    return results;
+  // A stage that diverged left its own start, not the iteration's.
+  SmallVector<Value> first = emit(rowStart, colStart, Value(), rows, cols,
+                                  problem.order, fixed(0, false));
+  auto unlessDiverged = [&](unsigned result, int64_t rank, Value otherwise) {
+    auto type = llvm::cast<RankedTensorType>(results[result].getType());
+    SmallVector<EmitterInput> inputs{{status, {}}, {results[result], {}}};
+    if (rank == 1)
+      inputs[1].tail = {0};
+    if (isa<ShapedType>(otherwise.getType()))
+      inputs.push_back({otherwise, {0}});
+    Value chosen = e.elementwise(
+        sizesOf(results[result]), rank, accumulate, inputs,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Value code = arith::ConstantOp::create(inner, l,
+                                                 inner.getI32IntegerAttr(3));
+          Value diverged = arith::CmpIOp::create(
+              inner, l, arith::CmpIPredicate::eq, in[0], code);
+          return arith::SelectOp::create(inner, l, diverged,
+                                         in.size() > 2 ? in[2] : otherwise,
+                                         in[1]);
+        });
+    if (chosen.getType() != type)
+      chosen = tensor::CastOp::create(b, loc, type, chosen);
+    results[result] = chosen;
+  };
+  unlessDiverged(0, 1, first[0]);
+  unlessDiverged(1, 1, first[1]);
+  unlessDiverged(3, 0, e.scalar(accumulate, kInfinity));
   return results;
 }
 
@@ -873,7 +921,7 @@ Value Generalizer::potential(const Problem &problem, Axis axis, Value factor,
                              const PreparedMatrix &prepared) {
   Value shift = axis == Axis::rows ? prepared.rowShift : prepared.colShift;
   Value total = axis == Axis::rows ? prepared.totalShift : Value();
-  bool unscaled = !problem.epsilon && problem.form.getEpsilon() == 1.0;
+  bool unscaled = isUnscaled(problem);
   if (isLog && !shift && !total && unscaled)
     return factor;
   SmallVector<EmitterInput> inputs{{factor, {0}}};
