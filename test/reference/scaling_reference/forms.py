@@ -212,15 +212,15 @@ def _solve(
                 log,
             )
     epsilon = np.broadcast_to(epsilon, batch)
-    # An operand replaces the last temperature; the others scale with it.
-    first = epsilon
-    if form.anneal:
-        first = epsilon * (form.anneal[0] / form.anneal[-1])
+    # An operand replaces the last temperature; the others scale with it, and a
+    # schedule starts with the whole matrix of the first.
+    ratio = form.anneal[-1] / form.anneal[0] if form.anneal else 1.0
 
     def given_start(potential: ArrayLike | None, fold: Array) -> Array | None:
         if potential is None:
             return None
-        factor = np.asarray(potential, np.float64) / first[..., None] - fold
+        factor = np.asarray(potential, np.float64) / epsilon[..., None] - fold
+        factor = factor * ratio
         return factor if log else np.exp(factor)
 
     factors = iterate(

@@ -1,5 +1,4 @@
-//===- DecomposeIterate.cpp - iterate to a loop of half-steps ------*- C++
-//-*-===//
+//===- DecomposeIterate.cpp - iterate to half-steps -------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -347,13 +346,18 @@ Value IterateDecomposer::norm(Axis axis, Norm kind,
   if (kind == Norm::l1)
     return total;
   if (kind == Norm::mean) {
+    // Without weights nothing would say how long the reduction is.
     Value count =
-        e.reduce(sizes, 1, accumulate, ArrayRef(all).take_front(numWeights),
-                 TensorEmitter::Combine::add,
-                 [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
-                   Value one = createConstant(inner, innerLoc, accumulate, 1.0);
-                   return counted(inner, innerLoc, in, one);
-                 });
+        numWeights == 0
+            ? batchFilled(e.toFloat(e.indexValue(sizes.back()), accumulate))
+            : e.reduce(sizes, 1, accumulate,
+                       ArrayRef(all).take_front(numWeights),
+                       TensorEmitter::Combine::add,
+                       [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
+                         Value one =
+                             createConstant(inner, innerLoc, accumulate, 1.0);
+                         return counted(inner, innerLoc, in, one);
+                       });
     return onBatch(
         accumulate, {total, count},
         [&](OpBuilder &inner, Location innerLoc, ValueRange in) {
@@ -623,22 +627,23 @@ IterateDecomposer::Outcome IterateDecomposer::annealed() {
         Value ratio = arith::DivFOp::create(
             b, loc, beta, tensor::ExtractOp::create(b, loc, betas, before));
         for (Axis axis : {Axis::rows, Axis::cols}) {
-          SmallVector<EmitterInput> inputs{{factors[axis], {0}}};
+          SmallVector<EmitterInput> inputs;
           if (Value t = target(axis))
             inputs.push_back({t, {0}});
-          factors[axis] = e.elementwise(
-              vectorSizes(axis), 1, accumulate, inputs,
+          factors[axis] = e.inPlace(
+              factors[axis], 1, inputs,
               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                Value factor = in.back();
                 if (!target(axis))
-                  return arith::MulFOp::create(inner, l, in[0], ratio);
-                Value weight = math::LogOp::create(inner, l, in[1]);
-                Value density = arith::SubFOp::create(inner, l, in[0], weight);
+                  return arith::MulFOp::create(inner, l, factor, ratio);
+                Value weight = math::LogOp::create(inner, l, in[0]);
+                Value density = arith::SubFOp::create(inner, l, factor, weight);
                 Value scaled = arith::MulFOp::create(inner, l, density, ratio);
                 Value moved = arith::AddFOp::create(inner, l, scaled, weight);
                 // Zero weight: −∞ − −∞ is not a number.
                 Value none = createConstant(inner, l, accumulate, -kInfinity);
                 Value isNone = arith::CmpFOp::create(
-                    inner, l, arith::CmpFPredicate::OEQ, in[0], none);
+                    inner, l, arith::CmpFPredicate::OEQ, factor, none);
                 return arith::SelectOp::create(inner, l, isNone, none, moved);
               });
         }

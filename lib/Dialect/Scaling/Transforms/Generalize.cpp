@@ -1,5 +1,4 @@
-//===- Generalize.cpp - Named ops to core ops ----------------------*- C++
-//-*-===//
+//===- Generalize.cpp - Named ops to core ops -------------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -91,6 +90,8 @@ private:
   PreparedMatrix prepare(const Problem &problem);
   Value appendSlack(Value matrix, Value slack);
   Value standardized(Value matrix, Value rowMask, Value colMask);
+  /// A mask's entries for the input's own rows or columns.
+  Value withoutSlack(const Problem &problem, Value mask);
   Value target(const Problem &problem, Axis axis);
   Value start(const Problem &problem, Axis axis, const PreparedMatrix &prepared,
               Value target);
@@ -240,16 +241,17 @@ Value Generalizer::appendSlack(Value matrix, Value slack) {
         Value isCol = arith::CmpIOp::create(nested, l, arith::CmpIPredicate::eq,
                                             col, lastCol);
         Value isSlack = arith::OrIOp::create(nested, l, isRow, isCol);
+        // Indices are the structured op's own, not the conditional's.
+        SmallVector<Value> at;
+        for (int64_t i = batchRank - matrixBatch; i < batchRank; ++i)
+          at.push_back(linalg::IndexOp::create(nested, l, i));
+        llvm::append_values(at, row, col);
         auto choose = scf::IfOp::create(
             nested, l, isSlack,
             [&](OpBuilder &yes, Location yl) {
               scf::YieldOp::create(yes, yl, castFloat(yes, yl, in[0], element));
             },
             [&](OpBuilder &no, Location nl) {
-              SmallVector<Value> at;
-              for (int64_t i = batchRank - matrixBatch; i < batchRank; ++i)
-                at.push_back(linalg::IndexOp::create(no, nl, i));
-              llvm::append_values(at, row, col);
               Value entry = tensor::ExtractOp::create(no, nl, matrix, at);
               scf::YieldOp::create(no, nl, entry);
             });
@@ -370,12 +372,28 @@ Value Generalizer::epsilonOf(const Problem &problem, OpBuilder &inner,
   return createConstant(inner, l, accumulate, formEpsilon(problem.form));
 }
 
+Value Generalizer::withoutSlack(const Problem &problem, Value mask) {
+  if (!problem.slack || !mask)
+    return mask;
+  Sizes all = sizesOf(mask);
+  SmallVector<OpFoldResult> offsets(all.size(), b.getIndexAttr(0));
+  SmallVector<OpFoldResult> strides(all.size(), b.getIndexAttr(1));
+  if (std::optional<int64_t> known = getConstantIntValue(all.back()))
+    all.back() = b.getIndexAttr(*known - 1);
+  else
+    all.back() =
+        arith::SubIOp::create(b, loc, e.indexValue(all.back()), e.index(1))
+            .getResult();
+  return tensor::ExtractSliceOp::create(b, loc, mask, offsets, all, strides);
+}
+
 PreparedMatrix Generalizer::prepare(const Problem &problem) {
   FormAttr form = problem.form;
   PreparedMatrix prepared;
   Value matrix = problem.matrix;
   if (form.getStandardize())
-    matrix = standardized(matrix, problem.rowMask, problem.colMask);
+    matrix = standardized(matrix, withoutSlack(problem, problem.rowMask),
+                          withoutSlack(problem, problem.colMask));
   if (problem.slack)
     matrix = appendSlack(matrix, problem.slack);
 
@@ -655,7 +673,9 @@ Value Generalizer::start(const Problem &problem, Axis axis,
   bool isRow = axis == Axis::rows;
   Value given = isRow ? problem.rowInit : problem.colInit;
   if (given) {
-    // F = f/ε, plus what the matrix was shifted by.
+    // F = f/ε, plus what the matrix was shifted by: a softmax before the
+    // division by ε, other maps after it.
+    bool divideShift = problem.form.getMap() == Map::softmax_rows;
     SmallVector<EmitterInput> inputs{{given, {0}}};
     SmallVector<std::pair<Value, int64_t>> batched{{given, 1}};
     Value shift = isRow ? prepared.rowShift : prepared.colShift;
@@ -680,20 +700,22 @@ Value Generalizer::start(const Problem &problem, Axis axis,
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           Value value = castFloat(inner, l, in[0], accumulate);
           Value epsilon = epsilonOf(problem, inner, l, in.back());
-          // A schedule starts at its first temperature.
-          if (ArrayRef<Number> anneal = problem.form.getAnneal();
-              !anneal.empty())
-            epsilon = arith::MulFOp::create(
-                inner, l, epsilon,
-                createConstant(inner, l, accumulate,
-                               anneal.front() / anneal.back()));
-          value = arith::DivFOp::create(inner, l, value, epsilon);
           size_t next = 1;
-          if (shift)
+          if (shift && divideShift)
+            value = arith::AddFOp::create(inner, l, value, in[next++]);
+          value = arith::DivFOp::create(inner, l, value, epsilon);
+          if (shift && !divideShift)
             value = arith::AddFOp::create(inner, l, value, in[next++]);
           if (total)
             value = arith::AddFOp::create(inner, l, value,
                                           totalIsTensor ? in[next] : total);
+          // A schedule starts with the matrix of its first temperature.
+          if (ArrayRef<Number> anneal = problem.form.getAnneal();
+              !anneal.empty())
+            value = arith::MulFOp::create(
+                inner, l, value,
+                createConstant(inner, l, accumulate,
+                               anneal.back() / anneal.front()));
           return isLog ? value : math::ExpOp::create(inner, l, value);
         });
   }
