@@ -173,6 +173,28 @@ static FailureOr<Array> readInput(StringRef path, const EntryPoint &entry,
   return std::move(*array);
 }
 
+/// Sizes that the program only relates to each other.
+static LogicalResult checkRelations(const EntryPoint &entry,
+                                    ArrayRef<Array> arguments) {
+  for (const SizeRelation &relation : entry.relations) {
+    int64_t size = arguments[relation.argument].shape[relation.dim];
+    int64_t wanted = relation.difference;
+    std::string because;
+    if (relation.otherArgument) {
+      wanted += arguments[*relation.otherArgument].shape[relation.otherDim];
+      because =
+          (" to go with dimension " + Twine(relation.otherDim) +
+           " of argument '" + entry.inputs[*relation.otherArgument].name + "'")
+              .str();
+    }
+    if (size != wanted)
+      return fail("argument '" + entry.inputs[relation.argument].name +
+                  "': dimension " + Twine(relation.dim) + " is " + Twine(size) +
+                  ", expected " + Twine(wanted) + because);
+  }
+  return success();
+}
+
 static Buffer asBuffer(const Array &array) {
   return {array.data(), SmallVector<int64_t>(array.shape)};
 }
@@ -342,6 +364,8 @@ static LogicalResult run() {
       return failure();
     arguments.push_back(std::move(*array));
   }
+  if (failed(checkRelations(entry, arguments)))
+    return failure();
 
   if (failed(program.lower(route, /*threads=*/!noThreads)))
     return failure();

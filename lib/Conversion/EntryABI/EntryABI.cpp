@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -102,13 +103,34 @@ static llvm::StringSet<> getReservedNames() {
       "true",     "try",       "typename", "using",     "virtual"};
 }
 
+/// What a result of an op on a whole problem reports: its last three (of
+/// `similarity_balance`, which measures nothing, its last two).
+static StringRef roleOf(Value value) {
+  auto result = dyn_cast<OpResult>(value);
+  if (!result || !isa<ScalingBatchedOpInterface>(result.getOwner()) ||
+      isa<NormalizeOp>(result.getOwner()))
+    return "";
+  bool similarity = isa<SimilarityBalanceOp>(result.getOwner());
+  unsigned fromLast =
+      result.getOwner()->getNumResults() - result.getResultNumber();
+  if (fromLast == 1)
+    return "status";
+  if (fromLast == 2)
+    return similarity ? "half_steps" : "residual";
+  return fromLast == 3 && !similarity ? "half_steps" : "";
+}
+
 FailureOr<SmallVector<EntryPoint>>
 mlir::scaling::collectEntryPoints(ModuleOp module) {
   SmallVector<EntryPoint> entries;
   for (auto func : module.getOps<func::FuncOp>()) {
     if (!isPublicDefinition(func))
       continue;
-    EntryPoint entry{func.getSymName().str(), func.getLoc(), {}, {}};
+    EntryPoint entry{func.getSymName().str(),
+                     func.getLoc(),
+                     {},
+                     {},
+                     collectSizeRelations(func)};
     llvm::StringSet<> taken = getReservedNames();
     auto nameOf = [&](StringAttr attr, StringRef fallback, unsigned index) {
       std::string name =
@@ -129,6 +151,7 @@ mlir::scaling::collectEntryPoints(ModuleOp module) {
           isa<MemRefType>(type) || (writable && writable.getValue());
       entry.inputs.push_back(std::move(value));
     }
+    Operation *terminator = func.getBody().back().getTerminator();
     for (auto [index, type] : llvm::enumerate(func.getResultTypes())) {
       if (failed(checkType(func, "result", index, type)))
         return failure();
@@ -140,6 +163,8 @@ mlir::scaling::collectEntryPoints(ModuleOp module) {
       if (auto role =
               func.getResultAttrOfType<StringAttr>(index, kResultRoleAttrName))
         value.role = role.getValue().str();
+      else
+        value.role = roleOf(terminator->getOperand(index)).str();
       entry.results.push_back(std::move(value));
     }
     entries.push_back(std::move(entry));

@@ -126,6 +126,20 @@ static void printEntry(const EntryPoint &entry, llvm::raw_ostream &os) {
       os << " (" << result.role << ")";
     os << "\n";
   }
+  for (const SizeRelation &relation : entry.relations) {
+    os << " *   size " << relation.dim << " of "
+       << entry.inputs[relation.argument].name << " must be ";
+    if (relation.otherArgument) {
+      os << "size " << relation.otherDim << " of "
+         << entry.inputs[*relation.otherArgument].name;
+      if (relation.difference != 0)
+        os << (relation.difference > 0 ? " + " : " - ")
+           << std::abs(relation.difference);
+    } else {
+      os << relation.difference;
+    }
+    os << "\n";
+  }
   os << " *\n"
      << " * Aliasing: outputs overlap neither inputs nor each other; inputs "
         "that "

@@ -12,7 +12,10 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
+#include <optional>
 #include <string>
+#include <tuple>
+#include <vector>
 
 namespace mlir {
 namespace scaling {
@@ -21,7 +24,8 @@ namespace scaling {
 #include "scaling/Conversion/EntryABI/EntryABI.h.inc"
 
 /// The function attribute of a result that says what it reports:
-/// `half_steps`, `residual` or `status`.
+/// `half_steps`, `residual` or `status`. Where it is missing, a result that is
+/// such a result of an op of the dialect has its role.
 inline constexpr llvm::StringLiteral kResultRoleAttrName = "scaling.result";
 
 /// The suffix of the companion that computes dynamic result dimensions.
@@ -40,12 +44,32 @@ struct EntryValue {
   std::string role;
 };
 
+/// What the ops of a function demand of its arguments' dynamic sizes: that of
+/// one argument's dimension is another's, or a constant, plus a difference.
+struct SizeRelation {
+  unsigned argument;
+  unsigned dim;
+  /// Without another argument the size is `difference` itself.
+  std::optional<unsigned> otherArgument;
+  unsigned otherDim;
+  int64_t difference;
+
+  auto asTuple() const {
+    return std::tuple(argument, dim, otherArgument, otherDim, difference);
+  }
+};
+
+/// The relations of a function's arguments, as far as ops of the dialect use
+/// them directly.
+std::vector<SizeRelation> collectSizeRelations(func::FuncOp func);
+
 /// A public function, as its caller sees it.
 struct EntryPoint {
   std::string name;
   Location loc;
   SmallVector<EntryValue> inputs;
   SmallVector<EntryValue> results;
+  std::vector<SizeRelation> relations;
 
   /// The number of dynamic dimensions of the results.
   int64_t numDynamicResultDims() const;
