@@ -20,6 +20,10 @@ struct LinalgToLLVMOptions : public PassPipelineOptions<LinalgToLLVMOptions> {
       *this, "threads",
       llvm::cl::desc("Run scf.forall through the runtime's parallel loop"),
       llvm::cl::init(true)};
+  PassOptions::Option<bool> useScalef{
+      *this, "use-scalef",
+      llvm::cl::desc("Scale by powers of two with AVX-512's scalef"),
+      llvm::cl::init(false)};
 };
 
 /// Tensors to memrefs, in place where possible. Public functions get the

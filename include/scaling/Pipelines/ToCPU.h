@@ -22,6 +22,10 @@ struct ToCPUOptions : public PassPipelineOptions<ToCPUOptions> {
       *this, "vector-bits",
       llvm::cl::desc("Width of a vector register: 512, 256 or 128"),
       llvm::cl::init(256)};
+  PassOptions::Option<bool> useScalef{
+      *this, "use-scalef",
+      llvm::cl::desc("Scale by powers of two with AVX-512's scalef"),
+      llvm::cl::init(false)};
 };
 
 /// The native way: scheduled, tiled, bufferized as core ops, lowered to vector

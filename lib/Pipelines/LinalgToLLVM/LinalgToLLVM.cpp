@@ -68,7 +68,9 @@ void mlir::scaling::buildMemRefToLLVMPipeline(
   team.threads = options.threads;
   pm.addPass(createScalingForallToTeamPass(team));
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
-  pm.addPass(createScalingExpandMathPass());
+  ScalingExpandMathPassOptions math;
+  math.useScalef = options.useScalef;
+  pm.addPass(createScalingExpandMathPass(math));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addNestedPass<func::FuncOp>(createLoopInvariantCodeMotionPass());

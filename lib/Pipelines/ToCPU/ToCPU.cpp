@@ -33,6 +33,7 @@ void scaling::buildToCPUPipeline(OpPassManager &pm,
   pm.addPass(createScalingToVectorPass(vector));
   LinalgToLLVMOptions rest;
   rest.threads = options.threads;
+  rest.useScalef = options.useScalef;
   buildMemRefToLLVMPipeline(pm, rest);
 }
 

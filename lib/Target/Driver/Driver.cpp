@@ -76,6 +76,9 @@ LogicalResult Program::lower(Route route, bool threads) {
     ToCPUOptions options;
     options.threads = threads;
     options.vectorBits = target.vectorBits;
+    // 512-bit registers come with AVX-512F and VL wherever they are worth
+    // using.
+    options.useScalef = target.vectorBits >= 512;
     buildToCPUPipeline(pm, options);
   } else {
     buildToLinalgPipeline(pm);
