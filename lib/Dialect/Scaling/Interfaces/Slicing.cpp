@@ -18,6 +18,9 @@ using namespace mlir::scaling;
 
 OpFoldResult scaling::getShapedSize(OpBuilder &builder, Location loc,
                                     Value shaped, int64_t dim) {
+  // An init knows the size without the op that writes it.
+  while (auto dps = shaped.getDefiningOp<DestinationStyleOpInterface>())
+    shaped = dps.getTiedOpOperand(cast<OpResult>(shaped))->get();
   if (isa<RankedTensorType>(shaped.getType()))
     return tensor::getMixedSize(builder, loc, shaped, dim);
   return memref::getMixedSize(builder, loc, shaped, dim);

@@ -46,11 +46,12 @@ tileAndFuse(RewriterBase &rewriter, ReduceOp reduce,
     if (op->getBlock() != home || producer == matrix || isStart(op) ||
         llvm::is_contained(reduce.getOuts(), producer))
       return std::nullopt;
-    bool usedOutside = llvm::count_if(op->getUsers(), [&](Operation *user) {
-                         return user->getBlock() == home;
-                       }) > 1;
+    llvm::SmallPtrSet<Operation *, 4> readers;
+    for (Operation *user : op->getUsers())
+      if (user->getBlock() == home)
+        readers.insert(user);
     return FusionResult{/*yieldProducerReplacement=*/isa<UpdateOp>(op) ||
-                        (isa<ReduceOp>(op) && usedOutside)};
+                        (isa<ReduceOp>(op) && readers.size() > 1)};
   });
   rewriter.setInsertionPoint(reduce);
   return scf::tileConsumerAndFuseProducersUsingSCF(
@@ -129,6 +130,35 @@ static void mergeSlices(RewriterBase &rewriter, Block *block) {
   }
 }
 
+/// Whether two values are the same, or made alike from the same ones.
+static bool isMadeAlike(Value a, Value b) {
+  if (a == b)
+    return true;
+  Operation *opA = a.getDefiningOp(), *opB = b.getDefiningOp();
+  if (!isa_and_nonnull<linalg::FillOp, tensor::ExtractSliceOp, ReduceOp>(opA) ||
+      !opB ||
+      cast<OpResult>(a).getResultNumber() !=
+          cast<OpResult>(b).getResultNumber())
+    return false;
+  return OperationEquivalence::isEquivalentTo(
+      opA, opB, [](Value x, Value y) { return success(isMadeAlike(x, y)); },
+      /*markEquivalent=*/nullptr, OperationEquivalence::IgnoreLocations);
+}
+
+/// Fusion makes a reduction once for each of its states that is read.
+static void mergeReductions(RewriterBase &rewriter, Block *block) {
+  SmallVector<ReduceOp> seen;
+  for (auto reduce : llvm::make_early_inc_range(block->getOps<ReduceOp>())) {
+    auto *same = llvm::find_if(seen, [&](ReduceOp other) {
+      return isMadeAlike(reduce.getResult(0), other.getResult(0));
+    });
+    if (same == seen.end())
+      seen.push_back(reduce);
+    else
+      rewriter.replaceOp(reduce, same->getResults());
+  }
+}
+
 /// A factor updated in place: the loop's iterations touch their own parts only,
 /// so that what they read of the start is what they read of the result.
 static void readFromIterArgs(RewriterBase &rewriter, LoopLikeOpInterface loop) {
@@ -175,6 +205,18 @@ static void fillInside(RewriterBase &rewriter, scf::ForallOp loop,
   }
 }
 
+/// A state that is moved to new pivots is written when the old ones are still
+/// read. The copies say where the states live in the end; they vanish where the
+/// reduction can work in place.
+static void storeInPlace(RewriterBase &rewriter, ReduceOp tiled) {
+  rewriter.setInsertionPointAfter(tiled);
+  for (OpResult result : tiled->getResults()) {
+    Value init = tiled.getTiedOpOperand(result)->get();
+    auto copy = linalg::CopyOp::create(rewriter, tiled.getLoc(), result, init);
+    rewriter.replaceAllUsesExcept(result, copy.getResult(0), copy);
+  }
+}
+
 /// Makes the matrix' part from parts of what it is made from, as far back as
 /// these have the matrix' shape.
 static void recompute(RewriterBase &rewriter, ReduceOp tiled) {
@@ -183,9 +225,12 @@ static void recompute(RewriterBase &rewriter, ReduceOp tiled) {
     return;
   ArrayRef<int64_t> shape = start.getSourceType().getShape();
   SmallVector<tensor::ExtractSliceOp> worklist = {start};
+  llvm::SmallPtrSet<Operation *, 8> made;
   while (!worklist.empty()) {
     tensor::ExtractSliceOp slice = worklist.pop_back_val();
-    if (slice.getSourceType().getShape() != shape)
+    Operation *producer = slice.getSource().getDefiningOp();
+    if (!producer || slice.getSourceType().getShape() != shape ||
+        !made.insert(producer).second)
       continue;
     std::optional<scf::SCFFuseProducerOfSliceResult> fused =
         scf::tileAndFuseProducerOfSlice(rewriter, slice, /*loops=*/{});
@@ -193,9 +238,19 @@ static void recompute(RewriterBase &rewriter, ReduceOp tiled) {
       continue;
     rewriter.replaceAllUsesWith(slice.getResult(),
                                 fused->tiledAndFusedProducer);
-    for (Operation *next : fused->generatedSlices)
-      if (auto nextSlice = dyn_cast<tensor::ExtractSliceOp>(next))
-        worklist.push_back(nextSlice);
+    for (Operation *next : fused->generatedSlices) {
+      auto nextSlice = dyn_cast<tensor::ExtractSliceOp>(next);
+      if (!nextSlice)
+        continue;
+      // The part is made where the whole would have been, not in the whole.
+      if (nextSlice.getSource() == fused->origProducer)
+        if (auto dps = dyn_cast<DestinationStyleOpInterface>(producer))
+          rewriter.modifyOpInPlace(nextSlice, [&] {
+            nextSlice.getSourceMutable().assign(
+                dps.getTiedOpOperand(fused->origProducer)->get());
+          });
+      worklist.push_back(nextSlice);
+    }
   }
 }
 
@@ -248,9 +303,13 @@ static FailureOr<ReduceOp> sweepLevel(RewriterBase &rewriter, ReduceOp reduce,
   Block *body = tiled->getBlock();
   if (auto forall = dyn_cast<scf::ForallOp>(loop.getOperation()))
     fillInside(rewriter, forall, tiled);
+  else if (tiled.getStat().getNumPasses() > 1)
+    storeInPlace(rewriter, tiled);
   eraseDead(rewriter, body, tiled);
   readFromIterArgs(rewriter, loop);
   mergeSlices(rewriter, body);
+  mergeReductions(rewriter, body);
+  eraseDead(rewriter, body, tiled);
   if (recomputeMatrix) {
     recompute(rewriter, tiled);
     eraseDead(rewriter, body, tiled);

@@ -29,6 +29,15 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
+/// A failure that leaves the payload as it is, pointing at the op.
+static DiagnosedSilenceableFailure refuse(transform::TransformOpInterface op,
+                                          Operation *target,
+                                          const Twine &message) {
+  DiagnosedSilenceableFailure failure = op.emitSilenceableError() << message;
+  failure.attachNote(target->getLoc()) << "when applied to this op";
+  return failure;
+}
+
 //===----------------------------------------------------------------------===//
 // decompose
 //===----------------------------------------------------------------------===//
@@ -41,13 +50,15 @@ transform::DecomposeTransformOp::apply(transform::TransformRewriter &rewriter,
   for (Operation *target : state.getPayloadOps(getTarget())) {
     auto aggregated = dyn_cast<linalg::AggregatedOpInterface>(target);
     if (!aggregated)
-      return emitSilenceableError()
-             << "'" << target->getName() << "' has no decomposition";
+      return refuse(*this, target,
+                    "'" + target->getName().getStringRef() +
+                        "' has no decomposition");
     FailureOr<SmallVector<Value>> values =
         aggregated.decomposeOperation(rewriter);
     if (failed(values))
-      return emitSilenceableError()
-             << "failed to decompose '" << target->getName() << "'";
+      return refuse(*this, target,
+                    "failed to decompose '" + target->getName().getStringRef() +
+                        "'");
     for (Value value : *values)
       if (Operation *op = value.getDefiningOp())
         replacements.insert(op);
@@ -74,14 +85,14 @@ DiagnosedSilenceableFailure transform::TileSweepTransformOp::applyToOne(
     transform::ApplyToEachResultList &results, transform::TransformState &) {
   auto reduce = dyn_cast<ReduceOp>(target);
   if (!reduce)
-    return emitSilenceableError() << "expected a 'scaling.reduce'";
+    return refuse(*this, target, "expected a 'scaling.reduce'");
   TileSweepOptions options;
   options.block = getBlock();
   options.group = getGroup().value_or(0);
   options.recomputeMatrix = getRecompute();
   FailureOr<TileSweepResult> swept = tileSweep(rewriter, reduce, options);
   if (failed(swept))
-    return emitSilenceableError() << "failed to tile the sweep";
+    return refuse(*this, target, "failed to tile the sweep");
   results.push_back(swept->parallel);
   results.push_back(swept->tiled);
   return DiagnosedSilenceableFailure::success();
