@@ -65,4 +65,6 @@ void scaling::populateScalingToVectorPatterns(
     RewritePatternSet &patterns, const ScalingToVectorPassOptions &options) {
   populateReduceToVectorPatterns(patterns, options);
   populateElementwiseToVectorPatterns(patterns, options);
+  populateApplyToVectorPatterns(patterns, options);
+  populatePairwiseToVectorPatterns(patterns, options);
 }

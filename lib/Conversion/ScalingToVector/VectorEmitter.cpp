@@ -428,10 +428,13 @@ Value VectorEmitter::accumulate(bool isMax, Value sum, Value term, Value mask,
   Value next;
   auto product = term.getDefiningOp<arith::MulFOp>();
   if (contract && !isMax && product) {
-    Value lhs = product.getLhs();
-    if (inside)
+    // Both sides, as the other may be infinite there.
+    Value lhs = product.getLhs(), rhs = product.getRhs();
+    if (inside) {
       lhs = select(inside, lhs, constant(0.0));
-    next = math::FmaOp::create(b, loc, lhs, product.getRhs(), sum);
+      rhs = select(inside, rhs, constant(0.0));
+    }
+    next = math::FmaOp::create(b, loc, lhs, rhs, sum);
     fused.insert(product);
   } else {
     next = combine(isMax, sum, select(inside, term, identity));
