@@ -294,13 +294,17 @@ class Programs:
             self.libraries |= dict.fromkeys(chunk, library)
 
     def __call__(self, name):
-        """Results; the arguments must be what they were."""
+        return self.call(name, self.calls[name])
+
+    def call(self, name, call):
+        """Results of the function for the operands of `call`, which may have
+        other values and other sizes where the types leave them open. The
+        arguments must be what they were."""
         if not self.libraries:
             self.compile()
         library = self.libraries[name]
         if isinstance(library, Failed):
             pytest.fail(f"{name} does not compile: {library}", pytrace=False)
-        call = self.calls[name]
         inputs, outputs, keep, passed = [], [], [], []
 
         def by_descriptor(array):

@@ -15,7 +15,7 @@ import scaling_reference as sr
 from covering import pairwise
 from programs import FULL, ROUNDING, Call, Programs, rounded
 
-SEEDS = range(12 if FULL else 1)
+SEEDS = range(12 if FULL else 2)
 ANNEAL = (2.0, 1.0, 0.5)
 GUARDS = {
     "none": None, "add_plan": ("add_plan", 1e-2), "clamp_plan": ("clamp_plan", 0.3),
@@ -250,7 +250,7 @@ class Case:
         spread = 0.5 if self.element in ("bf16", "f16") else 1.0
         if self.kind == "kernel":
             matrix = np.exp(spread * self.rng.normal(size=shape))
-            if self.row["stat"] not in ("sum", "std"):
+            if self.row["stat"] not in ("sum", "std") and self.row["normalize_total"] is None:
                 matrix *= self.rng.choice([-1, 1], size=shape)
             if self.row["stat"] == "geomean" and min(shape[-2:]) > 1:
                 matrix[..., 0, 1] = 0
@@ -367,9 +367,20 @@ class Case:
             dims=self.row["dims"], slack="slack" in self.given, along=self.along,
         )  # fmt: skip
 
-    def reference(self, stop=None):
+    def ambiguous(self):
+        """Elements whose count a perturbation of the last digits changes: ties."""
+        matrix = next(iter(self.given))
+        counts = []
+        for seed in range(20):
+            given = dict(self.given)
+            noise = np.random.default_rng(seed).normal(size=given[matrix].shape)
+            given[matrix] = given[matrix] * (1 + 1e-13 * noise)
+            counts.append(self.reference(given=given)[-3])
+        return np.any(np.array(counts) != counts[0], axis=0)
+
+    def reference(self, stop=None, given=None):
         """Results in the op's order; the counts only where the op has them."""
-        g = dict(self.given)
+        g = dict(given or self.given)
         options = dict(
             rows=self.row_rule, cols=self.col_rule, order=self.row["order"],
             stop=stop or self.stop_at,
@@ -461,13 +472,19 @@ def test_case(programs, name):
     batch = steps.shape
     counts = np.broadcast_to(expected[-3], batch)
     if case.accumulate == "f64" or stop.mode == "fixed":
-        np.testing.assert_array_equal(steps, counts)
-        np.testing.assert_array_equal(status, np.broadcast_to(expected[-1], batch))
-        compare_main(case, results, expected, bound)
+        sure = np.ones(batch, bool)
+        if not np.array_equal(steps, counts):
+            sure = ~np.broadcast_to(case.ambiguous(), batch)
+        np.testing.assert_array_equal(steps[sure], counts[sure])
+        np.testing.assert_array_equal(
+            status[sure], np.broadcast_to(expected[-1], batch)[sure]
+        )
+        compare_main(case, results, expected, bound, sure)
         # A residual is a difference of numbers of the targets' size.
         np.testing.assert_allclose(
-            residual, np.broadcast_to(expected[-2], batch), rtol=10 * bound, atol=10 * bound
-        )
+            residual[sure], np.broadcast_to(expected[-2], batch)[sure],
+            rtol=10 * bound, atol=10 * bound,
+        )  # fmt: skip
         return
     if stop.mode == "until":
         assert np.all(np.abs(steps - counts) <= 2 * stop.every)

@@ -182,6 +182,10 @@ def _solve(
     if epsilon is None:
         epsilon = form.anneal[-1] if form.anneal else form.epsilon
     epsilon = np.asarray(epsilon, dtype=np.float64)
+    # A temperature that is not positive makes the iteration diverge; potentials
+    # are then those of the temperature 1.
+    strict = np.where(epsilon > 0, epsilon, np.nan)
+    epsilon = np.where(epsilon > 0, epsilon, 1.0)
     slack_array = None if slack is None else np.asarray(slack, dtype=np.float64)
 
     vectors = (row_target, col_target, f_start, g_start, row_mask, col_mask)
@@ -205,7 +209,7 @@ def _solve(
                 element(matrix, 2, index),
                 kind,
                 form,
-                float(element(epsilon, 0, index)),
+                float(element(strict, 0, index)),
                 None if alpha is None else float(alpha),
                 row_keep[index],
                 col_keep[index],

@@ -281,7 +281,8 @@ def _target(
 ) -> Array:
     """Targets of one axis, without `min_stat`, which needs the matrix."""
     if given is not None:
-        target = given
+        # A negative weight has no meaning: NaN makes the iteration diverge.
+        target = np.where(given < 0, np.nan, given)
     elif name == "uniform":
         target = np.full(keep.shape, 1.0 / max(int(np.sum(keep)), 1))
     elif name == "slack":

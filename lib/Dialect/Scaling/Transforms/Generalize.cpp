@@ -28,6 +28,7 @@ using namespace mlir;
 using namespace mlir::scaling;
 
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+static constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 namespace {
 
@@ -105,8 +106,11 @@ private:
                     Size colSize, bool logarithm);
   Value potential(const Problem &problem, Axis axis, Value factor,
                   const PreparedMatrix &prepared);
+  /// The temperature; `otherwise` where the operand is not positive. What
+  /// makes the matrix takes NaN, so that the iteration diverges, and what
+  /// takes potentials to factors and back 1.
   Value epsilonOf(const Problem &problem, OpBuilder &inner, Location l,
-                  Value operand);
+                  Value operand, double otherwise);
 
   OpBuilder &b;
   Location loc;
@@ -127,8 +131,7 @@ Generalizer::Generalizer(OpBuilder &builder, Operation *op,
     : b(builder), loc(op->getLoc()), e(builder, loc),
       operands(getBatchedOperands(op)),
       shape(*inferProblemShape(operands, "", nullptr)), numerics(numerics),
-      schedule(getScheduleOf(op)),
-      isLog(numerics.isLog()), storage(element),
+      schedule(getScheduleOf(op)), isLog(numerics.isLog()), storage(element),
       accumulate(numerics.getAccumulateType(element)) {}
 
 Generalizer::Sizes Generalizer::sizes(ArrayRef<Size> tail) {
@@ -366,10 +369,16 @@ static bool isUnscaled(const Problem &problem) {
 }
 
 Value Generalizer::epsilonOf(const Problem &problem, OpBuilder &inner,
-                             Location l, Value operand) {
-  if (problem.epsilon)
-    return castFloat(inner, l, operand, accumulate);
-  return createConstant(inner, l, accumulate, formEpsilon(problem.form));
+                             Location l, Value operand, double otherwise) {
+  if (!problem.epsilon)
+    return createConstant(inner, l, accumulate, formEpsilon(problem.form));
+  Value epsilon = castFloat(inner, l, operand, accumulate);
+  Value positive =
+      arith::CmpFOp::create(inner, l, arith::CmpFPredicate::OGT, epsilon,
+                            createConstant(inner, l, accumulate, 0.0));
+  return arith::SelectOp::create(
+      inner, l, positive, epsilon,
+      createConstant(inner, l, accumulate, otherwise));
 }
 
 Value Generalizer::withoutSlack(const Problem &problem, Value mask) {
@@ -444,7 +453,7 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
           value = arith::NegFOp::create(inner, l, value);
         if (divides)
           value = arith::DivFOp::create(
-              inner, l, value, epsilonOf(problem, inner, l, in.back()));
+              inner, l, value, epsilonOf(problem, inner, l, in.back(), kNaN));
         value = takesPart(inner, l, in, value, -kInfinity);
         if (form.getMap() == Map::sigmoid) {
           Value one = createConstant(inner, l, accumulate, 1.0);
@@ -479,14 +488,27 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
     auto states = ReduceOp::create(
         b, loc, TypeRange{inits[0].getType(), inits[1].getType()}, x, Value(),
         Value(), Value(), inits, axis, statistic, DenseI64ArrayAttr());
-    shift = states.getResult(0);
-    if (softmax)
-      shift = e.elementwise(
-          vector, 1, accumulate,
-          {{states.getResult(0), {0}}, {states.getResult(1), {0}}},
-          [&](OpBuilder &inner, Location l, ValueRange in) {
-            return statistic.finalize(inner, l, in);
-          });
+    TypedAttr lowest = b.getFloatAttr(
+        accumulate, statistic.getIdentity(0, accumulate.getFloatSemantics()));
+    shift = e.elementwise(
+        vector, 1, accumulate,
+        {{states.getResult(0), {0}}, {states.getResult(1), {0}}},
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Value value = softmax ? statistic.finalize(inner, l, in) : in[0];
+          // Where nothing takes part or all is −∞, nothing is subtracted.
+          auto within = [&](arith::CmpFPredicate predicate, Value bound) {
+            return arith::CmpFOp::create(inner, l, predicate, value, bound);
+          };
+          Value usable = arith::AndIOp::create(
+              inner, l,
+              within(arith::CmpFPredicate::OGT,
+                     arith::ConstantOp::create(inner, l, lowest)),
+              within(arith::CmpFPredicate::OLT,
+                     createConstant(inner, l, accumulate, kInfinity)));
+          return arith::SelectOp::create(
+              inner, l, usable, value,
+              createConstant(inner, l, accumulate, 0.0));
+        });
     (colMax ? prepared.colShift : prepared.rowShift) = shift;
   }
 
@@ -509,7 +531,7 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
                 arith::SubFOp::create(inner, l, value, in[late.inputs.size()]);
           if (softmax && !unscaled)
             value = arith::DivFOp::create(
-                inner, l, value, epsilonOf(problem, inner, l, in.back()));
+                inner, l, value, epsilonOf(problem, inner, l, in.back(), kNaN));
           if (exponentiatesLate)
             value = math::ExpOp::create(inner, l, value);
           if (form.getEntryEps() == 0.0)
@@ -586,8 +608,21 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
 Value Generalizer::target(const Problem &problem, Axis axis) {
   bool isRow = axis == Axis::rows;
   Value given = isRow ? problem.rowMarginal : problem.colMarginal;
-  if (given)
-    return cast(given, accumulate);
+  if (given) {
+    // A negative weight has no meaning: NaN makes the iteration diverge.
+    Sizes all = sizesOf(given);
+    return e.elementwise(
+        all, 1, accumulate, {{given, {0}}},
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Value weight = castFloat(inner, l, in[0], accumulate);
+          Value negative =
+              arith::CmpFOp::create(inner, l, arith::CmpFPredicate::OLT, weight,
+                                    createConstant(inner, l, accumulate, 0.0));
+          return arith::SelectOp::create(
+              inner, l, negative, createConstant(inner, l, accumulate, kNaN),
+              weight);
+        });
+  }
   RuleAttr rule = isRow ? problem.rows : problem.cols;
   Size own = isRow ? Size::rows : Size::cols;
   Size across = isRow ? Size::cols : Size::rows;
@@ -699,7 +734,7 @@ Value Generalizer::start(const Problem &problem, Axis axis,
         all, 1, accumulate, inputs,
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
           Value value = castFloat(inner, l, in[0], accumulate);
-          Value epsilon = epsilonOf(problem, inner, l, in.back());
+          Value epsilon = epsilonOf(problem, inner, l, in.back(), 1.0);
           size_t next = 1;
           if (shift && divideShift)
             value = arith::AddFOp::create(inner, l, value, in[next++]);
@@ -795,10 +830,9 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
                                         Value rowTarget, Value colTarget) {
   auto emit = [&](Value row, Value col, Value anneal, RuleAttr rows,
                   RuleAttr cols, Order order, StopAttr stop) {
-    auto op =
-        IterateOp::create(b, loc, matrix, row, col, rowTarget, colTarget,
-                          problem.rowMask, problem.colMask, anneal, rows, cols,
-                          order, stop, problem.numerics, schedule);
+    auto op = IterateOp::create(b, loc, matrix, row, col, rowTarget, colTarget,
+                                problem.rowMask, problem.colMask, anneal, rows,
+                                cols, order, stop, problem.numerics, schedule);
     return SmallVector<Value>(op.getResults());
   };
   ArrayRef<Number> anneal = problem.form.getAnneal();
@@ -882,13 +916,12 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
     Value chosen = e.elementwise(
         sizesOf(results[result]), rank, accumulate, inputs,
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          Value code = arith::ConstantOp::create(inner, l,
-                                                 inner.getI32IntegerAttr(3));
+          Value code =
+              arith::ConstantOp::create(inner, l, inner.getI32IntegerAttr(3));
           Value diverged = arith::CmpIOp::create(
               inner, l, arith::CmpIPredicate::eq, in[0], code);
-          return arith::SelectOp::create(inner, l, diverged,
-                                         in.size() > 2 ? in[2] : otherwise,
-                                         in[1]);
+          return arith::SelectOp::create(
+              inner, l, diverged, in.size() > 2 ? in[2] : otherwise, in[1]);
         });
     if (chosen.getType() != type)
       chosen = tensor::CastOp::create(b, loc, type, chosen);
@@ -967,8 +1000,8 @@ Value Generalizer::potential(const Problem &problem, Axis axis, Value factor,
                                         totalIsTensor ? in[next] : total);
         if (unscaled)
           return value;
-        return arith::MulFOp::create(inner, l, value,
-                                     epsilonOf(problem, inner, l, in.back()));
+        return arith::MulFOp::create(
+            inner, l, value, epsilonOf(problem, inner, l, in.back(), 1.0));
       });
 }
 
