@@ -519,7 +519,14 @@ Value IterateDecomposer::imbalance(const Factors &factors, ValueRange rowStates,
         auto ratio = [&](Value high, Value low, double floor) -> Value {
           Value bound = createConstant(inner, l, accumulate, floor);
           Value safe = arith::MaximumFOp::create(inner, l, low, bound);
-          return arith::DivFOp::create(inner, l, high, safe);
+          Value quotient = arith::DivFOp::create(inner, l, high, safe);
+          // No entries: nothing is out of balance.
+          Value none = createConstant(inner, l, accumulate, -kInfinity);
+          Value isEmpty = arith::CmpFOp::create(
+              inner, l, arith::CmpFPredicate::OEQ, high, none);
+          return arith::SelectOp::create(
+              inner, l, isEmpty, createConstant(inner, l, accumulate, 0.0),
+              quotient);
         };
         if (sum)
           return arith::AddFOp::create(inner, l, ratio(in[2], in[3], 1e-8),
@@ -996,31 +1003,45 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
 
   struct State {
     Factors factors, bestFactors;
-    Value best, steps, worsened;
+    Value best, steps, worsened, diverged;
     SmallVector<Value> values() const {
       return {factors.row, factors.col, bestFactors.row, bestFactors.col,
-              best,        steps,       worsened};
+              best,        steps,       worsened,        diverged};
     }
     static State from(ValueRange v) {
-      return {{v[0], v[1]}, {v[2], v[3]}, v[4], v[5], v[6]};
+      return {{v[0], v[1]}, {v[2], v[3]}, v[4], v[5], v[6], v[7]};
     }
   };
   auto judge = [&](State state, ValueRange rowStates, ValueRange colStates,
                    Value k) {
     Value measure = imbalance(state.factors, rowStates, colStates);
     Value count = arith::IndexCastOp::create(b, loc, i32, k);
+    // Once diverged, or worse where that ends it, nothing new is seen.
+    Value sees = negate(patienceFirst ? either(state.diverged, state.worsened)
+                                      : state.diverged);
+    Value lost =
+        onBatch(i1, {measure, notFinite(state.factors), sees},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Value nan = arith::CmpFOp::create(
+                      inner, l, arith::CmpFPredicate::UNO, in[0], in[0]);
+                  Value bad = arith::OrIOp::create(inner, l, nan, in[1]);
+                  return arith::AndIOp::create(inner, l, bad, in[2]);
+                });
+    state.diverged =
+        revise(state.diverged, {lost},
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 return arith::OrIOp::create(inner, l, in[0], in[1]);
+               });
     Value better =
-        onBatch(i1, {measure, state.best, state.worsened},
+        onBatch(i1, {measure, state.best, sees, lost},
                 [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
                   Value notWorse = arith::CmpFOp::create(
                       inner, l, arith::CmpFPredicate::OLE, in[0], in[1]);
-                  if (!patienceFirst)
-                    return notWorse;
-                  // Once worse, the factors stay: nothing new is seen.
+                  Value seen = arith::AndIOp::create(inner, l, notWorse, in[2]);
                   Value yes = arith::ConstantOp::create(
                       inner, l, inner.getBoolAttr(true));
-                  Value still = arith::XOrIOp::create(inner, l, in[2], yes);
-                  return arith::AndIOp::create(inner, l, notWorse, still);
+                  Value kept = arith::XOrIOp::create(inner, l, in[3], yes);
+                  return arith::AndIOp::create(inner, l, seen, kept);
                 });
     state.worsened =
         revise(state.worsened, {measure, state.best},
@@ -1031,15 +1052,20 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
                });
     state.bestFactors = replace(state.bestFactors, better, state.factors);
     state.steps =
-        revise(state.steps, {better},
+        revise(state.steps, {better, lost},
                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                 return arith::SelectOp::create(inner, l, in[0], count, in[1]);
+                 Value here = arith::OrIOp::create(inner, l, in[0], in[1]);
+                 return arith::SelectOp::create(inner, l, here, count, in[2]);
                });
     state.best = replace(state.best, better, measure);
     return state;
   };
 
-  State state{start, start, batchFloat(kInfinity), batchInt(0),
+  State state{start,
+              start,
+              batchFloat(kInfinity),
+              batchInt(0),
+              batchBool(false),
               batchBool(false)};
   bool jacobi = op.getOrder() == Order::jacobi;
   Axis first = op.getOrder() == Order::cols_first ? Axis::cols : Axis::rows;
@@ -1074,18 +1100,14 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
   out.factors = state.bestFactors;
   out.steps = state.steps;
   out.residual = state.best;
-  // No measure was ever a number: there is no best.
   out.status = onBatch(
-      i32, {state.best},
+      i32, {state.diverged},
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        Value infinity = createConstant(inner, l, accumulate, kInfinity);
-        Value never = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::OEQ,
-                                            in[0], infinity);
         auto code = [&](StatusCode status) -> Value {
           return arith::ConstantOp::create(
               inner, l, inner.getI32IntegerAttr(static_cast<int>(status)));
         };
-        return arith::SelectOp::create(inner, l, never,
+        return arith::SelectOp::create(inner, l, in[0],
                                        code(StatusCode::diverged),
                                        code(StatusCode::limit));
       });
