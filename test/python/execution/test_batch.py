@@ -1,0 +1,95 @@
+"""Every element of a batch comes out as if it were run alone, to the last bit,
+and what stops early stays where it stopped."""
+
+import assembly
+import numpy as np
+import pytest
+import scaling_reference as sr
+from programs import Call, Programs
+
+RNG = np.random.default_rng(11)
+#: Problems that take very different counts, one that diverges, one unsolvable.
+SPREADS = np.array([0.1, 3.0, 1.0, 6.0, 0.5])
+COST = SPREADS[:, None, None] * RNG.uniform(size=(5, 6, 7))
+COST[2, 1, 1] = np.nan
+A, B = RNG.uniform(0.5, 1.5, 6), RNG.uniform(0.5, 1.5, (5, 7))
+A, B = A / A.sum(), B / B.sum(-1, keepdims=True)
+B[4] *= 2
+STOPS = {
+    "marginal": sr.until(tol=1e-6, every=2, limit=81),
+    "columns": sr.until(tol=1e-6, axis="cols", norm="l2", every=3, start=1, limit=80),
+    "change": sr.until(what="change", axis="rows", tol=1e-5, limit=80),
+    "pairs": sr.until(what="relative_change", axis="both", tol=1e-5, limit=80),
+    "best": sr.best(what="imbalance", limit=20, patience="first"),
+    "fixed": sr.fixed(11, measure="last"),
+}
+ORDERS = ("rows_first", "cols_first", "jacobi")
+
+
+def made(stop, order, domain, element, batched):
+    if order == "jacobi" and (STOPS[stop].limit % 2 or STOPS[stop].half_steps % 2
+                              or stop == "columns"):  # fmt: skip
+        return None
+    text = assembly.attributes(
+        domain=domain, rows=sr.Rule(), cols=sr.Rule(), order=order, stop_at=STOPS[stop],
+        enters=sr.Form(), kind="cost",
+    )  # fmt: skip
+    cost, b = (COST, B) if batched else (COST[0], B[0])
+    return Call(
+        "sinkhorn", {"cost": cost, "row_marginal": A, "col_marginal": b}, text, element
+    )
+
+
+NAMES = [
+    (stop, order, domain, element)
+    for stop in STOPS
+    for order in ORDERS
+    for domain, element in (("kernel", "f32"), ("log", "f64"))
+    if made(stop, order, domain, element, True)
+]
+
+
+@pytest.fixture(scope="session")
+def programs(route):
+    return Programs(
+        route,
+        {
+            "_".join((*name, str(batched))): made(*name, batched)
+            for name in NAMES
+            for batched in (True, False)
+        },
+    )
+
+
+@pytest.mark.parametrize("name", NAMES, ids="-".join)
+def test_alone(programs, name):
+    together = programs("_".join((*name, "True")))
+    single = made(*name, False)
+    for i in range(len(COST)):
+        single.operands = {"cost": COST[i], "row_marginal": A, "col_marginal": B[i]}
+        alone = programs.call("_".join((*name, "False")), single)
+        for one, all_ in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, all_[i])
+    steps, residual, status = together[2:]
+    assert status[2] == sr.DIVERGED and residual[2] == np.inf
+    if name[0] in ("marginal", "columns"):
+        assert len(set(steps[[0, 1, 3]])) == 3
+    if name[0] == "marginal":
+        assert status[4] == sr.LIMIT and steps[4] == STOPS[name[0]].limit
+
+
+@pytest.mark.parametrize("name", NAMES, ids="-".join)
+def test_residual_is_that_of_what_is_returned(programs, name):
+    """Recomputed from the potentials in f64."""
+    stop = STOPS[name[0]]
+    if name[0] not in ("marginal", "columns", "fixed"):
+        pytest.skip("not a marginal error")
+    f, g, _, residual, status = programs("_".join((*name, "True")))
+    plan = np.exp(f[..., :, None] + g[..., None, :] - COST)
+    rows, cols = plan.sum(-1) - A, plan.sum(-2) - B
+    expected = np.abs(rows).sum(-1) + np.abs(cols).sum(-1)
+    if stop.axis == "cols":
+        expected = np.linalg.norm(cols, axis=-1)
+    good = status != sr.DIVERGED
+    bound = 1e-13 if name[3] == "f64" else 2e-6
+    np.testing.assert_allclose(residual[good], expected[good], rtol=1e-6, atol=bound)
