@@ -70,3 +70,20 @@ module attributes {transform.with_named_sequence} {
     transform.yield
   }
 }
+
+// -----
+
+// CHECK-LABEL: func.func @schedule
+// CHECK: scaling.iterate {{.*}} schedule(#scaling.schedule<tiny_batched, lanes = {{[0-9]+}}>)
+func.func @schedule(%K: tensor<512x4x4xf32>) -> tensor<512x4xf32> {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<512x4x4xf32>) rows(#scaling.rule<sum>) cols(#scaling.rule<sum>)
+    order(cols_first) stop(#scaling.stop<fixed 20>) numerics(#scaling.numerics<kernel>)
+  return %u : tensor<512x4xf32>
+}
+module attributes {transform.with_named_sequence} {
+  transform.named_sequence @__transform_main(%m: !transform.any_op {transform.readonly}) {
+    %0 = transform.structured.match ops{["scaling.iterate"]} in %m : (!transform.any_op) -> !transform.any_op
+    transform.scaling.select_schedule %0 : !transform.any_op
+    transform.yield
+  }
+}

@@ -8,6 +8,7 @@
 #include "scaling/Dialect/Scaling/TransformOps/ScalingTransformOps.h"
 
 #include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -96,6 +97,26 @@ DiagnosedSilenceableFailure transform::TileSweepTransformOp::applyToOne(
   results.push_back(swept->parallel);
   results.push_back(swept->tiled);
   return DiagnosedSilenceableFailure::success();
+}
+
+//===----------------------------------------------------------------------===//
+// select_schedule
+//===----------------------------------------------------------------------===//
+
+DiagnosedSilenceableFailure transform::SelectScheduleTransformOp::applyToOne(
+    transform::TransformRewriter &rewriter, Operation *target,
+    transform::ApplyToEachResultList &, transform::TransformState &) {
+  if (!isa<ScalingBatchedOpInterface>(target))
+    return refuse(*this, target, "expected an op on whole problems");
+  rewriter.modifyOpInPlace(
+      target, [&] { setScheduleOf(target, selectSchedule(target)); });
+  return DiagnosedSilenceableFailure::success();
+}
+
+void transform::SelectScheduleTransformOp::getEffects(
+    SmallVectorImpl<MemoryEffects::EffectInstance> &effects) {
+  transform::onlyReadsHandle(getTargetMutable(), effects);
+  transform::modifiesPayload(effects);
 }
 
 //===----------------------------------------------------------------------===//

@@ -88,4 +88,35 @@ def TileSweepTransformOp
   }];
 }
 
+def SelectScheduleTransformOp
+    : Op<Transform_Dialect, "scaling.select_schedule", [
+        MemoryEffectsOpInterface, TransformOpInterface, TransformEachOpTrait,
+        ReportTrackingListenerFailuresOpTrait]> {
+  let summary = "Write schedules on ops";
+  let description = [{
+    Writes on every target the schedule that `--scaling-select-schedule` gives
+    it; one that is written already stays. The handle stays valid.
+
+    A target that is neither a named op nor `scaling.iterate` is a silenceable
+    failure.
+
+    ```mlir
+    transform.scaling.select_schedule %iterate : !transform.any_op
+    ```
+  }];
+  let arguments = (ins TransformHandleTypeInterface:$target);
+  let results = (outs);
+  let assemblyFormat = "$target attr-dict `:` type($target)";
+  let extraClassDeclaration = [{
+    ::mlir::DiagnosedSilenceableFailure applyToOne(
+        ::mlir::transform::TransformRewriter &rewriter,
+        ::mlir::Operation *target,
+        ::mlir::transform::ApplyToEachResultList &results,
+        ::mlir::transform::TransformState &state);
+    void getEffects(
+        ::llvm::SmallVectorImpl<::mlir::MemoryEffects::EffectInstance>
+            &effects);
+  }];
+}
+
 #endif // SCALING_TRANSFORM_OPS
