@@ -1,0 +1,64 @@
+// RUN: scaling-opt %s --scaling-lower-to-vector --canonicalize --cse \
+// RUN:   --split-input-file | FileCheck %s
+
+// Eight rows of the plan are made on the stack, then multiplied with two
+// vectors of the value matrix at a time, sixteen sums in registers.
+
+// CHECK-LABEL: func @product
+// CHECK-SAME: (%[[X:.*]]: memref<64x128xf32>, %[[V:.*]]: memref<128x32xf32>, %[[O:.*]]: memref<64x32xf32>)
+// CHECK:         %[[BLOCK:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x256xf32>
+// CHECK:         scf.for
+// CHECK:           math.exp
+// CHECK:           vector.store {{.*}} %[[BLOCK]]
+// CHECK-COUNT-16:  vector.load %[[O]]
+// CHECK:           scf.for
+// CHECK-COUNT-2:     vector.load %[[V]]
+// CHECK-COUNT-8:     memref.load %[[BLOCK]]
+// CHECK-NOT:         load
+// CHECK:             scf.yield
+// CHECK-COUNT-16:  vector.store {{.*}} %[[O]]
+func.func @product(%X: memref<64x128xf32>, %V: memref<128x32xf32>, %O: memref<64x32xf32>) {
+  scaling.apply product domain(log) matrix(%X : memref<64x128xf32>)
+      operand(%V : memref<128x32xf32>) outs(%O : memref<64x32xf32>)
+  return
+}
+
+// -----
+
+// Sums of a narrow type are rounded once: they are on the stack meanwhile.
+
+// CHECK-LABEL: func @narrow
+// CHECK-DAG:     memref.alloca() {{.*}} : memref<64x64xf32>
+// CHECK-DAG:     memref.alloca() {{.*}} : memref<64x128xf32>
+// CHECK:         arith.extf
+// CHECK:         arith.truncf
+func.func @narrow(%K: memref<?x?xbf16>, %V: memref<?x?xbf16>, %O: memref<?x?xbf16>) {
+  scaling.apply product transposed domain(kernel) matrix(%K : memref<?x?xbf16>)
+      operand(%V : memref<?x?xbf16>) outs(%O : memref<?x?xbf16>)
+  return
+}
+
+// -----
+
+// CHECK-LABEL: func @argmax
+// CHECK:         scf.for
+// CHECK:           scf.for {{.*}} -> (vector<16xf32>, vector<16xi64>)
+// CHECK:             arith.cmpf ogt
+// CHECK:           vector.shuffle {{.*}} vector<16xi64>
+// CHECK:           memref.store {{.*}} memref<8xi64>
+func.func @argmax(%K: memref<8x64xf32>, %b: memref<8xf32>, %i: memref<8xi64>) {
+  scaling.apply argmax domain(kernel) matrix(%K : memref<8x64xf32>)
+      outs(%b, %i : memref<8xf32>, memref<8xi64>)
+  return
+}
+
+// -----
+
+// CHECK-LABEL: func @mass
+// CHECK:         scf.for {{.*}} -> (vector<16xf32>)
+// CHECK:           scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// CHECK:         memref.store
+func.func @mass(%K: memref<8x256xf32>, %o: memref<f32>) {
+  scaling.apply mass domain(kernel) matrix(%K : memref<8x256xf32>) outs(%o : memref<f32>)
+  return
+}

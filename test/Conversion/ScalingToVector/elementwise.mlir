@@ -1,0 +1,40 @@
+// RUN: scaling-opt %s --scaling-lower-to-vector --canonicalize --cse \
+// RUN:   --split-input-file | FileCheck %s
+
+// CHECK-LABEL: func @update
+// CHECK-SAME: (%[[S:.*]]: memref<?xf32>, %[[H:.*]]: memref<?xf32>, %[[T:.*]]: memref<?xf32>)
+// CHECK:         scf.for {{.*}} step %c16
+// CHECK-DAG:       vector.load %[[H]]{{.*}} vector<16xf32>
+// CHECK-DAG:       vector.load %[[T]]
+// CHECK-DAG:       vector.load %[[S]]
+// CHECK:           %[[NEW:.*]] = arith.divf
+// CHECK:           vector.store {{.*}} %[[H]]
+// CHECK:         scf.if
+// CHECK:           vector.maskedload
+// CHECK:           vector.maskedstore %[[H]]
+func.func @update(%s: memref<?xf32>, %h: memref<?xf32>, %t: memref<?xf32>) {
+  scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : memref<?xf32>)
+      own(%h : memref<?xf32>) target(%t : memref<?xf32>) outs(%h : memref<?xf32>)
+  return
+}
+
+// -----
+
+// What belongs to the row is loaded once for it.
+
+// CHECK-LABEL: func @plan
+// CHECK-SAME: (%[[X:.*]]: memref<?x8x64xf32>, %[[F:.*]]: memref<8xf32>, %[[G:.*]]: memref<?x64xf32>, %[[P:.*]]: memref<?x8x64xbf16>)
+// CHECK:         scf.for %[[B:.*]] =
+// CHECK:           scf.for %[[I:.*]] =
+// CHECK:             memref.load %[[F]][%[[I]]]
+// CHECK:             scf.for %[[J:.*]] =
+// CHECK-DAG:           vector.load %[[X]][%[[B]], %[[I]], %[[J]]]
+// CHECK-DAG:           vector.load %[[G]][%[[B]], %[[J]]]
+// CHECK:               math.exp {{.*}} vector<16xf32>
+// CHECK:               %[[OUT:.*]] = arith.truncf {{.*}} to vector<16xbf16>
+// CHECK:               vector.store {{.*}}, %[[P]][%[[B]], %[[I]], %[[J]]]
+func.func @plan(%X: memref<?x8x64xf32>, %F: memref<8xf32>, %G: memref<?x64xf32>, %P: memref<?x8x64xbf16>) {
+  scaling.plan domain(log) matrix(%X : memref<?x8x64xf32>) row(%F : memref<8xf32>)
+      col(%G : memref<?x64xf32>) outs(%P : memref<?x8x64xbf16>)
+  return
+}
