@@ -203,8 +203,8 @@ LogicalResult ReduceOp::verify() {
                          << " states, but 'outs' has " << getOuts().size()
                          << " (C1)";
   for (Value out : getOuts())
-    if (out.getType() != getOuts()[0].getType())
-      return emitOpError("'outs' must have equal types (C1)");
+    if (getElementTypeOrSelf(out) != getElementTypeOrSelf(getOuts()[0]))
+      return emitOpError("'outs' must have equal element types (C1)");
   if (failed(verifyMatrixDims(*this, getDims(), getMatrix(), domainRank(*this),
                               "C2")))
     return failure();
