@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from programs import distinct_routes
 
-DEFAULT_ROUTES = "linalg"
+DEFAULT_ROUTES = "linalg,cpu"
 ROUTES = os.environ.get("SCALING_TEST_ROUTES", DEFAULT_ROUTES).split(",")
 
 

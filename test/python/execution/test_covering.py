@@ -15,7 +15,7 @@ import scaling_reference as sr
 from covering import pairwise
 from programs import FULL, ROUNDING, Call, Programs, rounded
 
-SEEDS = range(12 if FULL else 2)
+SEEDS = range(12 if FULL else 1)
 ANNEAL = (2.0, 1.0, 0.5)
 GUARDS = {
     "none": None, "add_plan": ("add_plan", 1e-2), "clamp_plan": ("clamp_plan", 0.3),
