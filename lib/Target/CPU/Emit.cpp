@@ -26,10 +26,14 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// Nothing outside the module calls private functions.
-static void internalizePrivateFunctions(ModuleOp module) {
+/// Nothing outside the module calls private functions, nor those that have a C
+/// wrapper: a program's `step` or `free` must not meet libc's.
+static void internalizeFunctions(ModuleOp module) {
+  SymbolTable symbols(module);
   for (auto func : module.getOps<LLVM::LLVMFuncOp>())
-    if (!func.isExternal() && func.isPrivate())
+    if (!func.isExternal() &&
+        (func.isPrivate() ||
+         symbols.lookup(("_mlir_ciface_" + func.getSymName()).str())))
       func.setLinkage(LLVM::Linkage::Internal);
 }
 
@@ -68,7 +72,7 @@ mlir::scaling::translateToLLVMIR(ModuleOp module, const CPUTarget &target,
   registerLLVMDialectTranslation(registry);
   module.getContext()->appendDialectRegistry(registry);
 
-  internalizePrivateFunctions(module);
+  internalizeFunctions(module);
   annotateEntryPointers(module);
   std::unique_ptr<llvm::Module> llvmModule =
       translateModuleToLLVMIR(module, context, "scaling");
