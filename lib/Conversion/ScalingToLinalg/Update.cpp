@@ -32,7 +32,6 @@ struct UpdateToLinalg final : OpRewritePattern<UpdateOp> {
     SmallVector<MappedOperand> inputs{reader.read(op.getOwn())};
     inputs.push_back(reader.read(op.getTarget()));
     inputs.push_back(reader.read(op.getMask()));
-    inputs.push_back(reader.read(op.getFrozen()));
     llvm::append_range(inputs, states);
     SmallVector<MappedOperand> outs = reader.read(op.getOuts());
 
@@ -42,14 +41,11 @@ struct UpdateToLinalg final : OpRewritePattern<UpdateOp> {
         return value ? castFloat(b, loc, value, compute) : value;
       };
       SmallVector<Value> statistic =
-          llvm::map_to_vector(entries.drop_front(4), extended);
+          llvm::map_to_vector(entries.drop_front(3), extended);
       Value own = extended(entries[0]);
       Updated updated =
           createUpdate(b, loc, op.getRule(), op.getDomain(), statistic, own,
                        extended(entries[1]), entries[2]);
-      if (Value frozen = entries[3])
-        updated.factor =
-            arith::SelectOp::create(b, loc, frozen, own, updated.factor);
       SmallVector<Value> results{updated.factor};
       if (outs.size() == 2)
         results.push_back(updated.planStatistic);

@@ -70,7 +70,6 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
     SmallVector<MappedBuffer> inputs{reader.read(op.getOwn())};
     inputs.push_back(reader.read(op.getTarget()));
     inputs.push_back(reader.read(op.getMask()));
-    inputs.push_back(reader.read(op.getFrozen()));
     llvm::append_range(inputs, states);
     SmallVector<MappedBuffer> outs = reader.read(op.getOuts());
 
@@ -78,9 +77,7 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
       Value own = values[0], target = values[1], mask = values[2];
       Updated updated =
           createUpdate(rewriter, op.getLoc(), op.getRule(), op.getDomain(),
-                       values.drop_front(4), own, target, mask);
-      if (Value frozen = values[3])
-        updated.factor = e.select(frozen, own, updated.factor);
+                       values.drop_front(3), own, target, mask);
       SmallVector<Value> results{updated.factor};
       if (outs.size() == 2)
         results.push_back(updated.planStatistic);

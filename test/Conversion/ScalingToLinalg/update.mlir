@@ -19,26 +19,23 @@ func.func @plain(%s: tensor<8xf32>, %h: tensor<8xf32>, %t: tensor<8xf32>, %e: te
 
 // -----
 
-// Two results; what is frozen is chosen last, by the batch; a target in a
-// storage type is extended, and shared by the batch.
+// Two results; a target in a storage type is extended.
 
 // CHECK-DAG: #[[$ALL:.*]] = affine_map<(d0, d1) -> (d0, d1)>
-// CHECK-DAG: #[[$BATCH:.*]] = affine_map<(d0, d1) -> (d0)>
 // CHECK-DAG: #[[$AXIS:.*]] = affine_map<(d0, d1) -> (d1)>
-// CHECK-LABEL: func.func @frozen(
+// CHECK-LABEL: func.func @both(
 // CHECK: %[[R:.*]]:2 = linalg.generic
-// CHECK-SAME: indexing_maps = [#[[$ALL]], #[[$AXIS]], #[[$AXIS]], #[[$BATCH]], #[[$ALL]], #[[$ALL]], #[[$ALL]], #[[$ALL]]]
-// CHECK-NEXT: ^bb0(%[[H:.*]]: f32, %[[T:.*]]: bf16, %{{.*}}: i1, %[[FROZEN:.*]]: i1,
+// CHECK-SAME: indexing_maps = [#[[$ALL]], #[[$AXIS]], #[[$AXIS]], #[[$ALL]], #[[$ALL]], #[[$ALL]], #[[$ALL]]]
+// CHECK-NEXT: ^bb0(%{{.*}}: f32, %[[T:.*]]: bf16, %{{.*}}: i1, %{{[^:]*}}: f32,
 // CHECK: arith.extf %[[T]] : bf16 to f32
-// CHECK: %[[NEW:.*]] = arith.select %[[FROZEN]], %[[H]], %{{.*}} : f32
-// CHECK: linalg.yield %[[NEW]], %{{.*}} : f32, f32
+// CHECK: linalg.yield %{{.*}}, %{{.*}} : f32, f32
 // CHECK: return %[[R]]#0, %[[R]]#1
-func.func @frozen(%s0: tensor<3x8xf32>, %s1: tensor<3x8xf32>, %h: tensor<3x8xf32>, %t: tensor<8xbf16>,
-                  %m: tensor<8xi1>, %f: tensor<3xi1>, %e0: tensor<3x8xf32>, %e1: tensor<3x8xf32>)
+func.func @both(%s0: tensor<3x8xf32>, %s1: tensor<3x8xf32>, %h: tensor<3x8xf32>, %t: tensor<8xbf16>,
+                %m: tensor<8xi1>, %e0: tensor<3x8xf32>, %e1: tensor<3x8xf32>)
     -> (tensor<3x8xf32>, tensor<3x8xf32>) {
   %r:2 = scaling.update rule(#scaling.rule<sum>) domain(log)
     states(%s0, %s1 : tensor<3x8xf32>, tensor<3x8xf32>) own(%h : tensor<3x8xf32>)
-    target(%t : tensor<8xbf16>) mask(%m : tensor<8xi1>) frozen(%f : tensor<3xi1>)
+    target(%t : tensor<8xbf16>) mask(%m : tensor<8xi1>)
     outs(%e0, %e1 : tensor<3x8xf32>, tensor<3x8xf32>) -> tensor<3x8xf32>, tensor<3x8xf32>
   return %r#0, %r#1 : tensor<3x8xf32>, tensor<3x8xf32>
 }
@@ -48,27 +45,11 @@ func.func @frozen(%s0: tensor<3x8xf32>, %s1: tensor<3x8xf32>, %h: tensor<3x8xf32
 // The axis in front, the batch behind it.
 
 // CHECK-DAG: #[[$ALL:.*]] = affine_map<(d0, d1) -> (d0, d1)>
-// CHECK-DAG: #[[$BATCH:.*]] = affine_map<(d0, d1) -> (d1)>
 // CHECK-LABEL: func.func @axis_first(
 // CHECK: linalg.generic
-// CHECK-SAME: indexing_maps = [#[[$ALL]], #[[$BATCH]], #[[$ALL]], #[[$ALL]]]
-func.func @axis_first(%s: tensor<8x?xf64>, %h: tensor<8x?xf64>, %f: tensor<?xi1>, %e: tensor<8x?xf64>) -> tensor<8x?xf64> {
+// CHECK-SAME: indexing_maps = [#[[$ALL]], #[[$ALL]], #[[$ALL]]]
+func.func @axis_first(%s: tensor<8x?xf64>, %h: tensor<8x?xf64>, %e: tensor<8x?xf64>) -> tensor<8x?xf64> {
   %r = scaling.update rule(#scaling.rule<l1>) domain(kernel) states(%s : tensor<8x?xf64>) own(%h : tensor<8x?xf64>)
-    frozen(%f : tensor<?xi1>) outs(%e : tensor<8x?xf64>) {dim = 0 : i64} -> tensor<8x?xf64>
+    outs(%e : tensor<8x?xf64>) {dim = 0 : i64} -> tensor<8x?xf64>
   return %r : tensor<8x?xf64>
-}
-
-// -----
-
-// Factors in a storage type: f32 in between.
-
-// CHECK-LABEL: func.func @narrow(
-// CHECK: linalg.generic
-// CHECK-COUNT-2: arith.extf {{.*}} : bf16 to f32
-// CHECK: arith.divf {{.*}} : f32
-// CHECK: arith.truncf {{.*}} : f32 to bf16
-func.func @narrow(%s: tensor<8xbf16>, %h: tensor<8xbf16>, %e: tensor<8xbf16>) -> tensor<8xbf16> {
-  %r = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<8xbf16>)
-    own(%h : tensor<8xbf16>) outs(%e : tensor<8xbf16>) -> tensor<8xbf16>
-  return %r : tensor<8xbf16>
 }

@@ -50,7 +50,7 @@ FIELDS = {
         },
     ),
 }
-ALL = ("target", "mask", "frozen", "statistic")
+ALL = ("target", "mask", "statistic")
 B, N, M = 3, 6, 5
 
 
@@ -99,7 +99,6 @@ def function_text(stat, domain, field, storage, acc, layout, options):
     for name, type_text in (
         ("target", tensor([None] * short, storage)),
         ("mask", tensor([None] * short, "i1")),
-        ("frozen", tensor([None] * batched, "i1")),
     ):
         if name in options:
             arguments.append((name, type_text))
@@ -129,7 +128,7 @@ def program(tmp_path_factory):
     return program
 
 
-def compute(program, case, h, t, s_entries, mask, frozen):
+def compute(program, case, h, t, s_entries, mask):
     """Calls on values [batch, n]; entries [batch, n, m] give the statistic."""
     stat, domain, _, storage, acc, layout, options = case
 
@@ -146,8 +145,6 @@ def compute(program, case, h, t, s_entries, mask, frozen):
         inputs.append(store(place(t, full=False), storage))
     if "mask" in options:
         inputs.append(place(mask, full=False))
-    if "frozen" in options:
-        inputs.append(frozen[0] if layout == "plain" else frozen)
     outs = 2 if "statistic" in options else 1
     shape = place(h).shape
     inputs += [store(np.full(shape, np.nan), acc)] * outs
@@ -157,7 +154,7 @@ def compute(program, case, h, t, s_entries, mask, frozen):
     return [r.T for r in results] if layout == "first" else results
 
 
-def expected_update(case, h, t, entries, mask, frozen):
+def expected_update(case, h, t, entries, mask):
     stat, domain, field, *_, options = case
     rule = Rule(stat=stat, **FIELDS[field][1])
     goal = t if "target" in options else np.ones_like(t)
@@ -175,8 +172,6 @@ def expected_update(case, h, t, entries, mask, frozen):
     if "mask" in options:
         zero |= ~mask
     new = np.where(zero, none, new)
-    if "frozen" in options:
-        new = np.where(frozen[:, None], h, new)
     return [new, sigma][: 2 if "statistic" in options else 1]
 
 
@@ -192,11 +187,9 @@ def problem(case, seed=0):
     t[:, 1] = 0.0
     mask = np.ones((batch, N), bool)
     mask[:, 2] = False
-    frozen = np.zeros(batch, bool)
-    frozen[1:2] = True
     if layout == "shared":
         t[:], mask[:] = t[:1], mask[:1]
-    return rounded(h, acc), t, entries, mask, frozen
+    return rounded(h, acc), t, entries, mask
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
@@ -215,19 +208,18 @@ def test_update(program, case):
 def test_no_support(program, domain):
     """Without guard and limit the factor stays where the statistic is zero."""
     case = ("sum", domain, "plain", "f64", "f64", "plain", ALL)
-    h, t, _, mask, frozen = problem(case)
-    frozen[:] = False
+    h, t, _, mask = problem(case)
     # The neutral states, as a row without mass leaves them.
     neutral = {"kernel": [0.0], "log": [-np.finfo(np.float64).max, 0.0]}[domain]
     inputs = [np.full(N, state) for state in neutral]
-    inputs += [h[0], t[0], mask[0], frozen[0], np.zeros(N), np.zeros(N)]
+    inputs += [h[0], t[0], mask[0], np.zeros(N), np.zeros(N)]
     new, sigma = program.call(name_of(case), inputs, [(N,), (N,)])
     assert new[3] == h[0, 3] and sigma[3] == 0.0
 
 
 def test_zero_factor_recovers(program):
     case = ("sum", "kernel", "plain", "f64", "f64", "batched", ALL)
-    h, t, entries, mask, frozen = problem(case)
+    h, t, entries, mask = problem(case)
     h[:, 0] = 0.0
-    new, sigma = compute(program, case, h, t, entries, mask, frozen)
+    new, sigma = compute(program, case, h, t, entries, mask)
     assert (sigma[:, 0] == 0).all() and (new[0, 0] > 0)

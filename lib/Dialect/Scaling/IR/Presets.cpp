@@ -1,4 +1,4 @@
-//===- Presets.cpp - Published conventions -------------------------*- C++ -*-===//
+//===- Presets.cpp - Published conventions ----------------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -74,7 +74,8 @@ std::optional<StringRef> scaling::matchPreset(Operation *op) {
     NamedAttrList attributes =
         *getPresetAttributes(record.name, op->getContext());
     if (llvm::all_of(attributes, [&](NamedAttribute attribute) {
-          std::optional<Attribute> own = op->getInherentAttr(attribute.getName());
+          std::optional<Attribute> own =
+              op->getInherentAttr(attribute.getName());
           return !own || *own == attribute.getValue();
         }))
       return record.name;

@@ -1,4 +1,4 @@
-//===- ScalingAttrs.cpp - Attributes of the dialect ----------------*- C++ -*-===//
+//===- ScalingAttrs.cpp - Attributes of the dialect -------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -72,13 +72,14 @@ static ParseResult parseNumber(AsmParser &parser, double &value) {
 
 static ParseResult parseNumbers(AsmParser &parser,
                                 SmallVectorImpl<Number> &values) {
-  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&]() -> ParseResult {
-    double value;
-    if (parseNumber(parser, value))
-      return failure();
-    values.push_back(value);
-    return success();
-  });
+  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
+                                        [&]() -> ParseResult {
+                                          double value;
+                                          if (parseNumber(parser, value))
+                                            return failure();
+                                          values.push_back(value);
+                                          return success();
+                                        });
 }
 
 static void printNumbers(AsmPrinter &printer, ArrayRef<Number> values) {
@@ -117,8 +118,7 @@ public:
     flags.try_emplace(key, &value);
     return *this;
   }
-  template <typename Enum>
-  Fields &keyword(StringRef key, Enum &value) {
+  template <typename Enum> Fields &keyword(StringRef key, Enum &value) {
     return add(key, [this, &value] { return parseEnum(parser, value); });
   }
   Fields &number(StringRef key, double &value) {
@@ -142,6 +142,13 @@ public:
     });
   }
 
+  /// Fields of the attribute that do not go with its head.
+  Fields &refuse(ArrayRef<StringRef> keys, StringRef reason) {
+    for (StringRef key : keys)
+      misplaced.try_emplace(key, reason);
+    return *this;
+  }
+
   /// Parses what is left up to and including `>`.
   ParseResult parse(StringRef attribute) {
     llvm::StringSet<> seen;
@@ -158,9 +165,13 @@ public:
         continue;
       }
       auto handler = handlers.find(key);
-      if (handler == handlers.end())
+      if (handler == handlers.end()) {
+        if (auto it = misplaced.find(key); it != misplaced.end())
+          return parser.emitError(loc, "#scaling.")
+                 << attribute << ": '" << key << "' " << it->second;
         return parser.emitError(loc, "#scaling.")
                << attribute << ": unknown field '" << key << '\'';
+      }
       if (parser.parseEqual() || handler->second())
         return failure();
     }
@@ -171,6 +182,7 @@ private:
   AsmParser &parser;
   llvm::StringMap<Handler> handlers;
   llvm::StringMap<bool *> flags;
+  llvm::StringMap<StringRef> misplaced;
 };
 } // namespace
 
@@ -296,9 +308,8 @@ void RuleAttr::print(AsmPrinter &printer) const {
     printer << ", reference = " << stringifyReference(getReference());
   number("omega", getOmega(), 1.0);
   ArrayRef<Number> limit = getLimit();
-  numbers("limit", limit.size() == 3 && limit[0] == limit[2]
-                       ? limit.drop_back()
-                       : limit);
+  numbers("limit", limit.size() == 3 && limit[0] == limit[2] ? limit.drop_back()
+                                                             : limit);
   numbers("step", getStep());
   numbers("clamp", getClamp());
   if (getRoundPow2())
@@ -341,8 +352,8 @@ LogicalResult RuleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (failed(bounds("limit", limit, 3)) || failed(bounds("step", step, 2)) ||
       failed(bounds("clamp", clamp, 2)))
     return failure();
-  if (guard == Guard::add_kernel && (exponent != 1.0 || stat.getDegree() != 1 ||
-                                     !limit.empty() || roundPow2))
+  if (guard == Guard::add_kernel &&
+      (exponent != 1.0 || stat.getDegree() != 1 || !limit.empty() || roundPow2))
     return bad("add_kernel needs exponent 1, a statistic of degree 1, and "
                "neither limit nor rounding (C2)");
   if (target == Target::min_stat && limit.empty())
@@ -406,6 +417,11 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
                return parser.parseKeyword("first");
              })
         .boolean("last", last);
+  fields.refuse({"measure"}, "goes with fixed (C4)")
+      .refuse({"what"}, "goes with until and best (C4)")
+      .refuse({"axis", "norm"}, "goes with fixed and until (C4)")
+      .refuse({"every", "start", "limit"}, "goes with until (C4)")
+      .refuse({"patience", "last"}, "goes with best (C4)");
   if (fields.parse("stop"))
     return {};
   if (!hasLimit) {
@@ -458,15 +474,21 @@ LogicalResult StopAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   auto bad = [&](const Twine &message) -> LogicalResult {
     return emitError() << "#scaling.stop: " << message;
   };
-  if (limit < 0)
-    return bad("the number of half-steps must not be negative (C1)");
-  if (every < 1 || start < 0)
-    return bad("every must be at least 1 and start not negative (C1)");
+  auto isCount = [](int64_t n) {
+    return n >= 0 && n <= std::numeric_limits<int32_t>::max();
+  };
+  if (!isCount(limit))
+    return bad("the number of half-steps must be between 0 and 2147483647 "
+               "(C1)");
+  if (every < 1 || !isCount(every) || !isCount(start))
+    return bad("every must be at least 1, start not negative, and both at most "
+               "2147483647 (C1)");
   bool imbalance = what == What::imbalance || what == What::imbalance_sum;
   if (mode == StopMode::until && !(tol >= 0 && std::isfinite(tol)))
-    return bad("the tolerance must be finite and not negative (C2)");
+    return bad("the tolerance of until must be finite and not negative (C2)");
   if (mode == StopMode::until && imbalance)
-    return bad("until looks at marginal, change, ratio or relative_change (C3)");
+    return bad(
+        "until looks at marginal, change, ratio or relative_change (C3)");
   if (mode == StopMode::best && !imbalance)
     return bad("best looks at imbalance or imbalance_sum (C3)");
   if (measureLast && mode != StopMode::fixed)
@@ -520,9 +542,8 @@ void NumericsAttr::print(AsmPrinter &printer) const {
 LogicalResult NumericsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    Domain, FloatType accumulate, bool) {
   if (accumulate && !accumulate.isF32() && !accumulate.isF64())
-    return emitError()
-           << "#scaling.numerics: accumulate is f32 or f64, not " << accumulate
-           << " (C1)";
+    return emitError() << "#scaling.numerics: accumulate is f32 or f64, not "
+                       << accumulate << " (C1)";
   return success();
 }
 
@@ -613,8 +634,7 @@ LogicalResult FormAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                Number epsilon, bool standardize,
                                Number entryEps, ArrayRef<Number> normalizeTotal,
                                Start, Output, OutputScale,
-                               ArrayRef<Number> anneal,
-                               bool extrapolate) {
+                               ArrayRef<Number> anneal, bool extrapolate) {
   auto bad = [&](const Twine &message) -> LogicalResult {
     return emitError() << "#scaling.form: " << message;
   };
@@ -625,9 +645,9 @@ LogicalResult FormAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return bad("entry_eps must be finite and not negative (C1)");
   if (!llvm::all_of(anneal, positive))
     return bad("every annealed ε must be positive and finite (C1)");
-  if (normalizeTotal.size() > 1 ||
-      llvm::any_of(normalizeTotal,
-                   [](double x) { return !(x >= 0 && std::isfinite(x)); }))
+  if (normalizeTotal.size() > 1 || llvm::any_of(normalizeTotal, [](double x) {
+        return !(x >= 0 && std::isfinite(x));
+      }))
     return bad("normalize_total takes one number, finite and not negative "
                "(C1)");
   if ((map == Map::identity) != (input == Input::kernel))
@@ -653,8 +673,20 @@ Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
   if (parser.parseLess() || parseEnum(parser, regime))
     return {};
   Fields fields(parser);
-  fields.integer("lanes", lanes)
-      .integer("row_block", rowBlock)
+  // Zero stands for a field that is not given.
+  auto positive = [&](int64_t &value) {
+    return [&]() -> ParseResult {
+      SMLoc valueLoc = parser.getCurrentLocation();
+      if (parser.parseInteger(value))
+        return failure();
+      if (value > 0)
+        return success();
+      return parser.emitError(valueLoc, "#scaling.schedule: lanes and "
+                                        "row_block must be positive (C1)");
+    };
+  };
+  fields.add("lanes", positive(lanes))
+      .add("row_block", positive(rowBlock))
       .add("matrix", [&]() -> ParseResult {
         if (succeeded(parser.parseOptionalKeyword("stored")))
           return success();

@@ -1,4 +1,4 @@
-//===- ScalingCoreOps.cpp - Core ops: verifiers and structure ------*- C++ -*-===//
+//===- ScalingCoreOps.cpp - Core ops: verifiers and structure ---*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -59,6 +59,8 @@ operandDims(ArrayRef<StructuredOperand> operands) {
 
 /// Checks that all operands are tensors or all memrefs, that no rank is above
 /// the one that fits, that inits have full rank and that static sizes agree.
+/// (That results are those of the tensor inits is the verifier's of
+/// destination-style ops.)
 static LogicalResult verifyStructured(Operation *op,
                                       ArrayRef<StructuredOperand> operands,
                                       StringRef shapes, StringRef kinds) {
@@ -88,21 +90,11 @@ static LogicalResult verifyStructured(Operation *op,
         continue;
       auto [it, inserted] = sizes.try_emplace(dim, size, operand.name);
       if (!inserted && it->second.first != size)
-        return op->emitOpError()
-               << "'" << operand.name << "' has size " << size
-               << " where '" << it->second.second << "' has "
-               << it->second.first << " (" << shapes << ")";
+        return op->emitOpError() << "'" << operand.name << "' has size " << size
+                                 << " where '" << it->second.second << "' has "
+                                 << it->second.first << " (" << shapes << ")";
     }
   }
-  if (op->getNumResults() != (tensors ? dps.getNumDpsInits() : 0))
-    return op->emitOpError()
-           << "expected " << (tensors ? dps.getNumDpsInits() : 0)
-           << " results, one per tensor init (" << kinds << ")";
-  for (auto [result, init] : llvm::zip(op->getResults(), dps.getDpsInits()))
-    if (result.getType() != init.getType())
-      return op->emitOpError() << "result type " << result.getType()
-                               << " differs from its init's " << init.getType()
-                               << " (" << kinds << ")";
   return success();
 }
 
@@ -136,8 +128,8 @@ static LogicalResult verifyMatrixDims(Operation *op,
                                       Value matrix, int64_t rank,
                                       StringRef shapes) {
   if (rank < 2 || rankOf(matrix) < 2)
-    return op->emitOpError() << "'matrix' must have rank at least 2 ("
-                             << shapes << ")";
+    return op->emitOpError()
+           << "'matrix' must have rank at least 2 (" << shapes << ")";
   if (!dims)
     return success();
   if (dims->size() != 2 || (*dims)[0] == (*dims)[1] ||
@@ -229,9 +221,6 @@ static SmallVector<StructuredOperand> structuredOperands(UpdateOp op) {
     operands.push_back({"target", op.getTarget(), all});
   if (op.getMask())
     operands.push_back({"mask", op.getMask(), all});
-  if (op.getFrozen())
-    operands.push_back(
-        {"frozen", op.getFrozen(), without(all, op.getAxisDim())});
   for (Value out : op.getOuts())
     operands.push_back({"outs", out, all});
   return operands;
@@ -257,13 +246,12 @@ LogicalResult UpdateOp::verify() {
     return emitOpError() << "statistic '" << stat.getStatisticName()
                          << "' does not exist in the log domain (C1)";
   if (getDomain() != Domain::kernel && getRule().getRoundPow2())
-    return emitOpError("rounding to powers of two needs the kernel domain "
-                       "(C1)");
+    return emitOpError("a rule that rounds to powers of two needs the kernel "
+                       "domain (C1)");
   if (getStates().size() != stat.getNumPasses())
-    return emitOpError() << "statistic '" << stat.getStatisticName()
-                         << "' has " << stat.getNumPasses()
-                         << " states, but 'states' has " << getStates().size()
-                         << " (C1)";
+    return emitOpError() << "statistic '" << stat.getStatisticName() << "' has "
+                         << stat.getNumPasses() << " states, but 'states' has "
+                         << getStates().size() << " (C1)";
   int64_t rank = rankOf(getOwn());
   if (rank < 1)
     return emitOpError("'own' must have rank at least 1 (C2)");
@@ -272,17 +260,14 @@ LogicalResult UpdateOp::verify() {
   for (Value state : getStates())
     if (rankOf(state) != rank)
       return emitOpError("'states' must have the rank of 'own' (C2)");
-  if (getFrozen() && rankOf(getFrozen()) != rank - 1)
-    return emitOpError("'frozen' must have the batch's rank, one less than "
-                       "'own' (C2)");
   if (getOuts().empty() || getOuts().size() > 2)
     return emitOpError("'outs' takes the new factor and, when asked for, the "
                        "plan statistic (C3)");
   Type element = getElementTypeOrSelf(getOwn());
-  for (Value value : llvm::concat<Value>(
-           SmallVector<Value>(getStates()), SmallVector<Value>(getOuts())))
+  for (Value value : llvm::concat<Value>(SmallVector<Value>(getStates()),
+                                         SmallVector<Value>(getOuts())))
     if (getElementTypeOrSelf(value) != element)
-      return emitOpError("states, own factor and 'outs' must have one element "
+      return emitOpError("'states', 'own' and 'outs' must have one element "
                          "type (C2)");
   return verifyStructured(*this, structuredOperands(*this), "C2", "C4");
 }
@@ -374,15 +359,15 @@ static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
   bool product = op.getKind() == ApplyKind::product;
   int64_t read = op.getTransposed() ? n : m, kept = op.getTransposed() ? m : n;
   if (op.getOperand())
-    operands.push_back({"operand", op.getOperand(),
-                        product ? dims({read, k}) : dims({n, m})});
+    operands.push_back(
+        {"operand", op.getOperand(), product ? dims({read, k}) : dims({n, m})});
   if (op.getOffset())
     operands.push_back({"offset", op.getOffset(), {}});
   for (Value out : op.getOuts())
     operands.push_back({"outs", out,
-                        product                              ? dims({kept, k})
+                        product                             ? dims({kept, k})
                         : op.getKind() == ApplyKind::argmax ? dims({n})
-                                                             : dims({})});
+                                                            : dims({})});
   return operands;
 }
 
@@ -390,7 +375,8 @@ SmallVector<IteratorType> ApplyOp::getStructuredIteratorTypes() {
   int64_t batch = batchRank(*this);
   SmallVector<IteratorType> types(batch, IteratorType::parallel);
   bool product = getKind() == ApplyKind::product;
-  bool rowsKept = (product && !getTransposed()) || getKind() == ApplyKind::argmax;
+  bool rowsKept =
+      (product && !getTransposed()) || getKind() == ApplyKind::argmax;
   bool colsKept = product && getTransposed();
   types.push_back(rowsKept ? IteratorType::parallel : IteratorType::reduction);
   types.push_back(colsKept ? IteratorType::parallel : IteratorType::reduction);

@@ -1,4 +1,4 @@
-//===- ScalingDialect.cpp - The scaling dialect --------------------*- C++ -*-===//
+//===- ScalingDialect.cpp - The scaling dialect -----------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -49,8 +49,8 @@ struct ScalingBytecodeInterface : public BytecodeDialectInterface {
       return nullptr;
     if (major != kMajorVersion) {
       reader.emitError() << "scaling dialect version " << major << '.' << minor
-                         << " cannot be read: this is version "
-                         << kMajorVersion << '.' << kMinorVersion;
+                         << " cannot be read: this is version " << kMajorVersion
+                         << '.' << kMinorVersion;
       return nullptr;
     }
     return std::make_unique<ScalingDialectVersion>(major, minor);

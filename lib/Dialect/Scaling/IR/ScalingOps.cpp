@@ -1,4 +1,4 @@
-//===- ScalingOps.cpp - Ops on whole problems: assembly, types, verifiers -*- C++ -*-===//
+//===- ScalingOps.cpp - Ops on whole problems -------------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -30,9 +30,9 @@ using namespace mlir::scaling;
 static constexpr StringLiteral kFormMatrix = "<form>";
 
 /// Parses `(%x : type)`.
-static ParseResult
-parseOperand(OpAsmParser &parser,
-             OpAsmParser::UnresolvedOperand &operand, Type &type) {
+static ParseResult parseOperand(OpAsmParser &parser,
+                                OpAsmParser::UnresolvedOperand &operand,
+                                Type &type) {
   return failure(parser.parseLParen() || parser.parseOperand(operand) ||
                  parser.parseColonType(type) || parser.parseRParen());
 }
@@ -47,8 +47,7 @@ static ParseResult parseEnumAttr(OpAsmParser &parser, Attribute &attribute) {
   std::optional<Enum> value = symbolizeEnum<Enum>(keyword);
   if (!value)
     return parser.emitError(loc, "unknown keyword '") << keyword << '\'';
-  attribute =
-      parser.getBuilder().getI32IntegerAttr(static_cast<int>(*value));
+  attribute = parser.getBuilder().getI32IntegerAttr(static_cast<int>(*value));
   return success();
 }
 
@@ -100,8 +99,8 @@ static ParseResult addDefaults(OpAsmParser &parser, SMLoc loc,
     return RuleAttr::getPlain(context, SumAttr::get(context));
   };
   if (missing("form"))
-    attributes.set("form",
-                   FormAttr::getDefault(context, input.value_or(Input::logits)));
+    attributes.set(
+        "form", FormAttr::getDefault(context, input.value_or(Input::logits)));
   for (StringRef rule : {"rows", "cols", "rule"})
     if (missing(rule))
       attributes.set(rule, plain());
@@ -113,9 +112,8 @@ static ParseResult addDefaults(OpAsmParser &parser, SMLoc loc,
     bool logarithms = form && form.getInput() != Input::kernel &&
                       (form.getMap() == Map::exp) && form.getEntryEps() == 0.0;
     attributes.set("numerics",
-                   NumericsAttr::getDefault(context, logarithms
-                                                         ? Domain::absorb
-                                                         : Domain::kernel));
+                   NumericsAttr::getDefault(
+                       context, logarithms ? Domain::absorb : Domain::kernel));
   }
   if (missing("axis"))
     return parser.emitError(loc, "needs 'along(rows)' or 'along(cols)'");
@@ -144,7 +142,8 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
     if (name != kFormMatrix)
       keywords.push_back(name);
   if (operandNames[0] == kFormMatrix)
-    llvm::append_range(keywords, ArrayRef<StringRef>{"cost", "logits", "kernel"});
+    llvm::append_range(keywords,
+                       ArrayRef<StringRef>{"cost", "logits", "kernel"});
   for (StringRef name : attributeNames)
     keywords.push_back(keywordOfAttribute(name));
 
@@ -161,7 +160,8 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
         it != operandNames.end()) {
       size_t index = it - operandNames.begin();
       if (operands[index])
-        return parser.emitError(loc, "operand '") << keyword << "' is given twice";
+        return parser.emitError(loc, "operand '")
+               << keyword << "' is given twice";
       if (parseOperand(parser, operands[index].emplace(), types[index]))
         return failure();
     } else if (keyword == "preset") {
@@ -184,7 +184,8 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
     } else {
       StringRef name = attributeOfKeyword(keyword);
       if (written.get(name))
-        return parser.emitError(loc, "attribute '") << keyword << "' is given twice";
+        return parser.emitError(loc, "attribute '")
+               << keyword << "' is given twice";
       Attribute value;
       if (parser.parseLParen() || parseAttributeValue(parser, name, value) ||
           parser.parseRParen())
@@ -233,16 +234,15 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
                                                  : name)
                          << '\'';
     }
-  auto &properties =
-      result.getOrAddProperties<typename OpTy::Properties>();
+  auto &properties = result.getOrAddProperties<typename OpTy::Properties>();
   if (failed(OpTy::setPropertiesFromAttr(
           properties, attributes.getDictionary(context), emitError)))
     return failure();
   SmallVector<Type> resultTypes;
-  if (failed(OpTy::inferReturnTypes(
-          context, parser.getEncodedSourceLoc(opLoc), result.operands,
-          result.attributes.getDictionary(context), &properties,
-          result.regions, resultTypes)))
+  if (failed(OpTy::inferReturnTypes(context, parser.getEncodedSourceLoc(opLoc),
+                                    result.operands,
+                                    result.attributes.getDictionary(context),
+                                    &properties, result.regions, resultTypes)))
     return failure();
   result.addTypes(resultTypes);
   return success();
@@ -257,8 +257,7 @@ static void printProblem(OpAsmPrinter &printer, OpTy op,
       continue;
     StringRef keyword = name;
     if (name == kFormMatrix)
-      keyword = stringifyInput(
-          cast<FormAttr>(op->getAttr("form")).getInput());
+      keyword = stringifyInput(cast<FormAttr>(op->getAttr("form")).getInput());
     printer << ' ' << keyword << '(' << operands[0] << " : "
             << operands[0].getType() << ')';
   }
@@ -285,8 +284,7 @@ static void printProblem(OpAsmPrinter &printer, OpTy op,
       printer << value;
     printer << ')';
   }
-  printer.printOptionalAttrDict(
-      llvm::to_vector(op->getDiscardableAttrs()));
+  printer.printOptionalAttrDict(llvm::to_vector(op->getDiscardableAttrs()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -403,9 +401,8 @@ static void addResultTypes(const ProblemShape &shape,
     types.push_back(RankedTensorType::get(shape.with(tail), element));
 }
 
-static FailureOr<ProblemShape>
-inferShape(std::optional<Location> location,
-           ArrayRef<BatchedOperand> operands) {
+static FailureOr<ProblemShape> inferShape(std::optional<Location> location,
+                                          ArrayRef<BatchedOperand> operands) {
   auto emit = [&] { return mlir::emitError(*location); };
   function_ref<InFlightDiagnostic()> emitError;
   if (location)
@@ -417,37 +414,61 @@ static Type elementOf(Value value) {
   return getElementTypeOrSelf(value.getType());
 }
 
+namespace {
+/// The numbers under which an op lists the constraints that its attributes put
+/// on each other.
+struct AttributeConstraints {
+  StringRef domain, parity, best, accumulate;
+  explicit AttributeConstraints(StringRef all)
+      : domain(all), parity(all), best(all), accumulate(all) {}
+  AttributeConstraints(StringRef domain, StringRef parity, StringRef best,
+                       StringRef accumulate)
+      : domain(domain), parity(parity), best(best), accumulate(accumulate) {}
+};
+} // namespace
+
 /// Constraints that rules, order, stop and numerics put on each other.
 static LogicalResult verifyIteration(Operation *op, RuleAttr rows,
                                      RuleAttr cols, Order order, StopAttr stop,
                                      NumericsAttr numerics, Type element,
-                                     StringRef constraint) {
-  auto bad = [&](const Twine &message) -> LogicalResult {
+                                     const AttributeConstraints &constraints) {
+  auto bad = [&](StringRef message, StringRef constraint) -> LogicalResult {
     return op->emitOpError() << message << " (" << constraint << ")";
   };
   if (numerics.isLog() &&
       !(isa<SumAttr>(rows.getStat()) && isa<SumAttr>(cols.getStat())))
-    return bad("in the log and absorb domains both statistics are sums");
+    return bad("in the log and absorb domains of 'numerics' every rule's "
+               "statistic is 'sum'",
+               constraints.domain);
   if (numerics.isLog() && (rows.getRoundPow2() || cols.getRoundPow2()))
-    return bad("rounding to powers of two needs the kernel domain");
+    return bad("a rule that rounds to powers of two needs the kernel domain "
+               "of 'numerics'",
+               constraints.domain);
   bool odd = stop.getLimit() % 2 != 0 ||
              (stop.getMode() == StopMode::until &&
               (stop.getEvery() % 2 != 0 || stop.getStart() % 2 != 0));
   if (order == Order::jacobi && odd)
-    return bad("with order(jacobi) counts, cadences and limits are even");
+    return bad("with order(jacobi) the counts, cadences and limits of 'stop' "
+               "are even",
+               constraints.parity);
   if (stop.getMode() == StopMode::best && stop.getLimit() % 2 != 0)
-    return bad("best needs an even limit");
+    return bad("'stop' of the mode best needs an even limit", constraints.best);
   if (stop.getMode() == StopMode::best &&
       rows.getStat().getDegree() != cols.getStat().getDegree())
-    return bad("an imbalance needs statistics of one degree");
+    return bad("an imbalance needs statistics of one degree in 'rows' and "
+               "'cols'",
+               constraints.best);
   if (numerics.getAccumulate() && element.isF64() &&
       !numerics.getAccumulate().isF64())
-    return bad("accumulate is narrower than the matrix' element type");
+    return bad("'numerics' accumulates in a type narrower than the matrix' "
+               "elements",
+               constraints.accumulate);
   return success();
 }
 
 /// Constraints between the form and the rest.
-static LogicalResult verifyForm(Operation *op, FormAttr form, StopAttr stop,
+static LogicalResult verifyForm(Operation *op, FormAttr form, RuleAttr rows,
+                                RuleAttr cols, StopAttr stop,
                                 NumericsAttr numerics, StringRef constraint) {
   auto bad = [&](const Twine &message) -> LogicalResult {
     return op->emitOpError() << message << " (" << constraint << ")";
@@ -455,15 +476,18 @@ static LogicalResult verifyForm(Operation *op, FormAttr form, StopAttr stop,
   if (numerics.isLog() &&
       (form.getInput() == Input::kernel || form.getMap() == Map::sigmoid ||
        form.getEntryEps() != 0.0))
-    return bad("a kernel, a sigmoid or an entry guard needs the kernel domain");
+    return bad("a kernel, a sigmoid or an entry guard in 'form' needs the "
+               "kernel domain of 'numerics'");
   if (form.getAnneal().empty())
     return success();
   int64_t pairs = form.getAnneal().size() + (form.getExtrapolate() ? 1 : 0);
   if (!numerics.isLog())
-    return bad("anneal needs the log or absorb domain");
+    return bad("anneal in 'form' needs the log or absorb domain of 'numerics'");
   if (!stop.isFixed() || stop.getLimit() != 2 * pairs)
-    return bad(Twine("anneal goes with a fixed count of ") + Twine(2 * pairs) +
-               " half-steps, two per ε");
+    return bad(Twine("anneal in 'form' goes with a fixed count of ") +
+               Twine(2 * pairs) + " half-steps in 'stop', two per ε");
+  if (rows.getTau() != 1.0 || cols.getTau() != 1.0)
+    return bad("anneal in 'form' needs rules with tau = 1");
   return success();
 }
 
@@ -521,7 +545,8 @@ LogicalResult IterateOp::inferReturnTypes(
     DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
     SmallVectorImpl<Type> &types) {
   IterateOpAdaptor adaptor(operands, attributes, properties, regions);
-  FailureOr<ProblemShape> shape = inferShape(location, iterateOperands(adaptor));
+  FailureOr<ProblemShape> shape =
+      inferShape(location, iterateOperands(adaptor));
   if (failed(shape))
     return failure();
   Type accumulate =
@@ -542,8 +567,8 @@ LogicalResult IterateOp::verify() {
                                [&] { return emitOpError(); })))
     return failure();
   if (failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),
-                             getNumerics(), elementOf(getMatrix()), "C3, C4, "
-                                                                    "C8")))
+                             getNumerics(), elementOf(getMatrix()),
+                             {"C3", "C4", "C8", "C6"})))
     return failure();
   for (auto [rule, target, axis] :
        {std::tuple(getRows(), getRowTarget(), "row"),
@@ -613,16 +638,16 @@ void ProjectOp::print(OpAsmPrinter &printer) {
   printProblem(printer, *this, kTransportOperands);
 }
 
-template <typename OpTy>
-static LogicalResult verifyTransport(OpTy op) {
+template <typename OpTy> static LogicalResult verifyTransport(OpTy op) {
   if (failed(inferProblemShape(transportOperands(op), "C2",
                                [&] { return op.emitOpError(); })) ||
       failed(verifyEpsilon(op, op.getEpsilon(), "C3")) ||
-      failed(verifyForm(op, op.getForm(), op.getStop(), op.getNumerics(),
-                        "C4")) ||
+      failed(verifyForm(op, op.getForm(), op.getRows(), op.getCols(),
+                        op.getStop(), op.getNumerics(), "C4")) ||
       failed(verifyIteration(op, op.getRows(), op.getCols(), op.getOrder(),
                              op.getStop(), op.getNumerics(),
-                             elementOf(op.getMatrix()), "C4")) ||
+                             elementOf(op.getMatrix()),
+                             AttributeConstraints("C4"))) ||
       failed(verifyMarginal(op, "row_marginal", op.getRowMarginal(), "C7")) ||
       failed(verifyMarginal(op, "col_marginal", op.getColMarginal(), "C7")))
     return failure();
@@ -647,12 +672,12 @@ LogicalResult SinkhornOp::verify() {
   FormAttr form = getForm();
   if (form.getEntryEps() != 0.0 || form.getMap() == Map::sigmoid ||
       form.getMap() == Map::softmax_rows || form.getStandardize())
-    return emitOpError("has no potentials with an entry guard, a sigmoid, a "
-                       "softmax start or a standardized cost: use "
+    return emitOpError("has no potentials where 'form' has an entry guard, a "
+                       "sigmoid, a softmax start or a standardized cost: use "
                        "scaling.project (C5)");
   if (form.getOutput() != Output::plan || form.getScale() != OutputScale::one)
-    return emitOpError("output and scale of the form belong to "
-                       "scaling.project (C5)");
+    return emitOpError("output and scale in 'form' belong to scaling.project "
+                       "(C5)");
   return verifyTransport(*this);
 }
 
@@ -693,12 +718,14 @@ LogicalResult ProjectOp::inferReturnTypes(
   Type accumulate = adaptor.getNumerics().getAccumulateType(element);
   Type i32 = IntegerType::get(context, 32);
   addResultTypes(
-      *shape,
-      {{matrixTail(), element}, {{}, i32}, {{}, accumulate}, {{}, i32}}, types);
+      *shape, {{matrixTail(), element}, {{}, i32}, {{}, accumulate}, {{}, i32}},
+      types);
   return success();
 }
 
-int64_t SinkhornOp::getBatchRank() { return getHalfSteps().getType().getRank(); }
+int64_t SinkhornOp::getBatchRank() {
+  return getHalfSteps().getType().getRank();
+}
 int64_t ProjectOp::getBatchRank() { return getHalfSteps().getType().getRank(); }
 
 SmallVector<int64_t> SinkhornOp::getOperandTailRanks() {
@@ -738,18 +765,24 @@ void BalanceOp::print(OpAsmPrinter &printer) {
 LogicalResult BalanceOp::verify() {
   if (failed(inferProblemShape(balanceOperands(*this), "C2",
                                [&] { return emitOpError(); })) ||
-      failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),
-                             getNumerics(), elementOf(getMatrix()), "C3")))
+      failed(verifyMarginal(*this, "row_target", getRowTarget(), "C4")) ||
+      failed(verifyMarginal(*this, "col_target", getColTarget(), "C4")))
     return failure();
   if (getNumerics().isLog())
-    return emitOpError("numerics must be in the kernel domain (C3)");
+    return emitOpError("'numerics' must be in the kernel domain (C3)");
+  if (failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),
+                             getNumerics(), elementOf(getMatrix()),
+                             AttributeConstraints("C5"))))
+    return failure();
   bool rowMin = getRows().getTarget() == Target::min_stat;
   bool colMin = getCols().getTarget() == Target::min_stat;
   if (rowMin != colMin)
-    return emitOpError("target = min_stat is for both axes or neither (C4)");
+    return emitOpError("target = min_stat is for both of 'rows' and 'cols' or "
+                       "neither (C4)");
   if (getRows().getTarget() == Target::slack ||
       getCols().getTarget() == Target::slack)
-    return emitOpError("target = slack does not belong to a balance (C4)");
+    return emitOpError("target = slack in 'rows' or 'cols' does not belong to "
+                       "a balance (C4)");
   return success();
 }
 
@@ -758,7 +791,8 @@ LogicalResult BalanceOp::inferReturnTypes(
     DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
     SmallVectorImpl<Type> &types) {
   BalanceOpAdaptor adaptor(operands, attributes, properties, regions);
-  FailureOr<ProblemShape> shape = inferShape(location, balanceOperands(adaptor));
+  FailureOr<ProblemShape> shape =
+      inferShape(location, balanceOperands(adaptor));
   if (failed(shape))
     return failure();
   Type accumulate =
@@ -806,14 +840,21 @@ LogicalResult NormalizeOp::verify() {
       failed(verifyEpsilon(*this, getEpsilon(), "C3")))
     return failure();
   StopAttr once = StopAttr::getFixed(getContext(), 1);
-  if (failed(verifyForm(*this, getForm(), once, getNumerics(), "C3")) ||
+  if (!getForm().getAnneal().empty() || getForm().getStart() != Start::neutral)
+    return emitOpError("one half-step has neither a start nor an anneal in "
+                       "'form' (C3)");
+  if (failed(verifyForm(*this, getForm(), getRule(), getRule(), once,
+                        getNumerics(), "C3")) ||
       failed(verifyIteration(*this, getRule(), getRule(), Order::rows_first,
                              once, getNumerics(), elementOf(getMatrix()),
-                             "C3")))
+                             AttributeConstraints("C3"))) ||
+      failed(verifyMarginal(*this, "target", getTarget(), "C4")))
     return failure();
   Target target = getRule().getTarget();
   if (!getTarget() && target != Target::one && target != Target::uniform)
-    return emitOpError("the target is one, uniform or the operand (C4)");
+    return emitOpError() << "the rule's target '" << stringifyTarget(target)
+                         << "' does not belong to one half-step: it is one, "
+                            "uniform or the operand 'target' (C4)";
   return success();
 }
 
@@ -870,12 +911,14 @@ LogicalResult AttentionOp::verify() {
       failed(verifyEpsilon(*this, getEpsilon(), "C3")))
     return failure();
   if (getForm().getInput() != Input::logits)
-    return emitOpError("the form takes logits (C3)");
+    return emitOpError("'form' must take logits (C3)");
   if (getForm().getOutput() != Output::plan)
-    return emitOpError("the output is the plan's, not its logarithm (C3)");
-  if (failed(verifyForm(*this, getForm(), getStop(), getNumerics(), "C4")) ||
+    return emitOpError("'form' must give the plan, not its logarithm (C3)");
+  if (failed(verifyForm(*this, getForm(), getRows(), getCols(), getStop(),
+                        getNumerics(), "C4")) ||
       failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),
-                             getNumerics(), element, "C4")))
+                             getNumerics(), element,
+                             AttributeConstraints("C4"))))
     return failure();
   for (RuleAttr rule : {getRows(), getCols()})
     if (rule.getTarget() == Target::slack ||
@@ -935,8 +978,9 @@ LogicalResult SimilarityBalanceOp::verify() {
   if (failed(inferProblemShape(similarityOperands(*this), "C2",
                                [&] { return emitOpError(); })))
     return failure();
-  if (static_cast<int64_t>(getLimit()) < 1)
-    return emitOpError("limit must be at least 1 (C3)");
+  if (auto limit = static_cast<int64_t>(getLimit());
+      limit < 1 || limit > std::numeric_limits<int32_t>::max())
+    return emitOpError("'limit' must be between 1 and 2147483647 (C3)");
   return success();
 }
 
@@ -966,8 +1010,8 @@ int64_t SimilarityBalanceOp::getBatchRank() {
 SmallVector<int64_t> SimilarityBalanceOp::getOperandTailRanks() {
   return tailRanks(*this);
 }
-SmallVector<OpFoldResult>
-SimilarityBalanceOp::getResultTail(OpBuilder &builder, unsigned result) {
+SmallVector<OpFoldResult> SimilarityBalanceOp::getResultTail(OpBuilder &builder,
+                                                             unsigned result) {
   return tailSizes(builder, *this,
                    result == 0   ? Tail{Size::rows, Size::rows}
                    : result == 1 ? Tail{Size::rows}

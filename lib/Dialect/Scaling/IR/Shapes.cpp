@@ -1,4 +1,4 @@
-//===- Shapes.cpp - Batches, and what goes with rows and columns ---*- C++ -*-===//
+//===- Shapes.cpp - Batches, what goes with rows and columns ----*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -60,7 +60,7 @@ scaling::inferProblemShape(ArrayRef<BatchedOperand> operands,
     if (!type || type.getRank() < static_cast<int64_t>(tail)) {
       if (emitError)
         emitError() << "'" << operand.name << "' must have rank at least "
-                    << tail << " (" << constraint << ")";
+                    << tail << " (" << (tail == 2 ? "C1" : constraint) << ")";
       return failure();
     }
     batchRank = std::max(batchRank, type.getRank() - tail);

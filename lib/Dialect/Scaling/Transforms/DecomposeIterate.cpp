@@ -267,8 +267,7 @@ Value IterateDecomposer::update(Axis axis, ValueRange states, Value own,
                                 bool keep) {
   Value out = keep ? e.empty(vectorSizes(axis), accumulate) : own;
   return UpdateOp::create(b, loc, own.getType(), states, own, target(axis),
-                          mask(axis), Value(), out, rule(axis), domain,
-                          IntegerAttr())
+                          mask(axis), out, rule(axis), domain, IntegerAttr())
       .getResult(0);
 }
 

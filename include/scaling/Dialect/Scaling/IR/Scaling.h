@@ -15,10 +15,10 @@
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/TypeUtilities.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
-#include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/Hashing.h"
 #include "llvm/ADT/bit.h"
@@ -33,8 +33,7 @@ struct Number {
     return llvm::hash_value(llvm::bit_cast<uint64_t>(number.value));
   }
   /// A template, so that comparing with a double is the double's comparison.
-  template <typename T,
-            typename = std::enable_if_t<std::is_same_v<T, Number>>>
+  template <typename T, typename = std::enable_if_t<std::is_same_v<T, Number>>>
   friend bool operator==(const Number &lhs, const T &rhs) {
     return llvm::bit_cast<uint64_t>(lhs.value) ==
            llvm::bit_cast<uint64_t>(rhs.value);

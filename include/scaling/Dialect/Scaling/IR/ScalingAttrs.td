@@ -71,9 +71,8 @@ def Scaling_RuleAttr : Scaling_Attr<"Rule", "rule"> {
     ```
 
     Constraints:
-    * (C1) the numbers are finite, except that a bound may be `inf` or `-inf`;
-      exponent, tau > 0, tau ≤ 1, 0 < omega < 2, a guard's ε > 0, lo ≤ hi;
-      step and clamp bounds are not negative.
+    * (C1) exponent, a guard's ε > 0 and finite; 0 < tau ≤ 1; 0 < omega < 2;
+      bounds come in pairs lo ≤ hi, are not negative, and may be `inf`.
     * (C2) `add_kernel` needs exponent 1, a statistic of degree 1, and neither
       limit nor rounding.
     * (C3) `target = min_stat` needs a limit.
@@ -117,12 +116,12 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     ```
 
     Constraints:
-    * (C1) counts are not negative; `every` ≥ 1.
+    * (C1) counts are between 0 and 2³¹ − 1; `every` ≥ 1.
     * (C2) `until` needs a limit; its tolerance is finite and not negative.
     * (C3) `until` looks at marginal, change, ratio or relative_change;
       `best` at imbalance or imbalance_sum.
-    * (C4) `measure` goes with `fixed`; tolerance, cadence and norm with
-      `until`; `patience` and `last` with `best`.
+    * (C4) `measure` goes with `fixed`; tolerance, cadence and limit with
+      `until`; `axis` and `norm` with both; `patience` and `last` with `best`.
   }];
   let parameters = (ins
     EnumParameter<Scaling_StopMode>:$mode,
@@ -197,7 +196,8 @@ def Scaling_FormAttr : Scaling_Attr<"Form", "form"> {
     adds one simultaneous pair with ω = 1.
 
     Constraints:
-    * (C1) epsilon > 0, entry_eps ≥ 0, every annealed ε > 0; finite.
+    * (C1) epsilon > 0, entry_eps ≥ 0, normalize_total ≥ 0, every annealed
+      ε > 0; all finite.
     * (C2) `map = identity` and `input = kernel` go together.
     * (C3) `shift` goes with `map = exp`; `standardize` with a cost.
     * (C4) `extrapolate` needs `anneal`.

@@ -53,11 +53,13 @@ def Scaling_IterateOp : Op<Scaling_Dialect, "iterate",
     * (C1) the matrix has rank at least 2.
     * (C2) a vector operand's trailing dimension is n (rows) or m (columns),
       and its batch dimensions are a suffix of the result's.
-    * (C3) in the log and absorb domains both statistics are `sum`.
+    * (C3) in the log and absorb domains both statistics are `sum` and nothing
+      is rounded.
     * (C4) with `order(jacobi)` counts, cadences and limits are even.
     * (C5) `until` and `best` do not go with `anneal`; `anneal` needs the log
       or absorb domain.
-    * (C6) factors have the type that `numerics` accumulates in.
+    * (C6) starts, targets and `anneal` have the type that `numerics`
+      accumulates in, which is not narrower than the matrix' elements.
     * (C7) a rule's target is `one` or given by an operand: the other targets
       are resolved by generalization.
     * (C8) `imbalance` needs rules of one degree; `best` needs an even limit.
@@ -103,6 +105,7 @@ class Scaling_StructuredOp<string opMnemonic, list<Trait> traits = []>
         DeclareOpInterfaceMethods<Scaling_StructuredOpInterface>,
         DeclareOpInterfaceMethods<MemoryEffectsOpInterface>])> {
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Scaling_ReduceOp : Scaling_StructuredOp<"reduce", [AttrSizedOperandSegments]> {
@@ -149,7 +152,6 @@ def Scaling_ReduceOp : Scaling_StructuredOp<"reduce", [AttrSizedOperandSegments]
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($results)^)?
   }];
-  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
     /// The matrix' row and column dimension.
@@ -166,16 +168,17 @@ def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]
     that the factors before the update have.
 
     Formula: `#scaling.rule`; `docs/semantics.md`. A target of 0 or a masked
-    entry gives exactly 0 (`-inf` in the log domain). Where `frozen` is true
-    (per batch element) the own factor comes out unchanged.
+    entry gives exactly 0 (`-inf` in the log domain).
 
     Shapes: all operands `[..., n]`; target and mask may leave out leading
-    dimensions; `frozen` has the shape of the batch, which is all dimensions
-    but `dim` (default: the last).
+    dimensions. `dim` names the dimension that runs along the axis (default:
+    the last).
 
     Constraints:
-    * (C1) as many states as the rule's statistic has in `domain`.
-    * (C2) shapes fit as described.
+    * (C1) as many states as the rule's statistic has in `domain`; in the log
+      and absorb domains the statistic is `sum` and nothing is rounded.
+    * (C2) shapes fit as described; states, own factor and `outs` have one
+      element type.
     * (C3) one or two `outs`: the new factor, then σ.
     * (C4) all tensors or all memrefs.
 
@@ -189,7 +192,6 @@ def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]
   let arguments = (ins
     Variadic<Scaling_Shaped>:$states, Scaling_Shaped:$own,
     Optional<Scaling_Shaped>:$target, Optional<Scaling_MaskShaped>:$mask,
-    Optional<Scaling_MaskShaped>:$frozen,
     Variadic<Scaling_Shaped>:$outs,
     Scaling_RuleAttr:$rule, Scaling_Domain:$domain,
     OptionalAttr<I64Attr>:$dim);
@@ -200,7 +202,6 @@ def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]
     `own` `` `(` $own `:` type($own) `)`
     (`target` `` `(` $target^ `:` type($target) `)`)?
     (`mask` `` `(` $mask^ `:` type($mask) `)`)?
-    (`frozen` `` `(` $frozen^ `:` type($frozen) `)`)?
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($results)^)?
   }];
@@ -254,7 +255,6 @@ def Scaling_PlanOp : Scaling_StructuredOp<"plan", [AttrSizedOperandSegments]> {
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($result)^)?
   }];
-  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
     std::pair<int64_t, int64_t> getMatrixDims();
@@ -354,6 +354,7 @@ def Scaling_PairwiseOp : Scaling_StructuredOp<"pairwise"> {
     $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict (`->` type($result)^)?
   }];
+  let hasCanonicalizer = 0;
   let extraClassDeclaration = [{
     ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
   }];

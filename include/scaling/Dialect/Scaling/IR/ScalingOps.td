@@ -16,6 +16,7 @@ class Scaling_NamedOp<string opMnemonic, list<Trait> traits = []>
         DeclareOpInterfaceMethods<InferTypeOpInterface, ["inferReturnTypes"]>])> {
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Scaling_SinkhornOp : Scaling_NamedOp<"sinkhorn", [AttrSizedOperandSegments]> {
@@ -47,12 +48,14 @@ def Scaling_SinkhornOp : Scaling_NamedOp<"sinkhorn", [AttrSizedOperandSegments]>
     * (C3) a constant ε is positive.
     * (C4) form, rules, order, stop and numerics agree (see each attribute, and
       `scaling.iterate`): a kernel, sigmoid or an entry guard needs the kernel
-      domain.
+      domain; `anneal` needs the log or absorb domain, tau = 1 and a fixed
+      count of two half-steps per ε.
     * (C5) the form maps the input one to one: no `entry_eps`, no `sigmoid`,
       no `softmax_rows`, no `standardize`, no output other than the plan and
       no output scale; such conventions exist as `scaling.project` only.
-    * (C6) a target `slack` goes with the operand `slack` or two marginals.
-    * (C7) a constant marginal has no negative and no NaN entry.
+    * (C6) a target `slack` goes with the operand `slack`, and a target
+      `min_stat` with `scaling.balance` only, unless a marginal is given.
+    * (C7) a constant marginal has no entry that is negative, NaN or infinite.
 
     Example:
     ```mlir
@@ -100,7 +103,6 @@ def Scaling_ProjectOp : Scaling_NamedOp<"project", [AttrSizedOperandSegments]> {
   let results = (outs
     Scaling_Tensor:$plan, RankedTensorOf<[I32]>:$half_steps,
     Scaling_Tensor:$residual, RankedTensorOf<[I32]>:$status);
-  let hasCanonicalizer = 1;
 }
 
 def Scaling_BalanceOp : Scaling_NamedOp<"balance", [AttrSizedOperandSegments]> {
@@ -118,6 +120,7 @@ def Scaling_BalanceOp : Scaling_NamedOp<"balance", [AttrSizedOperandSegments]> {
     * (C2) vector operands fit n or m, batch dimensions are a suffix.
     * (C3) numerics are in the kernel domain.
     * (C4) targets are not `slack`; `min_stat` on both axes or neither.
+    * (C5) rules, order, stop and numerics agree, as in `scaling.iterate`.
 
     Example:
     ```mlir
@@ -149,7 +152,8 @@ def Scaling_NormalizeOp : Scaling_NamedOp<"normalize", [AttrSizedOperandSegments
     Constraints:
     * (C1) the matrix has rank at least 2 and a float element type.
     * (C2) target fits the axis, mask the other one.
-    * (C3) a constant ε is positive; in the log domain the statistic is `sum`.
+    * (C3) a constant ε is positive; form, rule and numerics agree, as in
+      `scaling.sinkhorn`; the form has no start and is not annealed.
     * (C4) the target is `one`, `uniform` or the operand.
 
     Example:
@@ -185,7 +189,7 @@ def Scaling_AttentionOp : Scaling_NamedOp<"attention", [AttrSizedOperandSegments
     Constraints:
     * (C1) all matrices have rank at least 2 and equal float element types.
     * (C2) n, m, d, k and batch dimensions agree as described.
-    * (C3) a constant ε is positive; the form takes logits.
+    * (C3) a constant ε is positive; the form takes logits and gives the plan.
     * (C4) (C4) of `scaling.sinkhorn`; no slack target.
 
     Example:
@@ -225,7 +229,7 @@ def Scaling_SimilarityBalanceOp : Scaling_NamedOp<"similarity_balance"> {
     Constraints:
     * (C1) the matrix has rank at least 2 and f32 or f64 elements.
     * (C2) a static matrix is square.
-    * (C3) limit ≥ 1.
+    * (C3) limit is between 1 and 2³¹ − 1.
 
     Example:
     ```mlir

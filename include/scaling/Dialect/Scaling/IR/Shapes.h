@@ -1,4 +1,4 @@
-//===- Shapes.h - Batches, and what goes with rows and columns -----*- C++ -*-===//
+//===- Shapes.h - Batches, and what goes with rows and columns --*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -44,7 +44,8 @@ struct ProblemShape {
 
 /// The shape all operands agree on; a static size wins over a dynamic one.
 /// Operands without a value are skipped. Reports the first disagreement to
-/// `emitError` (which may be null), citing `constraint`.
+/// `emitError` (which may be null), citing `constraint`; a matrix' rank is
+/// constraint C1 of every op.
 FailureOr<ProblemShape>
 inferProblemShape(ArrayRef<BatchedOperand> operands, StringRef constraint,
                   function_ref<InFlightDiagnostic()> emitError);
