@@ -85,4 +85,13 @@ def ScalingTileAndFusePass : Pass<"scaling-tile-and-fuse"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def ScalingDropUnitDimsPass : Pass<"scaling-drop-unit-dims"> {
+  let summary = "Take batch dimensions of size one off";
+  let description = [{
+    A named op or `scaling.iterate` on a batch with dimensions of size one runs
+    on the batch without them, between reshapes that cost nothing.
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
 #endif // SCALING_TRANSFORMS_PASSES

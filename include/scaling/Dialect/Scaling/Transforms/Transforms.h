@@ -49,6 +49,9 @@ void populateGeneralizePatterns(RewritePatternSet &patterns);
 /// Patterns that replace `iterate` by its loop.
 void populateDecomposePatterns(RewritePatternSet &patterns);
 
+/// Batch dimensions of size one are taken off named ops and `iterate`.
+void populateDropUnitBatchDimsPatterns(RewritePatternSet &patterns);
+
 } // namespace mlir::scaling
 
 #endif // SCALING_DIALECT_SCALING_TRANSFORMS_TRANSFORMS_H
