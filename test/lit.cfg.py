@@ -22,6 +22,9 @@ config.environment.setdefault("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS
 llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "ASAN_OPTIONS", "UBSAN_OPTIONS"])
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 
+# For utils/update-docs.sh.
+config.environment["LLVM_PREFIX"] = os.path.dirname(config.llvm_tools_dir)
+
 config.substitutions.append(("%shlibext", config.llvm_shlib_ext))
 config.substitutions.append(("%libdir", config.scaling_lib_dir))
 config.substitutions.append(("%bindir", config.scaling_tools_dir))
