@@ -37,14 +37,19 @@ func.func @logits_as_they_are(%S: tensor<8x4xbf16>) -> tensor<8x4xbf16> {
 // -----
 
 // A cost is negated and divided by ε, the potentials are times ε; marginals are
-// operands of the iteration, uniform ones where none are given.
+// operands of the iteration, uniform ones where none are given. What is wrong at
+// run time, a temperature that is not positive or a negative marginal, becomes
+// NaN, which diverges.
 // CHECK-LABEL: func.func @cost
 // CHECK-SAME: %[[C:.*]]: tensor<8x4xf64>, %[[A:.*]]: tensor<8xf64>, %[[E:.*]]: tensor<f64>
 // CHECK: %[[X:.*]] = linalg.generic {{.*}} ins(%[[C]], %[[E]] : tensor<8x4xf64>, tensor<f64>)
 // CHECK: arith.negf
+// CHECK: arith.cmpf ogt
 // CHECK: arith.divf
+// CHECK: %[[T0:.*]] = linalg.generic {{.*}} ins(%[[A]] : tensor<8xf64>)
+// CHECK: arith.cmpf olt
 // CHECK: %[[F:.*]], %[[G:.*]], %[[N:.*]], %{{.*}}, %[[T:.*]] = scaling.iterate matrix(%[[X]] : tensor<8x4xf64>)
-// CHECK-SAME: row_target(%[[A]] : tensor<8xf64>) col_target(%{{.*}} : tensor<4xf64>)
+// CHECK-SAME: row_target(%[[T0]] : tensor<8xf64>) col_target(%{{.*}} : tensor<4xf64>)
 // CHECK: linalg.generic {{.*}} ins(%[[F]], %[[E]] : tensor<8xf64>, tensor<f64>)
 // CHECK: arith.mulf
 // CHECK: linalg.generic {{.*}} ins(%[[G]], %[[E]] : tensor<4xf64>, tensor<f64>)

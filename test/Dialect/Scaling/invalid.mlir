@@ -1366,7 +1366,7 @@ func.func @f(%K: tensor<2x8x4xf32>, %o: tensor<2x8xf32>) {
 
 // C1
 func.func @f(%K: tensor<2x8x4xf32>, %o: tensor<2x8xf32>, %p: tensor<2x8xf64>) {
-  // expected-error @below {{'outs' must have equal types (C1)}}
+  // expected-error @below {{'outs' must have equal element types (C1)}}
   %x:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%K : tensor<2x8x4xf32>) outs(%o, %p : tensor<2x8xf32>, tensor<2x8xf64>) -> tensor<2x8xf32>, tensor<2x8xf64>
   return
 }

@@ -26,17 +26,17 @@ module attributes {transform.with_named_sequence} {
 
 // -----
 
-// The batch of `frozen` has no axis dimension.
+// A mask of smaller rank runs along the last dimension.
 
 // CHECK-LABEL: func.func @update
 // CHECK-SAME: %[[F:[a-z0-9]*]]: tensor<16xi1>
 // CHECK: scf.for %[[I:[a-z0-9_]+]] =
 // CHECK: scf.for %[[L:[a-z0-9_]+]] =
 // CHECK: %[[FT:[a-z0-9_]+]] = tensor.extract_slice %[[F]][%[[L]]] [8] [1]
-// CHECK: scaling.update {{.*}} frozen(%[[FT]] : tensor<8xi1>) outs(%{{.*}} : tensor<2x8xf32>) {dim = 0 : i64}
+// CHECK: scaling.update {{.*}} mask(%[[FT]] : tensor<8xi1>) outs(%{{.*}} : tensor<2x8xf32>) {dim = 0 : i64}
 func.func @update(%s: tensor<4x16xf32>, %h: tensor<4x16xf32>, %f: tensor<16xi1>, %o: tensor<4x16xf32>) -> tensor<4x16xf32> {
   %r = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<4x16xf32>) own(%h : tensor<4x16xf32>)
-    frozen(%f : tensor<16xi1>) outs(%o : tensor<4x16xf32>) {dim = 0 : i64} -> tensor<4x16xf32>
+    mask(%f : tensor<16xi1>) outs(%o : tensor<4x16xf32>) {dim = 0 : i64} -> tensor<4x16xf32>
   return %r : tensor<4x16xf32>
 }
 module attributes {transform.with_named_sequence} {

@@ -254,14 +254,14 @@ def reductions(p):
 def tiling():
     p = Program()
     lanes, lanes_t, row, row_t, cube, cube_t = reductions(p)
-    frozen, frozen_t = p.data([19], "i1")
+    mask, mask_t = p.data([19], "i1")
     states, states_t = p.data([7, 19])
     empty, _ = p.fill([7, 19])
     p.case(
         7,
         "scaling.update rule(#scaling.rule<sum, omega = 1.5>) domain(kernel) "
         f"states({states} : {states_t}) own({states} : {states_t}) "
-        f"frozen({frozen} : {frozen_t}) outs({empty}, {empty} : {states_t}, {states_t})",
+        f"mask({mask} : {mask_t}) outs({empty}, {empty} : {states_t}, {states_t})",
         [states_t] * 2,
         ("dim = 0 : i64",),
     )

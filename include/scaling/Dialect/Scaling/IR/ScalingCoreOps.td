@@ -125,7 +125,7 @@ def Scaling_ReduceOp : Scaling_StructuredOp<"reduce", [AttrSizedOperandSegments]
     the entries are multiplied by before the factor acts.
 
     Constraints:
-    * (C1) as many `outs` as the statistic has states, of equal types.
+    * (C1) as many `outs` as the statistic has states, of one element type.
     * (C2) shapes fit as described.
     * (C3) all tensors or all memrefs.
 
