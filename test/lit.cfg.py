@@ -19,7 +19,9 @@ config.environment["FILECHECK_OPTS"] = "-enable-var-scope"
 # Results never depend on the number of threads; two are enough to find out.
 config.environment.setdefault("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "2"))
 
-llvm_config.with_system_environment(["HOME", "TMP", "TEMP", "ASAN_OPTIONS", "UBSAN_OPTIONS"])
+llvm_config.with_system_environment(
+    ["HOME", "TMP", "TEMP", "ASAN_OPTIONS", "UBSAN_OPTIONS"]
+)
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 
 # For utils/update-docs.sh.
@@ -29,16 +31,25 @@ config.substitutions.append(("%shlibext", config.llvm_shlib_ext))
 config.substitutions.append(("%libdir", config.scaling_lib_dir))
 config.substitutions.append(("%bindir", config.scaling_tools_dir))
 config.substitutions.append(("%srcdir", config.scaling_src_root))
-config.substitutions.append(("%includedir", os.path.join(config.scaling_src_root, "include")))
+config.substitutions.append(
+    ("%includedir", os.path.join(config.scaling_src_root, "include"))
+)
 config.substitutions.append(("%python", '"%s"' % config.python_executable))
 config.substitutions.append(("%host_cc", config.host_cc))
 config.substitutions.append(
-    ("%scaling_plugin", os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext))
+    (
+        "%scaling_plugin",
+        os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext),
+    )
 )
 config.substitutions.append(
-    ("%mlir_runner_libs",
-     ",".join(os.path.join(config.llvm_lib_dir, lib + config.llvm_shlib_ext)
-              for lib in ("libmlir_c_runner_utils", "libmlir_runner_utils")))
+    (
+        "%mlir_runner_libs",
+        ",".join(
+            os.path.join(config.llvm_lib_dir, lib + config.llvm_shlib_ext)
+            for lib in ("libmlir_c_runner_utils", "libmlir_runner_utils")
+        ),
+    )
 )
 
 tool_dirs = [config.scaling_tools_dir, config.llvm_tools_dir]
@@ -64,7 +75,9 @@ tools = [
 llvm_config.add_tool_substitutions(tools, tool_dirs)
 
 # What the machine and the build offer: tests say `REQUIRES: name`.
-if os.path.exists(os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext)):
+if os.path.exists(
+    os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext)
+):
     config.available_features.add("plugin")
 if config.scaling_sanitizers:
     config.available_features.add("sanitizers")

@@ -24,7 +24,7 @@ def load(path):
 def emit_cpp(presets):
     out = ["// Made from Presets.td by utils/generate-presets.py.", ""]
     for name, record in presets:
-        texts = ", ".join(f"R\"({record[field]})\"" for field in FIELDS)
+        texts = ", ".join(f'R"({record[field]})"' for field in FIELDS)
         ops = ", ".join(f'"{op}"' for op in record["ops"])
         out.append(f'{{"{name}", {{{ops}}}, {texts}}},')
     return "\n".join(out) + "\n"
@@ -82,7 +82,9 @@ def emit_json(presets):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dump", help="JSON dump of Presets.td")
-    parser.add_argument("--emit", required=True, choices=["cpp", "md", "python", "json"])
+    parser.add_argument(
+        "--emit", required=True, choices=["cpp", "md", "python", "json"]
+    )
     parser.add_argument("-o", dest="out", help="output file (default: standard output)")
     args = parser.parse_args()
     text = globals()["emit_" + args.emit](load(args.dump))

@@ -50,8 +50,8 @@ static Value byteSize(RewriterBase &rewriter, memref::AllocOp alloc) {
     if (!ShapedType::isDynamic(size))
       bytes *= size;
   if (alloc.getDynamicSizes().empty())
-    return arith::ConstantIndexOp::create(
-        rewriter, loc, llvm::alignTo(bytes, kAlignment));
+    return arith::ConstantIndexOp::create(rewriter, loc,
+                                          llvm::alignTo(bytes, kAlignment));
   Value total = arith::ConstantIndexOp::create(rewriter, loc, bytes);
   for (Value size : alloc.getDynamicSizes())
     total = arith::MulIOp::create(rewriter, loc, total, size);
@@ -79,8 +79,8 @@ void mlir::scaling::planWorkspace(RewriterBase &rewriter, Block &block) {
   Value total = arith::ConstantIndexOp::create(rewriter, loc, 0);
   for (memref::AllocOp alloc : allocs) {
     offsets.push_back(total);
-    total = arith::AddIOp::create(rewriter, loc, total,
-                                  byteSize(rewriter, alloc));
+    total =
+        arith::AddIOp::create(rewriter, loc, total, byteSize(rewriter, alloc));
   }
   auto bytes =
       MemRefType::get({ShapedType::kDynamic}, rewriter.getIntegerType(8));

@@ -1,4 +1,5 @@
-//===- ToCPU.cpp - From the dialect to vector code -----------------*- C++ -*-===//
+//===- ToCPU.cpp - From the dialect to vector code -----------------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -242,7 +242,7 @@ func.func @attention(%q: tensor<2x8x16xf16>, %key: tensor<4x16xf16>, %v: tensor<
 // CHECK-LABEL: func.func @similarity
 // CHECK: scaling.similarity_balance matrix(%{{[a-z0-9_]+}} : tensor<3x?x?xf64>)
 // CHECK-SAME: limit(100 : i64)
-// CHECK: scaling.similarity_balance matrix(%{{[a-z0-9_]+}} : tensor<3x?x?xf64>) preset(gebal) limit(7 : i64)
+// CHECK: scaling.similarity_balance matrix(%{{[a-z0-9_]+}} : tensor<3x?x?xf64>) limit(7 : i64)
 func.func @similarity(%A: tensor<3x?x?xf64>) -> (tensor<3x?x?xf64>, tensor<3x?xf64>, tensor<3xi32>) {
   %B, %d, %k, %s = scaling.similarity_balance matrix(%A : tensor<3x?x?xf64>)
   %B1, %d1, %k1, %s1 = scaling.similarity_balance matrix(%A : tensor<3x?x?xf64>) limit(7)

@@ -14,7 +14,9 @@ def pairwise(fields, allowed, seed=0, candidates=10):
     items = [(i, k) for i, name in enumerate(names) for k in range(len(fields[name]))]
     fits = {item: set() for item in items}
     for (i, x), (j, y) in combinations(items, 2):
-        if i != j and allowed(names[i], fields[names[i]][x], names[j], fields[names[j]][y]):
+        if i != j and allowed(
+            names[i], fields[names[i]][x], names[j], fields[names[j]][y]
+        ):
             fits[i, x].add((j, y))
             fits[j, y].add((i, x))
     #: What every item has still to be seen with.
@@ -61,7 +63,9 @@ def pairwise(fields, allowed, seed=0, candidates=10):
     while True:
         left = sorted(item for item in missing if missing[item])
         if not left:
-            return [{names[i]: fields[names[i]][k] for i, k in row.items()} for row in rows]
+            return [
+                {names[i]: fields[names[i]][k] for i, k in row.items()} for row in rows
+            ]
         item = max(left, key=lambda item: len(missing[item]))
         other = min(missing[item])
         found = [extend([item, other]) for _ in range(candidates)]

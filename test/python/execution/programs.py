@@ -56,7 +56,9 @@ def find_tool(name):
 @functools.lru_cache
 def find_llvm(name):
     """A program of the LLVM the project is built with."""
-    found = shutil.which(name, path="/usr/lib/llvm-22/bin") or shutil.which(f"{name}-22")
+    found = shutil.which(name, path="/usr/lib/llvm-22/bin") or shutil.which(
+        f"{name}-22"
+    )
     if not found:
         pytest.skip(f"no {name} of LLVM 22")
     return found
@@ -200,7 +202,9 @@ class Call:
             split = len(shape) - len(tail)
             batch = max(batch, shape[:split], key=len)
             if tail in ("nm", "nd", "md", "mk"):
-                extra = 1 if self.slack and keyword in ("cost", "logits", "kernel") else 0
+                extra = (
+                    1 if self.slack and keyword in ("cost", "logits", "kernel") else 0
+                )
                 sizes |= {c: s + extra for c, s in zip(tail, shape[split:])}
         return batch, sizes
 

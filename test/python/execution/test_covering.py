@@ -227,7 +227,9 @@ class Case:
         if row["anneal"] != "none":
             pairs = len(ANNEAL) + (row["anneal"] == "extrapolate")
             measure = "last" if name == "measured" else "none"
-            return sr.fixed(2 * pairs, measure=measure, axis=row["axis"], norm=row["norm"])
+            return sr.fixed(
+                2 * pairs, measure=measure, axis=row["axis"], norm=row["norm"]
+            )
         if name == "measured":
             return sr.fixed(6, measure="last", axis=row["axis"], norm=row["norm"])
         if name == "until":
@@ -241,7 +243,10 @@ class Case:
             )  # fmt: skip
         if name == "best":
             return sr.best(
-                what=row["imbalance"], limit=8, patience=row["patience"], last=row["last"]
+                what=row["imbalance"],
+                limit=8,
+                patience=row["patience"],
+                last=row["last"],
             )
         return sr.fixed(int(name.split()[1]))
 
@@ -250,7 +255,10 @@ class Case:
         spread = 0.5 if self.element in ("bf16", "f16") else 1.0
         if self.kind == "kernel":
             matrix = np.exp(spread * self.rng.normal(size=shape))
-            if self.row["stat"] not in ("sum", "std") and self.row["normalize_total"] is None:
+            if (
+                self.row["stat"] not in ("sum", "std")
+                and self.row["normalize_total"] is None
+            ):
                 matrix *= self.rng.choice([-1, 1], size=shape)
             if self.row["stat"] == "geomean" and min(shape[-2:]) > 1:
                 matrix[..., 0, 1] = 0
@@ -292,20 +300,28 @@ class Case:
         weight = {axis: None for axis in ("rows", "cols")}
         for axis in marginals.get(row["marginals"], ()):
             weight[axis] = weights(rows_ if axis == "rows" else cols_)
-        if row["batch"] == "shared matrix" and self.op in ("project", "sinkhorn", "balance"):
+        if row["batch"] == "shared matrix" and self.op in (
+            "project",
+            "sinkhorn",
+            "balance",
+        ):
             # The reference takes any, and so does the op.
             if weight["rows"] is None and row["target"] != "min_stat":
                 weight["rows"] = weights(rows_)
         init = {axis: None for axis in ("rows", "cols")}
-        for axis in {"rows": ("rows",), "both": ("rows", "cols")}.get(row["starts"], ()):
+        for axis in {"rows": ("rows",), "both": ("rows", "cols")}.get(
+            row["starts"], ()
+        ):
             size = rows_ if axis == "rows" else cols_
             init[axis] = 0.3 * rng.normal(size=(*vector_batch, size))
             if self.op == "balance":
                 init[axis] = np.exp(init[axis])
         masks = {"rows": None, "cols": None}
-        for axis in {"rows": ("rows",), "cols": ("cols",), "both": ("rows", "cols")}.get(
-            row["masks"], ()
-        ):
+        for axis in {
+            "rows": ("rows",),
+            "cols": ("cols",),
+            "both": ("rows", "cols"),
+        }.get(row["masks"], ()):
             masks[axis] = mask(n if axis == "rows" else m)
             # The slack entry of a mask is a given one, too.
             if slack:
@@ -323,9 +339,13 @@ class Case:
             given["row_mask"], given["col_mask"] = masks.values()
         epsilon = None
         if row["epsilon"] in ("operand", "batched"):
-            epsilon = rng.uniform(0.5, 1.5, batch if row["epsilon"] == "batched" else ())
+            epsilon = rng.uniform(
+                0.5, 1.5, batch if row["epsilon"] == "batched" else ()
+            )
         if slack:
-            given["slack"] = rng.uniform(0.3, 1.0, batch if row["slack"] == "batched" else ())
+            given["slack"] = rng.uniform(
+                0.3, 1.0, batch if row["slack"] == "batched" else ()
+            )
         if self.op != "balance":
             given["epsilon"] = epsilon
         self.given = {
@@ -356,7 +376,9 @@ class Case:
                 f" numerics(#scaling.numerics<{self.domain}{wide}>)"
             )
         else:
-            form = {} if self.op == "balance" else dict(enters=self.form, kind=self.kind)
+            form = (
+                {} if self.op == "balance" else dict(enters=self.form, kind=self.kind)
+            )
             text = assembly.attributes(
                 domain=self.domain, rows=self.row_rule, cols=self.col_rule,
                 order=self.row["order"], stop_at=self.stop_at,

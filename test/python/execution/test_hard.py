@@ -113,7 +113,9 @@ def transport(problem, domain, stop, shift):
         domain=domain, rows=sr.Rule(), cols=sr.Rule(), order="rows_first", stop_at=stop,
         enters=sr.Form(shift=shift), kind="cost",
     )  # fmt: skip
-    return Call("sinkhorn", {k: given[k] for k in order if k in given}, text, dims="dynamic")
+    return Call(
+        "sinkhorn", {k: given[k] for k in order if k in given}, text, dims="dynamic"
+    )
 
 
 CASES = {}
@@ -122,7 +124,12 @@ for _problem in PROBLEMS:
         for _stop in STOPS:
             # A shift is one more thing that can go wrong; half of the cases.
             _shift = "row_max" if len(_problem + _stop) % 2 else "none"
-            CASES[f"{_problem}, {_domain}, {_stop}"] = (_problem, _domain, _stop, _shift)
+            CASES[f"{_problem}, {_domain}, {_stop}"] = (
+                _problem,
+                _domain,
+                _stop,
+                _shift,
+            )
 
 
 def symbol(name):

@@ -32,9 +32,7 @@ def project(preset, shape, epsilon, more=""):
 
 
 def damped(tau):
-    return (
-        f"#scaling.rule<sum, target = uniform, tau = {tau!r}, reference = product>"
-    )
+    return f"#scaling.rule<sum, target = uniform, tau = {tau!r}, reference = product>"
 
 
 REG_M = {"equal": (1.0, 1.0), "different": (0.3, 4.0)}

@@ -262,7 +262,11 @@ def test_preset(programs, name, variant):
     main = len(results) - (2 if name == "gebal" else 3)
     for index in np.ndindex(*batch):
         given = {
-            k: v[index] if np.ndim(v) >= len(batch) and k not in ("slack", "epsilon") else v
+            k: (
+                v[index]
+                if np.ndim(v) >= len(batch) and k not in ("slack", "epsilon")
+                else v
+            )
             for k, v in made.operands.items()
         }
         actual = [result[index] for result in results]

@@ -57,7 +57,9 @@ def module():
             parts.append(kernel(f"{op}_{t}_scalar", f"math.{op} %v0", [t], t, lanes=0))
     for source, target in CONVERSIONS:
         op = "extf" if source == "bf16" else "truncf"
-        parts.append(kernel(f"{source}_to_{target}", f"arith.{op} %v0", [source], target))
+        parts.append(
+            kernel(f"{source}_to_{target}", f"arith.{op} %v0", [source], target)
+        )
     return "\n".join(parts) + "\n"
 
 

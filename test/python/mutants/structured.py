@@ -55,20 +55,56 @@ STOPS = [
     "best 4",
     "best 6, what = imbalance_sum, patience = first, last = false",
 ]
-WILD_STOPS = ["fixed -1", "until 1.0e-3", "best 3", "fixed 9223372036854775807", "until inf, limit = 2"]
+WILD_STOPS = [
+    "fixed -1",
+    "until 1.0e-3",
+    "best 3",
+    "fixed 9223372036854775807",
+    "until inf, limit = 2",
+]
 FORMS = {
-    "cost": ["", "epsilon = 0.05", "shift = row_max", "start = uniform", "normalize_total = 0.0"],
-    "logits": ["", "epsilon = 0.5, shift = col_max", "start = targets", "normalize_total = 1.0e-3"],
+    "cost": [
+        "",
+        "epsilon = 0.05",
+        "shift = row_max",
+        "start = uniform",
+        "normalize_total = 0.0",
+    ],
+    "logits": [
+        "",
+        "epsilon = 0.5, shift = col_max",
+        "start = targets",
+        "normalize_total = 1.0e-3",
+    ],
     "kernel": ["", "start = uniform"],
 }
 PROJECT_FORMS = {
     "cost": ["standardize, epsilon = 0.1", "output = log_plan, scale = rows"],
-    "logits": ["map = softmax_rows, entry_eps = 1.0e-6", "map = sigmoid", "scale = rows_plus_cols"],
+    "logits": [
+        "map = softmax_rows, entry_eps = 1.0e-6",
+        "map = sigmoid",
+        "scale = rows_plus_cols",
+    ],
     "kernel": ["entry_eps = 1.0e-6", "scale = cols"],
 }
-WILD_FORMS = ["epsilon = -1.0", "extrapolate", "anneal = [1.0, 0.5]", "map = identity", "map = exp"]
+WILD_FORMS = [
+    "epsilon = -1.0",
+    "extrapolate",
+    "anneal = [1.0, 0.5]",
+    "map = identity",
+    "map = exp",
+]
 METRICS = ["sqeuclidean", "euclidean", "l1", "dot", "cosine"]
-STATISTICS = {"sum": 1, "lse": 2, "l1": 1, "l2": 1, "linf": 1, "mean_square": 2, "std": 3, "geomean": 2}
+STATISTICS = {
+    "sum": 1,
+    "lse": 2,
+    "l1": 1,
+    "l2": 1,
+    "linf": 1,
+    "mean_square": 2,
+    "std": 3,
+    "geomean": 2,
+}
 
 
 @dataclass
@@ -83,7 +119,10 @@ def definitions():
     tblgen = find_tool("llvm-tblgen")
     include = str(ROOT / "include")
     upstream = subprocess.run(
-        [find_tool("llvm-config"), "--includedir"], capture_output=True, text=True, check=True
+        [find_tool("llvm-config"), "--includedir"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     dump = json.loads(
         subprocess.run(
@@ -107,7 +146,14 @@ def definitions():
                 attrs.append(name)
             else:
                 operands.append(
-                    (name, "optional" if kind in optional else "many" if kind in variadic else "one")
+                    (
+                        name,
+                        (
+                            "optional"
+                            if kind in optional
+                            else "many" if kind in variadic else "one"
+                        ),
+                    )
                 )
         ops[op["opName"]] = OpDefinition(op["opName"], operands, attrs)
     return ops
@@ -157,7 +203,10 @@ class Maker:
         self.sizes = {c: self.random.choice([1, 3, 4, 8, 17]) for c in "nmdw"}
         self.sizes["k"] = 2
         self.dynamic = {c for c in "nmdwk" if self.chance(0.3)}
-        self.batch = [self.random.choice([1, 2, 5, None]) for _ in range(self.random.choice([0, 0, 1, 2]))]
+        self.batch = [
+            self.random.choice([1, 2, 5, None])
+            for _ in range(self.random.choice([0, 0, 1, 2]))
+        ]
         self.storage = self.pick(FLOATS)
         self.factor = "f64" if self.storage == "f64" or self.chance(0.1) else "f32"
         self.wrong = self.random.choice([0, 0, 0, 1, 1, 2])
@@ -174,7 +223,12 @@ class Maker:
         return f"{'memref' if memref else 'tensor'}<{sizes}{element}>"
 
     def element(self, kind):
-        return {"storage": self.storage, "factor": self.factor, "mask": "i1", "index": "index"}[kind]
+        return {
+            "storage": self.storage,
+            "factor": self.factor,
+            "mask": "i1",
+            "index": "index",
+        }[kind]
 
     def spoil(self, operands):
         """Changes one thing about the operands [name, shape, element]."""
@@ -196,7 +250,8 @@ class Maker:
 
     def function(self, operands, body, memref=False):
         arguments = ", ".join(
-            f"%{name}: {self.type_text(shape, element, memref)}" for name, shape, element in operands
+            f"%{name}: {self.type_text(shape, element, memref)}"
+            for name, shape, element in operands
         )
         return f"func.func @f({arguments}) {{\n  {body}\n  return\n}}"
 
@@ -205,12 +260,25 @@ class Maker:
     def rule(self, log, wild):
         if wild:
             return self.pick(WILD_RULES, OTHER_RULES)
-        return self.pick(RULES) if log or self.chance(0.5) else self.pick(RULES, OTHER_RULES)
+        return (
+            self.pick(RULES)
+            if log or self.chance(0.5)
+            else self.pick(RULES, OTHER_RULES)
+        )
 
     def problem(self, op):
         self.begin()
-        wild = self.random.choice(["form", "rows", "cols", "stop", "order"]) if self.wrong > 1 else None
-        log = "form" in op.attributes and self.chance(0.5) or op.name == "iterate" and self.chance(0.4)
+        wild = (
+            self.random.choice(["form", "rows", "cols", "stop", "order"])
+            if self.wrong > 1
+            else None
+        )
+        log = (
+            "form" in op.attributes
+            and self.chance(0.5)
+            or op.name == "iterate"
+            and self.chance(0.4)
+        )
         domain = self.pick(["log", "absorb"]) if log else "kernel"
         operands = []
         for name, kind in op.operands:
@@ -221,20 +289,36 @@ class Maker:
                 tail = "nn"
             if op.name == "normalize" and name in ("target", "mask"):
                 continue  # Given with the axis, below.
-            if name == "slack" and op.name in ("sinkhorn", "project") and not self.chance(0.3):
+            if (
+                name == "slack"
+                and op.name in ("sinkhorn", "project")
+                and not self.chance(0.3)
+            ):
                 continue
             # A suffix of the batch, whose sizes broadcast.
-            batch = self.batch[self.random.randint(0, len(self.batch)) :] if kind != "one" or self.chance(0.3) else self.batch
+            batch = (
+                self.batch[self.random.randint(0, len(self.batch)) :]
+                if kind != "one" or self.chance(0.3)
+                else self.batch
+            )
             if name == "anneal":
                 batch = []
             operands.append([name, self.shape(tail, batch), self.element(element)])
         names = [name for name, _, _ in operands]
         if "slack" in names:
             for name, shape, _ in operands:
-                if name.split("_")[-1] in ("marginal", "init", "mask") and shape and shape[-1]:
+                if (
+                    name.split("_")[-1] in ("marginal", "init", "mask")
+                    and shape
+                    and shape[-1]
+                ):
                     shape[-1] += 1
         attributes = []
-        source = "logits" if op.name == "attention" else self.pick(["cost", "logits"] if log else list(FORMS))
+        source = (
+            "logits"
+            if op.name == "attention"
+            else self.pick(["cost", "logits"] if log else list(FORMS))
+        )
         if "form" in op.attributes:
             pools = [FORMS[source]]
             if op.name in ("project", "normalize"):
@@ -244,7 +328,9 @@ class Maker:
             fields = self.pick(*pools)
             if op.name == "normalize" and "start" in fields:
                 fields = ""
-            attributes.append(f"form(#scaling.form<{source}{', ' + fields if fields else ''}>)")
+            attributes.append(
+                f"form(#scaling.form<{source}{', ' + fields if fields else ''}>)"
+            )
         for name in ("rows", "cols", "rule"):
             if name in op.attributes:
                 rule = self.rule(log, wild == name)
@@ -256,13 +342,21 @@ class Maker:
             stop = "fixed 4"
         if "order" in op.attributes:
             order = self.pick(["rows_first", "cols_first", "jacobi"])
-            if order == "jacobi" and wild != "order" and not stop.startswith(("best", "until")):
+            if (
+                order == "jacobi"
+                and wild != "order"
+                and not stop.startswith(("best", "until"))
+            ):
                 stop = "fixed 4"
             attributes.append(f"order({order})")
         if "stop" in op.attributes:
             attributes.append(f"stop(#scaling.stop<{stop}>)")
         if "numerics" in op.attributes:
-            more = f", accumulate = {self.factor}" if self.factor != "f32" or self.chance(0.1) else ""
+            more = (
+                f", accumulate = {self.factor}"
+                if self.factor != "f32" or self.chance(0.1)
+                else ""
+            )
             attributes.append(f"numerics(#scaling.numerics<{domain}{more}>)")
         if "limit" in op.attributes:
             attributes.append(f"limit({self.pick(['0', '1', '7', '100'])})")
@@ -272,16 +366,28 @@ class Maker:
             rows = self.chance(0.5)
             attributes.append(f"along({'rows' if rows else 'cols'})")
             if self.chance(0.3):
-                operands.append(["target", self.shape("n" if rows else "m", []), self.factor])
+                operands.append(
+                    ["target", self.shape("n" if rows else "m", []), self.factor]
+                )
             if self.chance(0.3):
                 operands.append(["mask", self.shape("m" if rows else "n", []), "i1"])
         if self.wrong:
             self.spoil(operands)
-        keyword = lambda name: source if name == "matrix" and "form" in op.attributes else name
-        words = [f"{keyword(name)}(%{name} : {self.type_text(shape, element)})" for name, shape, element in operands]
+        keyword = lambda name: (
+            source if name == "matrix" and "form" in op.attributes else name
+        )
+        words = [
+            f"{keyword(name)}(%{name} : {self.type_text(shape, element)})"
+            for name, shape, element in operands
+        ]
         words += attributes
         self.random.shuffle(words)
-        results = {"normalize": 1, "project": 4, "attention": 4, "similarity_balance": 4}.get(op.name, 5)
+        results = {
+            "normalize": 1,
+            "project": 4,
+            "attention": 4,
+            "similarity_balance": 4,
+        }.get(op.name, 5)
         body = f"%r{f':{results}' if results > 1 else ''} = scaling.{op.name} {' '.join(words)}"
         return self.function(operands, body)
 
@@ -298,7 +404,11 @@ class Maker:
         if op.name == "reduce":
             stat = self.pick(list(STATISTICS))
             attributes = {"axis": f"{axis} : i32", "stat": f"#scaling.{stat}"}
-            tails |= {"factor": (other, "factor"), "mask": (other, "mask"), "outs": (own, "factor")}
+            tails |= {
+                "factor": (other, "factor"),
+                "mask": (other, "mask"),
+                "outs": (own, "factor"),
+            }
             counts["outs"] = STATISTICS[stat]
         elif op.name == "update":
             rule = self.pick(RULES, OTHER_RULES if domain == 0 else [])
@@ -330,7 +440,14 @@ class Maker:
             attributes = {"metric": f"{self.random.randrange(5)} : i32"}
             tails["outs"] = ("nm", "storage")
         if op.name in ("reduce", "plan") and self.chance(0.15):
-            attributes["dims"] = self.pick(["array<i64: 0, 1>", "array<i64: 1, 0>", "array<i64: 0, 0>", "array<i64: 7>"])
+            attributes["dims"] = self.pick(
+                [
+                    "array<i64: 0, 1>",
+                    "array<i64: 1, 0>",
+                    "array<i64: 0, 0>",
+                    "array<i64: 7>",
+                ]
+            )
 
         operands, groups, segments = [], [], []
         for name, kind in op.operands:
@@ -355,10 +472,14 @@ class Maker:
                 groups.append(name)
         if self.wrong:
             self.spoil(operands)
-        types = [self.type_text(shape, element, memref) for _, shape, element in operands]
+        types = [
+            self.type_text(shape, element, memref) for _, shape, element in operands
+        ]
         outs = [t for t, g in zip(types, groups) if g == "outs" and not memref]
         if any(n != 1 for n in segments) or op.name != "pairwise":
-            attributes["operandSegmentSizes"] = f"array<i32: {', '.join(map(str, segments))}>"
+            attributes["operandSegmentSizes"] = (
+                f"array<i32: {', '.join(map(str, segments))}>"
+            )
         body = (
             (f"%r{f':{len(outs)}' if len(outs) > 1 else ''} = " if outs else "")
             + f'"scaling.{op.name}"({", ".join("%" + name for name, _, _ in operands)})'

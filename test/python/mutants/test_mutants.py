@@ -30,13 +30,20 @@ PIPELINES = {
 }
 #: Share of valid programs on tensors that a pipeline may refuse with an error.
 REFUSED = dict.fromkeys(PIPELINES, 0.0)
-#: The vector code has no `pairwise` and no `argmax` of buffers.
-REFUSED["to-cpu"] = 0.35
 
 TOKEN = re.compile(
     r'"[^"\n]*"|[%@#!][A-Za-z0-9_.#$]+|[A-Za-z_][A-Za-z0-9_.$]*|-?\d+(?:\.\d*(?:e[-+]?\d+)?)?|->|::|\S'
 )
-NUMBERS = ["0", "-1", "1", "3", "2147483648", "9223372036854775807", "1.0e400", "0x7FF8000000000000"]
+NUMBERS = [
+    "0",
+    "-1",
+    "1",
+    "3",
+    "2147483648",
+    "9223372036854775807",
+    "1.0e400",
+    "0x7FF8000000000000",
+]
 
 
 def batches(modules):
@@ -73,7 +80,10 @@ def available(options, help_text):
 def functions():
     """The functions of the round-trip tests, without comments."""
     for path in sorted((ROOT / "test" / "Dialect" / "Scaling").glob("*.mlir")):
-        if path.name.startswith("invalid") or path.name not in ("ops.mlir", "canonicalize.mlir"):
+        if path.name.startswith("invalid") or path.name not in (
+            "ops.mlir",
+            "canonicalize.mlir",
+        ):
             continue
         text = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
         starts = [m.start() for m in re.finditer(r"^func\.func", text, re.M)]
@@ -96,7 +106,9 @@ def token_mutant(text, pool, rng):
         other_start, other_end = rng.choice(tokens)
         if other_start > start:
             other = text[other_start:other_end]
-            return text[:start] + other + text[end:other_start] + word + text[other_end:]
+            return (
+                text[:start] + other + text[end:other_start] + word + text[other_end:]
+            )
         new = rng.choice(pool)
     else:
         new = rng.choice(pool)
@@ -108,7 +120,9 @@ def token_mutants():
     rng = random.Random(7)
     sources = list(functions())
     pool = [m.group() for text in sources for m in TOKEN.finditer(text)]
-    texts = [token_mutant(text, pool, rng) for text in sources for _ in range(PER_FUNCTION)]
+    texts = [
+        token_mutant(text, pool, rng) for text in sources for _ in range(PER_FUNCTION)
+    ]
     return dict(enumerate(texts))
 
 
@@ -144,15 +158,21 @@ def returning_results(printed):
     name, count, types = found.groups()
     types = types.strip("()")
     values = ", ".join(f"{name}#{i}" for i in range(int(count))) if count else name
-    inner = inner.replace('"func.return"() : ()', f'"func.return"({values}) : ({types})')
-    return re.sub(r"(function_type = .*?\)) -> \(\)", rf"\1 -> ({types})", inner, count=1)
+    inner = inner.replace(
+        '"func.return"() : ()', f'"func.return"({values}) : ({types})'
+    )
+    return re.sub(
+        r"(function_type = .*?\)) -> \(\)", rf"\1 -> ({types})", inner, count=1
+    )
 
 
 def test_every_op(structured):
     texts, verdict, _ = structured
     for name in definitions():
         valid = [i for i in verdict.passed if f"scaling.{name}" in texts[i]]
-        assert len(valid) >= PER_OP // 8, f"scaling.{name}: {len(valid)} valid instances"
+        assert (
+            len(valid) >= PER_OP // 8
+        ), f"scaling.{name}: {len(valid)} valid instances"
 
 
 def test_most_reach_a_pipeline(structured):

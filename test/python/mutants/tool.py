@@ -86,7 +86,9 @@ def run(modules, options, limit=TIMEOUT):
         indices = list(modules)
         verdict = Verdict()
         for half in (indices[: len(indices) // 2], indices[len(indices) // 2 :]):
-            verdict.update(run({i: modules[i] for i in half}, options, max(10, limit // 2)))
+            verdict.update(
+                run({i: modules[i] for i in half}, options, max(10, limit // 2))
+            )
         return verdict
 
     verdict = Verdict()

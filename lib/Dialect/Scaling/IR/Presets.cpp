@@ -73,11 +73,16 @@ std::optional<StringRef> scaling::matchPreset(Operation *op) {
       continue;
     NamedAttrList attributes =
         *getPresetAttributes(record.name, op->getContext());
-    if (llvm::all_of(attributes, [&](NamedAttribute attribute) {
-          std::optional<Attribute> own =
-              op->getInherentAttr(attribute.getName());
-          return !own || *own == attribute.getValue();
-        }))
+    // A preset that says nothing of this op's attributes is not recognised.
+    bool shares = false;
+    if (llvm::all_of(attributes,
+                     [&](NamedAttribute attribute) {
+                       std::optional<Attribute> own =
+                           op->getInherentAttr(attribute.getName());
+                       shares |= own.has_value();
+                       return !own || *own == attribute.getValue();
+                     }) &&
+        shares)
       return record.name;
   }
   return std::nullopt;

@@ -1,4 +1,5 @@
-//===- Slicing.h - Tiles of operands -----------------------------*- C++ -*-===//
+//===- Slicing.h - Tiles of operands -----------------------------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -41,8 +42,8 @@ SmallVector<OpFoldResult> getDomainSizes(OpBuilder &builder,
                                          ScalingStructuredOpInterface op);
 
 /// The part of an operand that a tile of a structured op's domain reads or
-/// writes: an input itself where that is all of it, else a slice, which is added
-/// to `slices`.
+/// writes: an input itself where that is all of it, else a slice, which is
+/// added to `slices`.
 Value sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
                    OpOperand &operand, ArrayRef<OpFoldResult> offsets,
                    ArrayRef<OpFoldResult> sizes,

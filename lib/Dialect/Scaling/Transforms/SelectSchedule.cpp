@@ -1,4 +1,5 @@
-//===- SelectSchedule.cpp - Which regime for which shape -----------*- C++ -*-===//
+//===- SelectSchedule.cpp - Which regime for which shape -----------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -53,8 +54,7 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   if (ScheduleAttr given = getScheduleOf(op))
     return given;
   MLIRContext *context = op->getContext();
-  ProblemShape shape =
-      *inferProblemShape(getBatchedOperands(op), "", nullptr);
+  ProblemShape shape = *inferProblemShape(getBatchedOperands(op), "", nullptr);
   bool batched = llvm::any_of(shape.batch, [](int64_t size) {
     return ShapedType::isDynamic(size) || size > 1;
   });
@@ -73,8 +73,7 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   }
   // Half of L2: the factors and the plan want room too. A batch of unknown
   // matrices goes matrix by matrix, which no shape makes much worse.
-  int64_t l2 =
-      targetInteger(op, "L2_cache_size_in_bytes", kDefaultL2Bytes) / 2;
+  int64_t l2 = targetInteger(op, "L2_cache_size_in_bytes", kDefaultL2Bytes) / 2;
   if (batched && (!known || n * m * bytes <= l2))
     return make(Regime::resident, 0, 0);
   return make(Regime::streaming, 0, rowBlock);

@@ -1,4 +1,5 @@
-//===- TileAndFuse.cpp - Sweeps that read the matrix once ----------*- C++ -*-===//
+//===- TileAndFuse.cpp - Sweeps that read the matrix once ----------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -34,15 +35,13 @@ static bool endsSweep(ReduceOp reduce) {
 LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
   SmallVector<ReduceOp> reduces;
   root->walk([&](ReduceOp reduce) {
-    auto schedule =
-        reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
+    auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
     if (schedule && schedule.getRegime() == Regime::streaming &&
         reduce.getAxis() == Axis::cols && endsSweep(reduce))
       reduces.push_back(reduce);
   });
   for (ReduceOp reduce : reduces) {
-    auto schedule =
-        reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
+    auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
     auto shape = cast<ShapedType>(reduce.getMatrix().getType()).getShape();
     TileSweepOptions options;
     options.block = std::max<int64_t>(schedule.getRowBlock(), 1);

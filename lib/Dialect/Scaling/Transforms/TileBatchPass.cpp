@@ -1,4 +1,5 @@
-//===- TileBatchPass.cpp - The pass --scaling-tile-batch -----------*- C++ -*-===//
+//===- TileBatchPass.cpp - The pass --scaling-tile-batch -----------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -24,9 +25,8 @@ namespace {
 struct TileBatchPass : scaling::impl::ScalingTileBatchPassBase<TileBatchPass> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
-    getOperation()->walk([&](scaling::ScalingBatchedOpInterface op) {
-      ops.push_back(op);
-    });
+    getOperation()->walk(
+        [&](scaling::ScalingBatchedOpInterface op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
     for (Operation *op : ops)
       if (failed(scaling::tileBatch(rewriter, op)))

@@ -97,7 +97,9 @@ class Program:
         identity = self.identity(len(shape))
         parallel = ["parallel"] * len(shape)
         return (
-            self.generic([], (empty, type), [identity], parallel, f"%o: {element}", body),
+            self.generic(
+                [], (empty, type), [identity], parallel, f"%o: {element}", body
+            ),
             type,
         )
 
@@ -341,7 +343,13 @@ def batch():
     p = Program()
     matrix, matrix_t = p.data([7, 5, 4])
     target, target_t = p.data([5])
-    types = [tensor([7, 5]), tensor([7, 4]), tensor([7], "i32"), tensor([7]), tensor([7], "i32")]
+    types = [
+        tensor([7, 5]),
+        tensor([7, 4]),
+        tensor([7], "i32"),
+        tensor([7]),
+        tensor([7], "i32"),
+    ]
     p.case(
         1,
         f"scaling.iterate matrix({matrix} : {matrix_t}) row_target({target} : {target_t}) "

@@ -1,4 +1,5 @@
-//===- Arithmetic.h - The arithmetic of entries and factors --------*- C++ -*-===//
+//===- Arithmetic.h - The arithmetic of entries and factors --------*- C++
+//-*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -23,8 +24,7 @@ Value createConstant(OpBuilder &builder, Location loc, Type type, double value);
 
 /// `value` in the element type of `accumulate` (a scalar float type), keeping a
 /// vector's shape.
-Value castFloat(OpBuilder &builder, Location loc, Value value,
-                Type accumulate);
+Value castFloat(OpBuilder &builder, Location loc, Value value, Type accumulate);
 
 /// The entry of a matrix as a statistic sees it: times `scale`, then times the
 /// factor in the kernel domain or plus it in the log domain. Null values are
