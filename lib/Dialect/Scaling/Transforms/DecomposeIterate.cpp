@@ -244,20 +244,9 @@ Factors IterateDecomposer::startFactors() {
 SmallVector<Value> IterateDecomposer::read(Axis axis, Value otherFactor,
                                            Value scale) {
   StatisticAttrInterface statistic = stat(axis);
-  SmallVector<Value> inits;
-  SmallVector<Type> types;
-  Sizes sizes = vectorSizes(axis);
-  for (unsigned pass = 0; pass < statistic.getNumPasses(); ++pass) {
-    Value identity = arith::ConstantOp::create(
-        b, loc,
-        b.getFloatAttr(accumulate, statistic.getIdentity(
-                                       pass, accumulate.getFloatSemantics())));
-    inits.push_back(e.filled(sizes, identity));
-    types.push_back(inits.back().getType());
-  }
-  auto reduce = ReduceOp::create(b, loc, types, op.getMatrix(), otherFactor,
-                                 mask(other(axis)), scale, inits, axis,
-                                 statistic, DenseI64ArrayAttr());
+  ReduceOp reduce =
+      e.states(axis, statistic, vectorSizes(axis), accumulate, op.getMatrix(),
+               otherFactor, mask(other(axis)), scale);
   if (ScheduleAttr schedule = op.getScheduleAttr())
     setScheduleOf(reduce, schedule);
   return SmallVector<Value>(reduce.getResults());

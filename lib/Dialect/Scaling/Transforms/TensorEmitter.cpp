@@ -147,6 +147,24 @@ Value TensorEmitter::reduce(ArrayRef<OpFoldResult> sizes, int64_t tailRank,
       .getResult(0);
 }
 
+ReduceOp TensorEmitter::states(Axis axis, StatisticAttrInterface statistic,
+                               ArrayRef<OpFoldResult> sizes,
+                               FloatType accumulate, Value matrix, Value factor,
+                               Value mask, Value scale) {
+  SmallVector<Value> inits;
+  SmallVector<Type> types;
+  for (unsigned pass = 0; pass < statistic.getNumPasses(); ++pass) {
+    Value identity = arith::ConstantOp::create(
+        b, loc,
+        b.getFloatAttr(accumulate, statistic.getIdentity(
+                                       pass, accumulate.getFloatSemantics())));
+    inits.push_back(filled(sizes, identity));
+    types.push_back(inits.back().getType());
+  }
+  return ReduceOp::create(b, loc, types, matrix, factor, mask, scale, inits,
+                          axis, statistic, DenseI64ArrayAttr());
+}
+
 Value TensorEmitter::extract(Value tensor) {
   return tensor::ExtractOp::create(b, loc, tensor, ValueRange());
 }

@@ -57,6 +57,12 @@ public:
   Value reduce(ArrayRef<OpFoldResult> sizes, int64_t tailRank, Type element,
                ArrayRef<EmitterInput> inputs, Combine combine, Body lift);
 
+  /// The states of a statistic of each row or column, from neutral ones: a
+  /// `reduce` into new tensors of `sizes`. Factor, mask and scale may be null.
+  ReduceOp states(Axis axis, StatisticAttrInterface statistic,
+                  ArrayRef<OpFoldResult> sizes, FloatType accumulate,
+                  Value matrix, Value factor, Value mask, Value scale);
+
   /// The only element of a tensor of rank 0.
   Value extract(Value tensor);
 
