@@ -87,8 +87,10 @@ static void collectStructured(ScalingStructuredOpInterface op,
   for (auto [operand, dims] :
        llvm::zip_equal(op->getOperands(), op.getOperandDims()))
     for (auto [index, dim] : llvm::enumerate(dims))
-      // The coordinates of points, −1, are one size too.
-      collector.add(dim, operand, index, 0);
+      // Sizes that are never tiled, −1: the coordinates of points are one
+      // size, others may be several.
+      if (dim >= 0 || isa<PairwiseOp>(op))
+        collector.add(dim, operand, index, 0);
 }
 
 std::vector<SizeRelation>

@@ -44,6 +44,8 @@ public:
       return createSum();
     case ApplyKind::argmax:
       return createArgMax();
+    case ApplyKind::dual:
+      break;
     }
     llvm_unreachable("a kind of apply");
   }
@@ -179,6 +181,8 @@ struct ApplyToLinalg final : OpRewritePattern<ApplyOp> {
 
   LogicalResult matchAndRewrite(ApplyOp op,
                                 PatternRewriter &rewriter) const override {
+    if (op.getKind() == ApplyKind::dual)
+      return rewriter.notifyMatchFailure(op, "not generalized");
     if (!op.hasPureTensorSemantics())
       return rewriter.notifyMatchFailure(op, "not on tensors");
     rewriter.replaceOp(op, ApplyLowering(op, rewriter).lower());

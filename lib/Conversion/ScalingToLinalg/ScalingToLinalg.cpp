@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
+#include "scaling/Dialect/Scaling/Utils/Lowered.h"
 
 #include "Generic.h"
 
@@ -35,19 +36,10 @@ struct ScalingToLinalgPass final
     populateScalingToLinalgPatterns(patterns);
     walkAndApplyPatterns(getOperation(), std::move(patterns));
 
-    WalkResult left = getOperation()->walk([](Operation *op) {
-      if (!isa_and_present<ScalingDialect>(op->getDialect()))
-        return WalkResult::advance();
-      if (isa<IterateOp>(op))
-        op->emitOpError("must be decomposed first (--scaling-decompose)");
-      else if (isa<ScalingStructuredOpInterface>(op))
-        op->emitOpError("is on memrefs: linalg is made from tensors, before "
-                        "bufferization");
-      else
-        op->emitOpError("must be generalized first (--scaling-generalize)");
-      return WalkResult::interrupt();
-    });
-    if (left.wasInterrupted())
+    if (failed(
+            verifyLowered(getOperation(),
+                          "is on memrefs: linalg is made from tensors, before "
+                          "bufferization")))
       signalPassFailure();
   }
 };

@@ -64,6 +64,8 @@ public:
         return lowerSum();
       case ApplyKind::argmax:
         return lowerArgMax();
+      case ApplyKind::dual:
+        llvm_unreachable("the dual value is generalized");
       }
     });
     e.eraseDead();
@@ -383,6 +385,8 @@ struct ApplyToVector final : OpRewritePattern<ApplyOp> {
 
   LogicalResult matchAndRewrite(ApplyOp op,
                                 PatternRewriter &rewriter) const override {
+    if (op.getKind() == ApplyKind::dual)
+      return rewriter.notifyMatchFailure(op, "not generalized");
     if (!isOnBuffers(op))
       return rewriter.notifyMatchFailure(op, "not on memrefs");
     ApplyLowering(op, rewriter, options).lower();

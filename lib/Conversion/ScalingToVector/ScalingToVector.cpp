@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
+#include "scaling/Dialect/Scaling/Utils/Lowered.h"
 
 #include "VectorEmitter.h"
 
@@ -43,19 +44,10 @@ struct ScalingToVectorPass final
     populateScalingToVectorPatterns(patterns, options);
     walkAndApplyPatterns(getOperation(), std::move(patterns));
 
-    WalkResult left = getOperation()->walk([](Operation *op) {
-      if (!isa_and_present<ScalingDialect>(op->getDialect()))
-        return WalkResult::advance();
-      if (isa<IterateOp>(op))
-        op->emitOpError("must be decomposed first (--scaling-decompose)");
-      else if (isa<ScalingStructuredOpInterface>(op))
-        op->emitOpError("is on tensors: vector code is made from memrefs, "
-                        "after bufferization");
-      else
-        op->emitOpError("must be generalized first (--scaling-generalize)");
-      return WalkResult::interrupt();
-    });
-    if (left.wasInterrupted())
+    if (failed(verifyLowered(
+            getOperation(),
+            "is on tensors: vector code is made from memrefs, after "
+            "bufferization")))
       signalPassFailure();
   }
 };

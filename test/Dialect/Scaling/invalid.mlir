@@ -1872,3 +1872,12 @@ func.func @f(%x: tensor<8x3xi32>, %y: tensor<4x3xf32>, %o: tensor<8x4xf32>) {
   %z = scaling.pairwise dot points(%x, %y : tensor<8x3xi32>, tensor<4x3xf32>) outs(%o : tensor<8x4xf32>) -> tensor<8x4xf32>
   return
 }
+
+// -----
+
+// apply C1: the dual value needs both factors and both marginals
+func.func @f(%K: tensor<8x4xf32>, %u: tensor<8xf32>, %v: tensor<4xf32>, %x: tensor<f32>) {
+  // expected-error @below {{kind 'dual' needs 'row', 'col', 'row_weight' and 'col_weight' (C1)}}
+  %0 = scaling.apply dual domain(log) matrix(%K : tensor<8x4xf32>) row(%u : tensor<8xf32>) col(%v : tensor<4xf32>) outs(%x : tensor<f32>) -> tensor<f32>
+  return
+}

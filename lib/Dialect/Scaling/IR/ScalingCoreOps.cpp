@@ -341,6 +341,7 @@ static int64_t batchRank(ApplyOp op) {
     return rank - 1;
   case ApplyKind::value:
   case ApplyKind::mass:
+  case ApplyKind::dual:
     return rank;
   }
   llvm_unreachable("a kind of apply");
@@ -348,6 +349,9 @@ static int64_t batchRank(ApplyOp op) {
 
 static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
   int64_t batch = batchRank(op), n = batch, m = batch + 1, k = batch + 2;
+  // The dual value is not a sum over tiles: rows and columns stay whole.
+  if (op.getKind() == ApplyKind::dual)
+    n = m = -1;
   auto dims = [&](std::initializer_list<int64_t> own) {
     SmallVector<int64_t> all = range(batch);
     llvm::append_range(all, own);
@@ -374,6 +378,8 @@ static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
 SmallVector<IteratorType> ApplyOp::getStructuredIteratorTypes() {
   int64_t batch = batchRank(*this);
   SmallVector<IteratorType> types(batch, IteratorType::parallel);
+  if (getKind() == ApplyKind::dual)
+    return types;
   bool product = getKind() == ApplyKind::product;
   bool rowsKept =
       (product && !getTransposed()) || getKind() == ApplyKind::argmax;
@@ -403,6 +409,10 @@ LogicalResult ApplyOp::verify() {
     return emitOpError() << "kind '" << stringifyApplyKind(getKind()) << "' "
                          << (needsOperand ? "needs" : "takes no")
                          << " 'operand' (C1)";
+  if (getKind() == ApplyKind::dual &&
+      !(getRow() && getCol() && getRowWeight() && getColWeight()))
+    return emitOpError("kind 'dual' needs 'row', 'col', 'row_weight' and "
+                       "'col_weight' (C1)");
   if (getTransposed() && !product)
     return emitOpError("'transposed' goes with 'product' (C1)");
   if (getOffset() && !argmax)

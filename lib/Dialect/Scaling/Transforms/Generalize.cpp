@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "DualValue.h"
 #include "Generalizer.h"
 #include "SimilarityBalance.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
@@ -504,10 +505,21 @@ template <typename OpTy> struct GeneralizePattern : OpRewritePattern<OpTy> {
     return success();
   }
 };
+struct GeneralizeDualValue : OpRewritePattern<ApplyOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ApplyOp op,
+                                PatternRewriter &rewriter) const override {
+    FailureOr<Value> dual = generalizeDualValue(rewriter, op);
+    if (failed(dual))
+      return rewriter.notifyMatchFailure(op, "not a dual value on tensors");
+    rewriter.replaceOp(op, *dual);
+    return success();
+  }
+};
 } // namespace
 
 void scaling::populateGeneralizePatterns(RewritePatternSet &patterns) {
-  patterns.add<GeneralizePattern<SinkhornOp>, GeneralizePattern<ProjectOp>,
+  patterns.add<GeneralizeDualValue, GeneralizePattern<SinkhornOp>, GeneralizePattern<ProjectOp>,
                GeneralizePattern<BalanceOp>, GeneralizePattern<NormalizeOp>,
                GeneralizePattern<AttentionOp>,
                GeneralizePattern<SimilarityBalanceOp>>(patterns.getContext());

@@ -273,18 +273,23 @@ def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> 
     | `value` | C `[..., n, m]` | `[...]` | `outs + Σ P_ij C_ij`, 0 where P is 0 |
     | `mass` | none | `[...]` | `outs + Σ P_ij` |
     | `argmax` | none | `[..., n]`, i64 `[..., n]` | the largest entry of each row and its column, the first among equals |
+    | `dual` | none; the weights are the marginals a, b | `[...]` | `outs + Σ a_i (F_i − log a_i) + Σ b_j (G_j − log b_j) + Σ a_i Σ b_j − Σ P_ij`, P without weights |
 
     `argmax` keeps an entry of `outs` unless a larger one is found; start it
     from a number below all entries (−1 and index −1: the plan is not
     negative). `offset` is added to the columns, so that column tiles of a
     larger matrix merge.
 
-    The transport value ⟨P, C⟩ is `value` with the cost; the dual value is
-    Σ a f + Σ b g + ε(Σa Σb − mass), from short vectors and `mass`.
+    The transport value ⟨P, C⟩ is `value` with the cost. `dual` is the dual
+    value in units of ε against the product of the marginals, with F and G the
+    logarithms of the factors and no contribution where a marginal is 0: it is not a sum over entries, so it is
+    tiled along the batch only, and `--scaling-generalize` writes it as sums of
+    short vectors and a `mass`.
 
     Constraints:
     * (C1) the operand is there just when the kind needs it; `transposed` goes
-      with `product`; `offset` with `argmax`.
+      with `product`; `offset` with `argmax`; `dual` needs both factors and
+      both weights.
     * (C2) shapes fit as described.
     * (C3) all tensors or all memrefs.
 

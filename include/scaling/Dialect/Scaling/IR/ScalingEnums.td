@@ -84,7 +84,8 @@ def Scaling_Metric : Scaling_Enum<"Metric", "the cost between two points", [
 
 def Scaling_ApplyKind : Scaling_Enum<"ApplyKind", "what is computed from the plan", [
   I32EnumAttrCase<"product", 0>, I32EnumAttrCase<"value", 1>,
-  I32EnumAttrCase<"mass", 2>, I32EnumAttrCase<"argmax", 3>]>;
+  I32EnumAttrCase<"mass", 2>, I32EnumAttrCase<"argmax", 3>,
+  I32EnumAttrCase<"dual", 4>]>;
 
 def Scaling_Regime : Scaling_Enum<"Regime", "the family of schedules", [
   I32EnumAttrCase<"tiny_batched", 0>, I32EnumAttrCase<"resident", 1>,
