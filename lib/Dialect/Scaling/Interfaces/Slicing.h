@@ -1,5 +1,4 @@
-//===- Slicing.h - Tiles of operands -----------------------------*- C++
-//-*-===//
+//===- Slicing.h - Tiles of operands ----------------------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

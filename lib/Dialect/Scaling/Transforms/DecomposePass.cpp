@@ -1,5 +1,4 @@
-//===- DecomposePass.cpp - The pass --scaling-decompose ------------*- C++
-//-*-===//
+//===- DecomposePass.cpp - The pass --scaling-decompose ---------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

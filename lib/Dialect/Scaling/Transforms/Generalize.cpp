@@ -519,8 +519,8 @@ struct GeneralizeDualValue : OpRewritePattern<ApplyOp> {
 } // namespace
 
 void scaling::populateGeneralizePatterns(RewritePatternSet &patterns) {
-  patterns.add<GeneralizeDualValue, GeneralizePattern<SinkhornOp>, GeneralizePattern<ProjectOp>,
-               GeneralizePattern<BalanceOp>, GeneralizePattern<NormalizeOp>,
-               GeneralizePattern<AttentionOp>,
+  patterns.add<GeneralizeDualValue, GeneralizePattern<SinkhornOp>,
+               GeneralizePattern<ProjectOp>, GeneralizePattern<BalanceOp>,
+               GeneralizePattern<NormalizeOp>, GeneralizePattern<AttentionOp>,
                GeneralizePattern<SimilarityBalanceOp>>(patterns.getContext());
 }

@@ -1,5 +1,4 @@
-//===- GeneralizePass.cpp - The pass --scaling-generalize ----------*- C++
-//-*-===//
+//===- GeneralizePass.cpp - The pass --scaling-generalize -------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- TileAndFuse.cpp - Sweeps that read the matrix once ----------*- C++
-//-*-===//
+//===- TileAndFuse.cpp - Sweeps that read the matrix once -------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- TileBatch.cpp - One matrix of a batch at a time -------------*- C++
-//-*-===//
+//===- TileBatch.cpp - One matrix of a batch at a time ----------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- TileBatchPass.cpp - The pass --scaling-tile-batch -----------*- C++
-//-*-===//
+//===- TileBatchPass.cpp - The pass --scaling-tile-batch --------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

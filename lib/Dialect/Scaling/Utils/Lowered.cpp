@@ -1,5 +1,4 @@
-//===- Lowered.cpp - What a lowering must not leave behind ---------*- C++
-//-*-===//
+//===- Lowered.cpp - What a lowering must not leave behind ------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

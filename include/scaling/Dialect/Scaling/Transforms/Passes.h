@@ -1,5 +1,4 @@
-//===- Passes.h - Passes on the scaling dialect --------------------*- C++
-//-*-===//
+//===- Passes.h - Passes on the scaling dialect -----------------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- Transforms.h - What the passes are shells over --------------*- C++
-//-*-===//
+//===- Transforms.h - What the passes are shells over -----------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- Arithmetic.h - The arithmetic of entries and factors --------*- C++
-//-*-===//
+//===- Arithmetic.h - The arithmetic of entries and factors -----*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
