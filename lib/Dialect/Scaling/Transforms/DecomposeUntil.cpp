@@ -1,0 +1,332 @@
+//===- DecomposeUntil.cpp - Iterations until a check passes -----*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "IterateDecomposer.h"
+#include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+namespace {
+/// The state of an `until` iteration: everything per batch element but the
+/// half-step count, which is the same for all that still run.
+struct UntilState {
+  Factors factors;
+  Value rowChange, colChange; // of successive factors; null for marginals
+  Value steps, residual, status, done;
+
+  SmallVector<Value> values() const {
+    SmallVector<Value> all{factors.row, factors.col};
+    if (rowChange)
+      llvm::append_values(all, rowChange, colChange);
+    llvm::append_values(all, steps, residual, status, done);
+    return all;
+  }
+  static UntilState from(ValueRange values, bool changes) {
+    UntilState state;
+    state.factors = {values[0], values[1]};
+    if (changes) {
+      state.rowChange = values[2];
+      state.colChange = values[3];
+    }
+    ValueRange rest = values.drop_front(changes ? 4 : 2);
+    state.steps = rest[0];
+    state.residual = rest[1];
+    state.status = rest[2];
+    state.done = rest[3];
+    return state;
+  }
+};
+
+/// Emits the half-steps of an `until` iteration.
+class UntilLoop {
+public:
+  explicit UntilLoop(IterateDecomposer &d)
+      : d(d), stop(d.stop), marginals(stop.getWhat() == What::marginal) {}
+
+  IterateDecomposer::Outcome run();
+
+private:
+  UntilState initial();
+  /// A half-step with the checks that fall due; `k` half-steps are done.
+  UntilState halfStep(Axis axis, UntilState state, Value k);
+  UntilState jacobiPair(UntilState state, Value k);
+  /// Stops the elements whose residual passes, if a check is due.
+  UntilState check(UntilState state, Value due, Value residual, Value k);
+  /// Whether `k` is a half-step count of the cadence.
+  Value isDue(Value k);
+  bool judges(Axis axis) {
+    return stop.getAxis() == Judged::both ||
+           (stop.getAxis() == Judged::rows) == (axis == Axis::rows);
+  }
+  /// The judged axes' last changes, combined.
+  Value combinedChange(const UntilState &state);
+  /// Runs `body` while an element is not done, else passes the state on.
+  UntilState unlessDone(UntilState state,
+                        function_ref<UntilState(UntilState)> body);
+  Value sum(Value a, Value b, double weight = 1.0);
+
+  IterateDecomposer &d;
+  StopAttr stop;
+  bool marginals;
+};
+} // namespace
+
+Value UntilLoop::sum(Value a, Value b, double weight) {
+  return d.onBatch(d.accumulate, {a, b},
+                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                     Value total =
+                         arith::AddFOp::create(inner, l, in[0], in[1]);
+                     if (weight == 1.0)
+                       return total;
+                     Value factor =
+                         createConstant(inner, l, d.accumulate, weight);
+                     return arith::MulFOp::create(inner, l, total, factor);
+                   });
+}
+
+UntilState UntilLoop::initial() {
+  UntilState state;
+  state.factors = d.start;
+  if (!marginals) {
+    state.rowChange = d.batchFloat(kInfinity);
+    state.colChange = d.batchFloat(kInfinity);
+  }
+  state.steps = d.batchInt(0);
+  state.residual = d.batchFloat(kInfinity);
+  state.status = d.batchInt(static_cast<int>(StatusCode::limit));
+  state.done = d.batchBool(false);
+  return state;
+}
+
+Value UntilLoop::isDue(Value k) {
+  OpBuilder &b = d.b;
+  Location loc = d.loc;
+  Value begun = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, k,
+                                      d.e.index(stop.getStart()));
+  Value since = arith::SubIOp::create(b, loc, k, d.e.index(stop.getStart()));
+  Value rest =
+      arith::RemSIOp::create(b, loc, since, d.e.index(stop.getEvery()));
+  Value onBeat = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest,
+                                       d.e.index(0));
+  return arith::AndIOp::create(b, loc, begun, onBeat);
+}
+
+UntilState UntilLoop::check(UntilState state, Value due, Value residual,
+                            Value k) {
+  OpBuilder &b = d.b;
+  Location loc = d.loc;
+  Type i1 = b.getI1Type(), i32 = b.getI32Type();
+  Value count = arith::IndexCastOp::create(b, loc, i32, k);
+  // The check changes nothing for elements that are done.
+  Value judged =
+      d.onBatch(i1, {state.done},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Value yes = arith::ConstantOp::create(
+                      inner, l, inner.getBoolAttr(true));
+                  Value running = arith::XOrIOp::create(inner, l, in[0], yes);
+                  return arith::AndIOp::create(inner, l, running, due);
+                });
+  Value verdict = d.revise(
+      state.status, {judged, residual},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        auto code = [&](StatusCode status) -> Value {
+          return arith::ConstantOp::create(
+              inner, l, inner.getI32IntegerAttr(static_cast<int>(status)));
+        };
+        Value tol = createConstant(inner, l, d.accumulate, stop.getTol());
+        Value nan = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::UNO,
+                                          in[1], in[1]);
+        Value passes = arith::CmpFOp::create(
+            inner, l, arith::CmpFPredicate::OLE, in[1], tol);
+        Value found = arith::SelectOp::create(
+            inner, l, passes, code(StatusCode::converged),
+            arith::SelectOp::create(inner, l, nan, code(StatusCode::diverged),
+                                    code(StatusCode::limit)));
+        return arith::SelectOp::create(inner, l, in[0], found, in[2]);
+      });
+  state.residual = d.replace(state.residual, judged, residual);
+  state.status = verdict;
+  state.steps =
+      d.revise(state.steps, {judged},
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 return arith::SelectOp::create(inner, l, in[0], count, in[1]);
+               });
+  state.done = d.revise(
+      state.done, {verdict},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Value limit = arith::ConstantOp::create(
+            inner, l,
+            inner.getI32IntegerAttr(static_cast<int>(StatusCode::limit)));
+        Value stopped = arith::CmpIOp::create(
+            inner, l, arith::CmpIPredicate::ne, in[0], limit);
+        return arith::OrIOp::create(inner, l, in[1], stopped);
+      });
+  return state;
+}
+
+Value UntilLoop::combinedChange(const UntilState &state) {
+  switch (stop.getAxis()) {
+  case Judged::rows:
+    return state.rowChange;
+  case Judged::cols:
+    return state.colChange;
+  case Judged::both:
+    return sum(state.rowChange, state.colChange,
+               stop.getWhat() == What::relative_change ? 0.5 : 1.0);
+  }
+  llvm_unreachable("a judged axis");
+}
+
+UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
+  Axis second = other(axis);
+  SmallVector<Value> states = d.read(axis, state.factors[second]);
+  Value own = state.factors[axis];
+  // The new factor is made before the check, so that it can be used in the
+  // same sweep; the check may discard it.
+  Factors next = state.factors;
+  next[axis] = d.update(axis, states, own, /*keep=*/true);
+  if (marginals) {
+    if (judges(axis)) {
+      Value residual = d.marginal(axis, states, own);
+      if (stop.getAxis() == Judged::both) {
+        Value across =
+            d.marginal(second, d.read(second, own), state.factors[second]);
+        residual = sum(residual, across);
+      }
+      state = check(state, isDue(k), residual, k);
+    }
+    state.factors =
+        d.replace(state.factors, d.negate(state.done), next, {axis});
+    return state;
+  }
+  Value running = d.negate(state.done);
+  Value change = d.change(axis, own, next[axis]);
+  Value &kept = axis == Axis::rows ? state.rowChange : state.colChange;
+  kept = d.replace(kept, running, change);
+  state.factors = d.replace(state.factors, running, next, {axis});
+  Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(1));
+  // Both: judged at the end of the pair only.
+  Axis last = d.op.getOrder() == Order::cols_first ? Axis::rows : Axis::cols;
+  if (stop.getAxis() == Judged::both ? axis == last : judges(axis))
+    state = check(state, isDue(after), combinedChange(state), after);
+  return state;
+}
+
+UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
+  SmallVector<Value> rowStates = d.read(Axis::rows, state.factors.col);
+  SmallVector<Value> colStates = d.read(Axis::cols, state.factors.row);
+  Factors next{
+      d.update(Axis::rows, rowStates, state.factors.row, /*keep=*/true),
+      d.update(Axis::cols, colStates, state.factors.col, /*keep=*/true)};
+  if (marginals) {
+    Value residual;
+    if (judges(Axis::rows))
+      residual = d.marginal(Axis::rows, rowStates, state.factors.row);
+    if (judges(Axis::cols)) {
+      Value cols = d.marginal(Axis::cols, colStates, state.factors.col);
+      residual = residual ? sum(residual, cols) : cols;
+    }
+    state = check(state, isDue(k), residual, k);
+    state.factors = d.replace(state.factors, d.negate(state.done), next);
+    return state;
+  }
+  Value running = d.negate(state.done);
+  state.rowChange =
+      d.replace(state.rowChange, running,
+                d.change(Axis::rows, state.factors.row, next.row));
+  state.colChange =
+      d.replace(state.colChange, running,
+                d.change(Axis::cols, state.factors.col, next.col));
+  state.factors = d.replace(state.factors, running, next);
+  Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(2));
+  return check(state, isDue(after), combinedChange(state), after);
+}
+
+UntilState UntilLoop::unlessDone(UntilState state,
+                                 function_ref<UntilState(UntilState)> body) {
+  SmallVector<Value> values = state.values();
+  Value running = d.e.any(d.negate(state.done));
+  auto conditional = scf::IfOp::create(
+      d.b, d.loc, running,
+      [&](OpBuilder &, Location) {
+        scf::YieldOp::create(d.b, d.loc, body(state).values());
+      },
+      [&](OpBuilder &, Location) { scf::YieldOp::create(d.b, d.loc, values); });
+  return UntilState::from(conditional.getResults(), !marginals);
+}
+
+IterateDecomposer::Outcome UntilLoop::run() {
+  OpBuilder &b = d.b;
+  Location loc = d.loc;
+  int64_t limit = stop.getLimit();
+  Order order = d.op.getOrder();
+  UntilState state = initial();
+  int64_t done = 0;
+  Axis first = order == Order::cols_first ? Axis::cols : Axis::rows;
+  // A comparison of successive pairs wants whole pairs; marginals do not care,
+  // and rows, columns in the loop's body fuse into one sweep.
+  if (order == Order::cols_first && marginals && limit > 0) {
+    state = halfStep(Axis::cols, state, d.e.index(0));
+    done = 1;
+    first = Axis::rows;
+  }
+  int64_t lastPair = done + (limit - done) / 2 * 2;
+  if (lastPair > done) {
+    SmallVector<Value> inits = state.values();
+    inits.insert(inits.begin(), d.e.index(done));
+    SmallVector<Type> types =
+        llvm::map_to_vector(inits, [](Value value) { return value.getType(); });
+    auto loop = scf::WhileOp::create(
+        b, loc, types, inits,
+        [&](OpBuilder &, Location, ValueRange carried) {
+          UntilState inside =
+              UntilState::from(carried.drop_front(), !marginals);
+          Value running = d.e.any(d.negate(inside.done));
+          Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                              carried[0], d.e.index(lastPair));
+          Value go = arith::AndIOp::create(b, loc, running, below);
+          scf::ConditionOp::create(b, loc, go, carried);
+        },
+        [&](OpBuilder &, Location, ValueRange carried) {
+          Value k = carried[0];
+          UntilState inside =
+              UntilState::from(carried.drop_front(), !marginals);
+          if (order == Order::jacobi) {
+            inside = jacobiPair(inside, k);
+          } else {
+            inside = halfStep(first, inside, k);
+            Value next = arith::AddIOp::create(b, loc, k, d.e.index(1));
+            inside = halfStep(other(first), inside, next);
+          }
+          SmallVector<Value> yielded = inside.values();
+          yielded.insert(yielded.begin(),
+                         arith::AddIOp::create(b, loc, k, d.e.index(2)));
+          scf::YieldOp::create(b, loc, yielded);
+        });
+    state = UntilState::from(loop.getResults().drop_front(), !marginals);
+  }
+  if (lastPair < limit)
+    state = unlessDone(state, [&](UntilState inside) {
+      return halfStep(first, inside, d.e.index(lastPair));
+    });
+  // The last check, due or not.
+  state = unlessDone(state, [&](UntilState inside) {
+    Value residual =
+        marginals ? d.measuredMarginal(inside.factors) : combinedChange(inside);
+    Value due = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+    return check(inside, due, residual, d.e.index(limit));
+  });
+  return {state.factors, state.steps, state.residual, state.status};
+}
+
+IterateDecomposer::Outcome IterateDecomposer::until() {
+  return UntilLoop(*this).run();
+}

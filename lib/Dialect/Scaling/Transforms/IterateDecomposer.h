@@ -1,0 +1,147 @@
+//===- IterateDecomposer.h - iterate to half-steps --------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The pieces an iteration is made of, on tensors around the core ops. One
+// function per way of stopping; each keeps the loop rolled and its body a row
+// half-step followed by a column half-step wherever the convention allows,
+// because that is what fuses into one read of the matrix.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_LIB_TRANSFORMS_ITERATEDECOMPOSER_H
+#define SCALING_LIB_TRANSFORMS_ITERATEDECOMPOSER_H
+
+#include "TensorEmitter.h"
+
+#include <limits>
+
+namespace mlir::scaling {
+
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// The two factors, indexed by axis.
+struct Factors {
+  Value row, col;
+  Value &operator[](Axis axis) { return axis == Axis::rows ? row : col; }
+  Value operator[](Axis axis) const { return axis == Axis::rows ? row : col; }
+};
+
+enum class StatusCode : int { fixed, converged, limit, diverged };
+
+inline Axis other(Axis axis) {
+  return axis == Axis::rows ? Axis::cols : Axis::rows;
+}
+
+class IterateDecomposer {
+public:
+  IterateDecomposer(OpBuilder &builder, IterateOp op);
+
+  FailureOr<SmallVector<Value>> run();
+
+  using Sizes = TensorEmitter::Sizes;
+  using Body = TensorEmitter::Body;
+
+  /// The results: factors, half-steps, residual, status.
+  struct Outcome {
+    Factors factors;
+    Value steps, residual, status;
+  };
+
+  Outcome fixed();
+  Outcome annealed();
+  Outcome until();
+  Outcome best();
+
+  // Pieces of an iteration.
+  RuleAttr rule(Axis axis) {
+    return axis == Axis::rows ? op.getRows() : op.getCols();
+  }
+  Value target(Axis axis) {
+    return axis == Axis::rows ? op.getRowTarget() : op.getColTarget();
+  }
+  Value mask(Axis axis) {
+    return axis == Axis::rows ? op.getRowMask() : op.getColMask();
+  }
+  Sizes vectorSizes(Axis axis) {
+    Sizes sizes = batchSizes;
+    sizes.push_back(axis == Axis::rows ? rows : cols);
+    return sizes;
+  }
+  StatisticAttrInterface stat(Axis axis) {
+    return rule(axis).getReducedStat(domain);
+  }
+  Factors startFactors();
+  /// The states of an axis' statistic under the other factor; `scale` (may be
+  /// null) multiplies the matrix.
+  SmallVector<Value> read(Axis axis, Value otherFactor, Value scale = Value());
+  /// The axis' next factor: over `own`, whose buffer serves again, or beside
+  /// it where a check may still want the old one.
+  Value update(Axis axis, ValueRange states, Value own, bool keep = false);
+  /// A half-step on `factors`.
+  void halfStep(Axis axis, Factors &factors, Value scale = Value());
+  /// Both axes from the same factors.
+  void jacobiStep(Factors &factors, Value scale = Value());
+  /// `count` half-steps from `factors`, the loop rolled.
+  Factors halfSteps(Factors factors, int64_t count);
+
+  // Measures; all per batch element.
+  /// Inputs of an elementwise computation on an axis' vectors that tell
+  /// whether an entry has weight, and the condition from their values.
+  void addWeightInputs(Axis axis, SmallVectorImpl<EmitterInput> &inputs);
+  Value hasWeight(OpBuilder &builder, Location loc, Axis axis,
+                  ValueRange values);
+  /// The norm over an axis of what `body` gives for entries with weight; the
+  /// body's values are those of `inputs`.
+  Value norm(Axis axis, Norm norm, ArrayRef<EmitterInput> inputs, Body body);
+  /// ‖σ − t‖ of an axis, given its states under the other factor.
+  Value marginal(Axis axis, ValueRange states, Value own);
+  /// The residual of factors by reading the judged axes anew.
+  Value measuredMarginal(const Factors &factors);
+  /// How far the axis' factor moved.
+  Value change(Axis axis, Value before, Value after);
+  /// Largest or smallest plan statistic of an axis.
+  Value extreme(Axis axis, ValueRange states, Value own, bool largest);
+  Value imbalance(const Factors &factors, ValueRange rowStates,
+                  ValueRange colStates);
+  /// Whether a factor holds what no weight explains.
+  Value notFinite(const Factors &factors);
+
+  // Per batch element.
+  Value batchFilled(Value scalar) { return e.filled(batchSizes, scalar); }
+  Value batchInt(int64_t value);
+  Value batchFloat(double value);
+  Value batchBool(bool value);
+  Value onBatch(Type element, ValueRange values, Body body);
+  Value onBatch(Type element, std::initializer_list<Value> values, Body body) {
+    return onBatch(element, ValueRange(ArrayRef<Value>(values)), body);
+  }
+  /// `state`, but `next` where the batch element's flag is true; in place.
+  Value replace(Value state, Value flag, Value next);
+  Factors replace(Factors state, Value flag, const Factors &next,
+                  std::initializer_list<Axis> axes = {Axis::rows, Axis::cols});
+  /// A per batch element state, made anew in place: `body` gets the values,
+  /// then the state.
+  Value revise(Value state, std::initializer_list<Value> values, Body body);
+  Value either(Value a, Value b);
+  Value negate(Value flag);
+
+  OpBuilder &b;
+  IterateOp op;
+  Location loc;
+  TensorEmitter e;
+  Domain domain;
+  bool isLog;
+  FloatType accumulate;
+  StopAttr stop;
+  Sizes batchSizes;
+  OpFoldResult rows, cols;
+  Factors start;
+};
+
+} // namespace mlir::scaling
+
+#endif // SCALING_LIB_TRANSFORMS_ITERATEDECOMPOSER_H
