@@ -2,8 +2,9 @@
 #
 #   make run    the main job and the second example
 #   make test   every test
+#   make bench  the time of every workload, ours and that of the peers
 #
-# Both install what is missing (distribution packages as root, Python packages
+# All install what is missing (distribution packages as root, Python packages
 # into build/venv), configure and build; steps already done are skipped.
 
 SHELL := /bin/bash
@@ -16,6 +17,8 @@ OUT := out
 # Two pictures for `make run`, if not scikit-learn's.
 SOURCE :=
 TARGET :=
+# What `make bench` runs, if not all.
+WORKLOADS :=
 VENV := $(BUILD)/venv
 PYTHON := $(VENV)/bin/python
 REQUIREMENTS := $(wildcard test/requirements.txt examples/requirements.txt utils/requirements.txt)
@@ -23,7 +26,7 @@ CCACHE := $(shell command -v ccache)
 SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.c')
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 
-.PHONY: help build run test test-full format lint clean
+.PHONY: help build run test test-full bench format lint clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -64,6 +67,15 @@ test: build ## every test
 
 test-full: build ## every test, the long versions too
 	@$(PYTHON) utils/run-tests.py $(BUILD) --full
+
+# The peers live in an environment of their own: they are large, and pin what
+# they like.
+$(BUILD)/.bench-venv: benchmark/requirements.txt benchmark/install-peers.sh $(BUILD)/.packages
+	@benchmark/install-peers.sh $(BUILD)/bench-venv
+	@touch $@
+
+bench: build $(BUILD)/.bench-venv ## time the workloads, ours and the peers', into build/bench (WORKLOADS=W1,W3: some)
+	@$(BUILD)/bench-venv/bin/python benchmark/bench.py $(WORKLOADS) --bin $(BUILD)/bin --out $(BUILD)/bench
 
 format: $(BUILD)/.venv ## rewrite the sources in their style
 	@clang-format-22 -i $(SOURCES)
