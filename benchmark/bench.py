@@ -21,6 +21,10 @@ from peers import OURS, PEERS
 #: What takes longer than this per call, in seconds, is run in fewer rounds.
 SLOW = 1.0
 SLOW_ROUNDS = 3
+#: And from here on the first call is all there is.
+VERY_SLOW = 10.0
+#: Compiling and the first calls of a peer may take so long.
+PREPARE_SECONDS = 600
 #: Timed calls of a round go on for so many seconds.
 ROUND_SECONDS = 0.02
 
@@ -48,7 +52,9 @@ class Entry:
 
     def fail(self, reason):
         self.failed = True
-        self.note = reason.splitlines()[0][:200]
+        # Compilers put a headline before what is wrong.
+        lines = reason.splitlines()
+        self.note = next((x for x in lines if " error: " in x), lines[0])[:200]
         say(f"   {self.name}: {self.note}")
 
     def measure(self, seconds):
@@ -88,7 +94,11 @@ class Bench:
         errors = ()
         for attempt in range(max(attempts, 1)):
             answer = entry.client.ask(
-                "prepare", workload=workload.id, form=entry.form, attempt=attempt
+                "prepare",
+                PREPARE_SECONDS,
+                workload=workload.id,
+                form=entry.form,
+                attempt=attempt,
             )
             with np.load(answer["results"]) as file:
                 results = [file[key] for key in file.files]
@@ -120,7 +130,11 @@ class Bench:
         except PeerError as error:
             entry.fail(str(error))
             return entry, None
-        entry.rounds = SLOW_ROUNDS if first > 1e3 * SLOW else self.rounds
+        entry.rounds = self.rounds
+        if first > 1e3 * VERY_SLOW:
+            entry.times, entry.rounds = [first], 0
+        elif first > 1e3 * SLOW:
+            entry.rounds = min(SLOW_ROUNDS, self.rounds)
         say(f"   {entry.name}: {first:.3g} ms {entry.note}")
         return entry, results
 
@@ -130,7 +144,7 @@ class Bench:
         entries, ours = [], None
         for peer in self.names:
             try:
-                forms = self.client(peer).ask("forms", recurrence=workload.recurrence)
+                forms = self.client(peer).ask("forms", workload=workload.id)
             except PeerError:
                 continue
             for form, attempts in forms.items():

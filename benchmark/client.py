@@ -4,6 +4,7 @@ A worker is stopped whenever it is not asked for something, so that threads that
 wait by spinning take nothing from the others.
 """
 
+import ctypes
 import json
 import os
 import pathlib
@@ -13,6 +14,9 @@ import subprocess
 import sys
 import threading
 
+#: prctl's request for a signal when the parent dies: a stopped process would
+#: stay for ever.
+PR_SET_PDEATHSIG = 1
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -29,6 +33,12 @@ class Client:
             environment[f"{variable}_NUM_THREADS"] = str(threads)
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
         cpus = sorted(os.sched_getaffinity(0))[:threads]
+        libc = ctypes.CDLL(None)
+
+        def enter():
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.sched_setaffinity(0, cpus)
+
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, HERE / "worker.py", module, "--folder", folder],
@@ -37,7 +47,7 @@ class Client:
                 stderr=log,
                 text=True,
                 env=environment,
-                preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+                preexec_fn=enter,
             )
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()

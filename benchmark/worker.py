@@ -28,19 +28,24 @@ class Worker:
         self.inputs = {}
         self.prepared = {}
 
-    def forms(self, recurrence):
-        return self.implementations.forms(recurrence)
+    def take(self, workload):
+        """The workload of that name and its inputs, made once."""
+        import workloads
+
+        if workload not in self.inputs:
+            (chosen,) = workloads.select([workload])
+            self.inputs = {workload: (chosen, chosen.inputs())}
+        return self.inputs[workload]
+
+    def forms(self, workload):
+        return self.implementations.forms(self.take(workload)[0])
 
     def prepare(self, workload, form, attempt):
         """Makes a workload ready, runs it once and saves the results."""
         import numpy as np
-        import workloads
 
         self.prepared.pop(form, None)
-        if workload not in self.inputs:
-            (chosen,) = workloads.select([workload])
-            self.inputs = {workload: (chosen, chosen.inputs())}
-        chosen, inputs = self.inputs[workload]
+        chosen, inputs = self.take(workload)
         start = time.perf_counter()
         prepared = self.implementations.prepare(chosen, inputs, form, attempt)
         results = prepared.read(prepared.call())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 #: Module of each peer, in the order of the table.
 PEERS = {
     "scaling": "ours",
+    "hand-written": "handwritten",
     "JAX": "jax_peer",
     "OTT-JAX": "ott_peer",
     "POT": "pot_peer",
@@ -55,10 +56,10 @@ class Implementations:
 
         return register
 
-    def forms(self, recurrence):
+    def forms(self, workload):
         return {
             form: len(thresholds)
-            for form, (_, thresholds) in self.table.get(recurrence, {}).items()
+            for form, (_, thresholds) in self.table.get(workload.recurrence, {}).items()
         }
 
     def prepare(self, workload, inputs, form, attempt):

@@ -32,7 +32,7 @@ def portable_text(workload):
 class Iree(Implementations):
     """Takes every workload."""
 
-    def forms(self, recurrence):
+    def forms(self, workload):
         return {"P1": 0}
 
     def prepare(self, workload, inputs, form, attempt):
@@ -40,7 +40,11 @@ class Iree(Implementations):
         module = iree.compiler.compile_str(
             portable_text(workload),
             target_backends=["llvm-cpu"],
-            extra_args=["--iree-llvmcpu-target-cpu=host", "--iree-opt-level=O3"],
+            extra_args=[
+                "--iree-llvmcpu-target-cpu=host",
+                "--iree-opt-level=O3",
+                "--iree-input-demote-f64-to-f32=false",
+            ],
         )
         seconds = time.perf_counter() - start
         config = iree.runtime.Config("local-task")

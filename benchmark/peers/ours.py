@@ -63,7 +63,7 @@ def prepare(workload, inputs, *options):
 class Ours(Implementations):
     """Every workload has a program."""
 
-    def forms(self, recurrence):
+    def forms(self, workload):
         return {"": 0}
 
     def prepare(self, workload, inputs, form, attempt):

@@ -3,6 +3,9 @@
 `torch_eager` calls them as they are, `torch_compiled` through torch.compile.
 Each is registered as (recurrence, form) with a function that makes it from the
 workload, and a function that makes the program's results of what it returns.
+`compiled` stands before what is compiled as a whole: an iteration where its
+parts fuse, everything where they are library calls. Unrolled loops of
+reductions take torch.compile minutes (pytorch#146663).
 """
 
 import math
@@ -23,23 +26,28 @@ def recurrence(name, form, read=None):
 
 
 @recurrence("projection", "P1")
-def projection_log(workload):
+def projection_log(workload, compiled):
     """Log domain: f = -LSE_row(S + g), g = -LSE_col(S + f)."""
+
+    @compiled
+    def step(S, g):
+        f = -torch.logsumexp(S + g, 1)
+        return f, -torch.logsumexp(S + f[:, None], 0)
 
     def run(S):
         g = S.new_zeros(S.shape[1])
         for _ in range(ITERATIONS):
-            f = -torch.logsumexp(S + g, 1)
-            g = -torch.logsumexp(S + f[:, None], 0)
+            f, g = step(S, g)
         return torch.exp(S + f[:, None] + g)
 
     return run
 
 
 @recurrence("projection", "P2")
-def projection_kernel(workload):
+def projection_kernel(workload, compiled):
     """Kernel domain, not safe: u = 1/Kv, v = 1/K'u."""
 
+    @compiled
     def run(S):
         K = torch.exp(S)
         v = S.new_ones(S.shape[1])
@@ -52,32 +60,48 @@ def projection_kernel(workload):
 
 
 @recurrence("hyper_connections", "P1")
-def hyper_connections_matrix(workload):
+def hyper_connections_matrix(workload, compiled):
     """DeepSeek's: P = softmax + eps; columns; 19 times rows, columns; eps added
     to every sum."""
 
-    def run(S):
+    @compiled
+    def start(S):
         P = torch.softmax(S, -1) + EPS
-        P = P / (P.sum(-2, keepdim=True) + EPS)
+        return P / (P.sum(-2, keepdim=True) + EPS)
+
+    @compiled
+    def step(P):
+        P = P / (P.sum(-1, keepdim=True) + EPS)
+        return P / (P.sum(-2, keepdim=True) + EPS)
+
+    def run(S):
+        P = start(S)
         for _ in range(ITERATIONS - 1):
-            P = P / (P.sum(-1, keepdim=True) + EPS)
-            P = P / (P.sum(-2, keepdim=True) + EPS)
+            P = step(P)
         return P
 
     return run
 
 
 @recurrence("hyper_connections", "P2")
-def hyper_connections_vectors(workload):
+def hyper_connections_vectors(workload, compiled):
     """Vectors u, v: u /= u·(Kv) + eps, v alike."""
 
-    def run(S):
+    @compiled
+    def start(S):
         K = torch.softmax(S, -1) + EPS
-        v = 1 / (K.sum(-2) + EPS)
+        return K, 1 / (K.sum(-2) + EPS)
+
+    @compiled
+    def step(K, u, v):
+        u = u / (u * (K * v[:, None, :]).sum(-1) + EPS)
+        return u, v / (v * (K * u[:, :, None]).sum(-2) + EPS)
+
+    def run(S):
+        K, v = start(S)
         u = torch.ones_like(v)
         for _ in range(ITERATIONS - 1):
-            u = u / (u * (K * v[:, None, :]).sum(-1) + EPS)
-            v = v / (v * (K * u[:, :, None]).sum(-2) + EPS)
+            u, v = step(K, u, v)
         return u[:, :, None] * K * v[:, None, :]
 
     return run
@@ -90,10 +114,11 @@ def program_potentials(raw):
 
 
 @recurrence("cloud", "P2", program_potentials)
-def cloud_dense(workload):
+def cloud_dense(workload, compiled):
     """GeomLoss's loop on a stored cost |x - y|²/2."""
     schedule = [float(e) for e in geomloss_epsilons()]
 
+    @compiled
     def updates(C, epsilon, f, g):
         inner = (f[:, None] + g - C) / epsilon
         rows = f - epsilon * (torch.logsumexp(inner, 1) - math.log(C.shape[1]))
@@ -114,10 +139,11 @@ def cloud_dense(workload):
 
 
 @recurrence("attention", "P1")
-def attention_log(workload):
+def attention_log(workload, compiled):
     """Sinkformer in the log domain, uniform marginals, times N."""
     iterations = workload.sizes["iterations"]
 
+    @compiled
     def run(q, k, v):
         n = q.shape[1]
         S = q @ k.transpose(1, 2) / math.sqrt(q.shape[2])
@@ -131,10 +157,11 @@ def attention_log(workload):
 
 
 @recurrence("attention", "P2")
-def attention_kernel(workload):
+def attention_kernel(workload, compiled):
     """Vectors in the kernel domain; the values are scaled, not the matrix."""
     iterations = workload.sizes["iterations"]
 
+    @compiled
     def run(q, k, values):
         K = torch.exp(q @ k.transpose(1, 2) / math.sqrt(q.shape[2]))
         v = K.new_ones(K.shape[0], K.shape[1], 1)
@@ -147,7 +174,7 @@ def attention_kernel(workload):
 
 
 @recurrence("attention", "softmax")
-def attention_softmax(workload):
+def attention_softmax(workload, compiled):
     """Not the same result: what softmax attention costs."""
 
     def run(q, k, v):
@@ -164,66 +191,78 @@ def limited(x):
 
 
 @recurrence("ruiz", "P1", list)
-def ruiz_matrix(workload):
+def ruiz_matrix(workload, compiled):
     """The matrix is divided by the square roots of both maxima, ten times."""
+
+    @compiled
+    def step(A, u, v):
+        magnitudes = A.abs()
+        e = limited(magnitudes.amax(1)).rsqrt()
+        d = limited(magnitudes.amax(0)).rsqrt()
+        return e[:, None] * A * d, u * e, v * d
 
     def run(A):
         u, v = A.new_ones(len(A)), A.new_ones(A.shape[1])
         for _ in range(10):
-            magnitudes = A.abs()
-            e = limited(magnitudes.amax(1)).rsqrt()
-            d = limited(magnitudes.amax(0)).rsqrt()
-            A, u, v = e[:, None] * A * d, u * e, v * d
+            A, u, v = step(A, u, v)
         return u, v
 
     return run
 
 
 @recurrence("ruiz", "P2", list)
-def ruiz_vectors(workload):
+def ruiz_vectors(workload, compiled):
     """Only the factors change."""
+
+    @compiled
+    def step(A, u, v):
+        rows = u * (A * v).amax(1)
+        cols = v * (A * u[:, None]).amax(0)
+        return u * limited(rows).rsqrt(), v * limited(cols).rsqrt()
 
     def run(A):
         A = A.abs()
         u, v = A.new_ones(len(A)), A.new_ones(A.shape[1])
         for _ in range(10):
-            rows = u * (A * v).amax(1)
-            cols = v * (A * u[:, None]).amax(0)
-            u, v = u * limited(rows).rsqrt(), v * limited(cols).rsqrt()
+            u, v = step(A, u, v)
         return u, v
 
     return run
 
 
 @recurrence("sinq", "P1", list)
-def sinq_loop(workload):
+def sinq_loop(workload, compiled):
     """SINQ's loop: both log scales from the same scaled matrix, best so far."""
 
     def measure(cols, rows):
         smallest = torch.minimum(cols.min(), rows.min())
         return torch.maximum(cols.max(), rows.max()) / smallest.clamp_min(1e-12)
 
+    @compiled
+    def step(W, target, l1, l2, best, best1, best2, gate):
+        current = W / l1.exp() / l2.exp()[:, None]
+        cols, rows = current.std(0), current.std(1)
+        now = measure(cols, rows)
+        better = now <= best
+        best = torch.where(better, now, best)
+        best1 = torch.where(better, l1, best1)
+        best2 = torch.where(better, l2, best2)
+        gate = torch.where(better, gate, 1.0)
+        step1 = (cols.clamp(1e-3, 1e3) / target).clamp(0.7, 2.0).log()
+        step2 = (rows.clamp(1e-3, 1e3) / target).clamp(0.7, 2.0).log()
+        l1 = (l1 + (1 - gate) * step1).clamp(-0.3, 10)
+        l2 = (l2 + (1 - gate) * step2).clamp(-0.3, 10)
+        return l1, l2, best, best1, best2, gate
+
     def run(W):
         cols, rows = W.std(0), W.std(1)
-        best = measure(cols, rows)
-        target = torch.minimum(cols.clamp(1e-3, 1e3).min(), rows.clamp(1e-3, 1e3).min())
-        target = target + 1e-6
+        smallest = torch.minimum(cols.min(), rows.min())
+        target = smallest.clamp(1e-3, 1e3) + 1e-6
         l1, l2 = W.new_zeros(W.shape[1]), W.new_zeros(W.shape[0])
-        best1, best2, gate = l1, l2, W.new_zeros(())
+        state = (l1, l2, measure(cols, rows), l1, l2, W.new_zeros(()))
         for _ in range(16):
-            current = W / l1.exp() / l2.exp()[:, None]
-            cols, rows = current.std(0), current.std(1)
-            now = measure(cols, rows)
-            better = now <= best
-            best = torch.where(better, now, best)
-            best1 = torch.where(better, l1, best1)
-            best2 = torch.where(better, l2, best2)
-            gate = torch.where(better, gate, 1.0)
-            step1 = (cols.clamp(1e-3, 1e3) / target).clamp(0.7, 2.0).log()
-            step2 = (rows.clamp(1e-3, 1e3) / target).clamp(0.7, 2.0).log()
-            l1 = (l1 + (1 - gate) * step1).clamp(-0.3, 10)
-            l2 = (l2 + (1 - gate) * step2).clamp(-0.3, 10)
-        col, row = (-best1).exp(), (-best2).exp()
+            state = step(W, target, *state)
+        col, row = (-state[3]).exp(), (-state[4]).exp()
         return row[:, None] * W * col, row, col
 
     return run
@@ -247,40 +286,49 @@ def couplings(S, alpha):
 
 
 @recurrence("superglue", "P1")
-def superglue_log(workload):
+def superglue_log(workload, compiled):
     """100 iterations in the log domain."""
+
+    @compiled
+    def step(Z, mu, nu, g):
+        f = mu - torch.logsumexp(Z + g, 1)
+        return f, nu - torch.logsumexp(Z + f[:, None], 0)
 
     def run(S, alpha):
         Z, mu, nu, norm = couplings(S, alpha)
         g = torch.zeros_like(nu)
         for _ in range(100):
-            f = mu - torch.logsumexp(Z + g, 1)
-            g = nu - torch.logsumexp(Z + f[:, None], 0)
+            f, g = step(Z, mu, nu, g)
         return Z + f[:, None] + g - norm
 
     return run
 
 
 @recurrence("superglue", "P2")
-def superglue_kernel(workload):
+def superglue_kernel(workload, compiled):
     """Kernel domain, not safe."""
+
+    @compiled
+    def step(K, a, b, v):
+        u = a / (K @ v)
+        return u, b / (u @ K)
 
     def run(S, alpha):
         Z, mu, nu, norm = couplings(S, alpha)
         K, a, b = Z.exp(), mu.exp(), nu.exp()
         v = torch.ones_like(b)
         for _ in range(100):
-            u = a / (K @ v)
-            v = b / (u @ K)
+            u, v = step(K, a, b, v)
         return Z + u.log()[:, None] + v.log() - norm
 
     return run
 
 
 @recurrence("swav", "P1")
-def swav_matrix(workload):
+def swav_matrix(workload, compiled):
     """Q = exp(S/0.05)' over its sum; 3 times prototypes to 1/K, samples to 1/B."""
 
+    @compiled
     def run(S):
         Q = torch.exp(S / 0.05).T
         K, B = Q.shape
@@ -294,9 +342,10 @@ def swav_matrix(workload):
 
 
 @recurrence("swav", "P2")
-def swav_vectors(workload):
+def swav_vectors(workload, compiled):
     """Vectors in the kernel domain; the sum of all cancels."""
 
+    @compiled
     def run(S):
         Q = torch.exp(S / 0.05)
         B, K = Q.shape
@@ -310,9 +359,10 @@ def swav_vectors(workload):
 
 
 @recurrence("sinkgd", "P1")
-def sinkgd_matrix(workload):
+def sinkgd_matrix(workload, compiled):
     """X /= row norms + 1e-6, then column norms, five times."""
 
+    @compiled
     def run(X):
         for _ in range(5):
             X = X / (X.norm(dim=1, keepdim=True) + EPS)
@@ -323,9 +373,10 @@ def sinkgd_matrix(workload):
 
 
 @recurrence("sinkgd", "P2")
-def sinkgd_vectors(workload):
+def sinkgd_vectors(workload, compiled):
     """Only the factors change: norms from the squared entries and factors."""
 
+    @compiled
     def run(X):
         Y = X * X
         u, v = X.new_ones(X.shape[0]), X.new_ones(X.shape[1])
@@ -431,14 +482,15 @@ class TorchPeer:
         self.skip = skip
         torch.set_grad_enabled(False)
 
-    def forms(self, recurrence):
-        found = {form: 0 for name, form in TABLE if name == recurrence}
-        for (name, form), (thresholds, _) in LOOPS.items():
-            if name == recurrence:
-                found[form] = len(thresholds)
-        return {
-            form: n for form, n in found.items() if (recurrence, form) not in self.skip
+    def forms(self, workload):
+        own = workload.recurrence
+        found = {form: 0 for name, form in TABLE if name == own}
+        found |= {
+            form: len(thresholds)
+            for (name, form), (thresholds, _) in LOOPS.items()
+            if name == own
         }
+        return {k: v for k, v in found.items() if (own, k) not in self.skip}
 
     def prepare(self, workload, inputs, form, attempt):
         from . import Prepared
@@ -452,7 +504,7 @@ class TorchPeer:
             read = lambda raw: (raw,)
         else:
             make, read = TABLE[key]
-            function = self.compiled(make(workload))
+            function = make(workload, self.compiled)
         return Prepared(
             lambda: function(*arguments),
             lambda raw: [x.numpy() for x in read(raw)],
