@@ -18,6 +18,7 @@ def cells(row):
         row["workload"],
         f"{row['peer']} {row['form']}".strip(),
         number(row["peer_ms"]),
+        number(row["best_ms"]),
         f"{number(row['ratio'])}×" if row["ratio"] else "–",
         number(row["limit_ms"]),
         f"{100 * of_limit:.0f} %" if of_limit else "–",
@@ -26,7 +27,17 @@ def cells(row):
     ]
 
 
-HEADER = ["workload", "who", "ms", "over ours", "limit", "ours of limit", "bound", ""]
+HEADER = [
+    "workload",
+    "who",
+    "ms",
+    "best",
+    "over ours",
+    "limit",
+    "ours of limit",
+    "bound",
+    "",
+]
 
 
 def lines(rows):
