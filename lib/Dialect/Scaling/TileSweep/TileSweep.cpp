@@ -324,10 +324,11 @@ FailureOr<TileSweepResult> scaling::tileSweep(RewriterBase &rewriter,
   if (!reduce.hasPureTensorSemantics())
     return rewriter.notifyMatchFailure(reduce, "expected tensors");
   OpBuilder::InsertionGuard guard(rewriter);
+  // The first level erases the op; the tiled one has as many loops.
   unsigned dim = reducedDim(reduce);
+  size_t numLoops = reduce.getStructuredIteratorTypes().size();
   auto tileSizes = [&](int64_t size) {
-    SmallVector<OpFoldResult> sizes(reduce.getStructuredIteratorTypes().size(),
-                                    rewriter.getIndexAttr(0));
+    SmallVector<OpFoldResult> sizes(numLoops, rewriter.getIndexAttr(0));
     sizes[dim] = rewriter.getIndexAttr(size);
     return sizes;
   };

@@ -51,8 +51,10 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
     options.group = llvm::alignTo(group, options.block);
     options.recomputeMatrix = schedule.getRecompute();
     rewriter.setInsertionPoint(reduce);
+    // Where the second level of tiling fails, the first has erased the op.
+    Location loc = reduce.getLoc();
     if (failed(tileSweep(rewriter, reduce, options)))
-      return reduce.emitOpError("cannot be fused into a sweep");
+      return emitError(loc, "'scaling.reduce' op cannot be fused into a sweep");
   }
   return success();
 }
