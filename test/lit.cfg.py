@@ -35,7 +35,17 @@ config.substitutions.append(
     ("%includedir", os.path.join(config.scaling_src_root, "include"))
 )
 config.substitutions.append(("%python", '"%s"' % config.python_executable))
-config.substitutions.append(("%host_cc", config.host_cc))
+# Programs of the tests bring the sanitizers' runtime to our instrumented libraries.
+sanitize = config.scaling_sanitizers
+config.substitutions.append(
+    ("%host_cc", config.host_cc + (f" -fsanitize={sanitize}" if sanitize else ""))
+)
+config.substitutions.append(
+    (
+        "%sanitizer_options",
+        f"{config.scaling_src_root}/cmake/SanitizerOptions.c" if sanitize else "",
+    )
+)
 config.substitutions.append(
     (
         "%scaling_plugin",
@@ -75,9 +85,8 @@ tools = [
 llvm_config.add_tool_substitutions(tools, tool_dirs)
 
 # What the machine and the build offer: tests say `REQUIRES: name`.
-if os.path.exists(
+# The distribution's mlir-opt cannot load an instrumented plugin.
+if not sanitize and os.path.exists(
     os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext)
 ):
     config.available_features.add("plugin")
-if config.scaling_sanitizers:
-    config.available_features.add("sanitizers")

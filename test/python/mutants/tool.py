@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 SEPARATOR = "// -----"
 ERROR = re.compile(r":(\d+):\d+: error: (.*)")
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer: .*|\S*: runtime error: .*")
 #: Seconds for a batch; the endless loop of one module is found like a crash.
 TIMEOUT = 120
 
@@ -77,6 +78,9 @@ def run(modules, options, limit=TIMEOUT):
             # A handler of the tool may turn a signal into an exit status.
             if done.returncode > 125 or "PLEASE submit a bug report" in err:
                 died = died or f"exit status {done.returncode}"
+            # The sanitizers end the tool with the status of an error.
+            if found := SANITIZER.search(err):
+                died = found.group()
         except subprocess.TimeoutExpired:
             died = f"no end after {limit} s"
     if died:
