@@ -26,7 +26,7 @@ CCACHE := $(shell command -v ccache)
 SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.c')
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 
-.PHONY: help build run test test-full bench format lint clean
+.PHONY: help build run test test-full bench format lint tidy sanitize clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -84,6 +84,21 @@ format: $(BUILD)/.venv ## rewrite the sources in their style
 lint: $(BUILD)/.venv ## check the style, change nothing
 	@clang-format-22 --dry-run --Werror $(SOURCES)
 	@$(PYTHON) -m black --check --quiet $(PYTHON_SOURCES)
+
+# Minutes; what clang-tidy counts and suppresses is not news.
+tidy: build ## clang-tidy on the sources of lib and tools; silent when there is nothing to mend
+	@set -o pipefail; git ls-files 'lib/*.cpp' 'tools/*.cpp' \
+	  | xargs -P "$$(nproc)" -n 1 clang-tidy-22 --quiet -p $(BUILD) --warnings-as-errors='*' 2>&1 \
+	  | { grep -v -e '^[0-9]* warnings\? \(generated\|treated as errors\)' -e '^Suppressed ' || true; }
+
+# pytest loads the runtime into Python, which has no sanitizers: it is lit that
+# executes here, and the mutants run our tools.
+sanitize: $(BUILD)/.venv ## build with sanitizers in build-sanitize/; run lit and the mutants on it
+	@cmake --preset sanitize -DPython3_EXECUTABLE=$(abspath $(PYTHON)) > $(BUILD)/cmake-sanitize.log 2>&1 \
+	  || { cat $(BUILD)/cmake-sanitize.log; exit 1; }
+	@ninja -C build-sanitize $(if $(MAKE_TERMOUT),,--quiet) all check-scaling
+	@SCALING_BIN=$(abspath build-sanitize/bin) PATH="/usr/lib/llvm-22/bin:$$PATH" \
+	  $(PYTHON) -m pytest -q -p no:cacheprovider test/python/mutants
 
 clean: ## remove the build folder and the results
 	@rm -rf $(BUILD) $(OUT)

@@ -61,8 +61,8 @@ void scaling_set_parallel_for(scaling_parallel_for_fn fn) {
   hostParallelFor = fn;
 }
 
-void scaling_set_num_threads(int32_t num_threads) {
-  requestedThreads = num_threads > 0 ? num_threads : 0;
+void scaling_set_num_threads(int32_t numThreads) {
+  requestedThreads = numThreads > 0 ? numThreads : 0;
 }
 
 int32_t scaling_get_num_threads(void) {

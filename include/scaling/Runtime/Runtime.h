@@ -40,7 +40,7 @@ void scaling_set_parallel_for(scaling_parallel_for_fn fn);
 
 /** The number of threads of the default implementation; 0 or less brings
  * back OpenMP's own choice (OMP_NUM_THREADS). */
-void scaling_set_num_threads(int32_t num_threads);
+void scaling_set_num_threads(int32_t numThreads);
 
 /** The number of threads the default implementation uses at most. */
 int32_t scaling_get_num_threads(void);

@@ -87,6 +87,14 @@ static LogicalResult dropFromProblem(PatternRewriter &rewriter, Operation *op,
   return success();
 }
 
+static FormAttr withEpsilon(FormAttr form, double epsilon) {
+  return FormAttr::get(form.getContext(), form.getInput(), form.getMap(),
+                       form.getShift(), epsilon, form.getStandardize(),
+                       form.getEntryEps(), form.getNormalizeTotal(),
+                       form.getStart(), form.getOutput(), form.getScale(),
+                       form.getAnneal(), form.getExtrapolate());
+}
+
 namespace {
 
 /// A mask that is true everywhere goes.
@@ -138,14 +146,6 @@ struct DropNeutralVectors final : OpRewritePattern<OpTy> {
                     drop(op.getColTarget(), op.getColTargetMutable(), 1.0)));
   }
 };
-
-static FormAttr withEpsilon(FormAttr form, double epsilon) {
-  return FormAttr::get(form.getContext(), form.getInput(), form.getMap(),
-                       form.getShift(), epsilon, form.getStandardize(),
-                       form.getEntryEps(), form.getNormalizeTotal(),
-                       form.getStart(), form.getOutput(), form.getScale(),
-                       form.getAnneal(), form.getExtrapolate());
-}
 
 /// A constant ε becomes the form's. (An annealed form's own ε is its last.)
 template <typename OpTy>
