@@ -1,4 +1,4 @@
-//===- SelectSchedulePass.cpp - Pass --scaling-select-schedule ---*- C++ -*-===//
+//===- SelectSchedulePass.cpp - --scaling-select-schedule -------*- C++ -*-===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
