@@ -38,10 +38,11 @@ def cache_size(level):
 
 
 def level_of(working_set, rates):
-    """The nearest level the set fits in, shared among the threads."""
+    """The nearest level the set fits in, shared among the threads, with an eighth
+    left for everything else."""
     sizes, threads = rates["sizes"], rates["threads"]
     for level, shared in (("L1", threads), ("L2", threads), ("L3", 1)):
-        if working_set <= shared * sizes[level]:
+        if working_set <= shared * sizes[level] * 7 / 8:
             return level
     return "DRAM"
 

@@ -11,6 +11,7 @@ import numpy as np
 from workloads import ITERATIONS, geomloss_epsilons
 
 from . import Prepared
+from .ours import ONE_THREAD, SINGLE
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "handwritten"
 #: What there is, by the workload it is written for.
@@ -89,7 +90,8 @@ class Handwritten:
 
     def forms(self, workload):
         known = (SOURCES / f"{workload.recurrence}.cpp").exists()
-        return {"": 0} if known and workload.id in KERNELS else {}
+        form = ONE_THREAD if workload.id in SINGLE else ""
+        return {form: 0} if known and workload.id in KERNELS else {}
 
     def prepare(self, workload, inputs, form, attempt):
         return KERNELS[workload.id](workload, inputs)
