@@ -14,14 +14,23 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// Which sweep over the matrix a pass belongs to: one after those of the
-/// passes whose states its entries look at.
-static SmallVector<unsigned> assignSweeps(OpBuilder &builder, Location loc,
-                                          StatisticAttrInterface stat,
-                                          FloatType type) {
-  SmallVector<unsigned> sweeps;
+namespace {
+/// What a pass of a statistic looks at.
+struct LiftInfo {
+  /// Which sweep over the matrix it belongs to: one after those of the passes
+  /// whose states its entries look at.
+  unsigned sweep = 0;
+  /// What every entry adds, where that is always the same.
+  std::optional<double> constant;
+};
+} // namespace
+
+/// Asked of the statistic itself: what does it use of what it is given?
+static SmallVector<LiftInfo> inspectPasses(OpBuilder &builder, Location loc,
+                                           StatisticAttrInterface stat,
+                                           FloatType type) {
+  SmallVector<LiftInfo> passes;
   for (unsigned pass = 0; pass < stat.getNumPasses(); ++pass) {
-    // Asked of the statistic itself: does it use what it is given?
     Region region;
     Block *block = new Block;
     region.push_back(block);
@@ -32,13 +41,15 @@ static SmallVector<unsigned> assignSweeps(OpBuilder &builder, Location loc,
     for (unsigned i = 0; i < pass; ++i)
       finished.push_back(block->addArgument(type, loc));
     Value lifted = stat.lift(inner, loc, pass, entry, finished);
-    unsigned sweep = 0;
+    LiftInfo info;
     for (unsigned i = 0; i < pass; ++i)
       if (!finished[i].use_empty() || lifted == finished[i])
-        sweep = std::max(sweep, sweeps[i] + 1);
-    sweeps.push_back(sweep);
+        info.sweep = std::max(info.sweep, passes[i].sweep + 1);
+    if (auto constant = lifted.getDefiningOp<arith::ConstantOp>())
+      info.constant = cast<FloatAttr>(constant.getValue()).getValueAsDouble();
+    passes.push_back(info);
   }
-  return sweeps;
+  return passes;
 }
 
 namespace {
@@ -69,7 +80,11 @@ public:
     e.chooseLanes(buffers);
     for (int64_t dim = 0; dim < rank; ++dim)
       sizes.push_back(e.sizeOf(dim, buffers));
-    sweeps = assignSweeps(builder, loc, stat, e.compute);
+    liftInfos = inspectPasses(builder, loc, stat, e.compute);
+    if (isa<LInfAttr>(stat))
+      e.maximum = Maximum::ofMagnitudes;
+    else if (isa<LogSumExpAttr>(stat)) // the sum of exponentials is NaN then
+      e.maximum = Maximum::ofNumbers;
   }
 
   void lower() {
@@ -106,6 +121,11 @@ private:
     if (auto vector = dyn_cast<VectorType>(type))
       attr = DenseElementsAttr::get(vector, attr);
     return arith::ConstantOp::create(e.b, loc, attr);
+  }
+
+  /// Whether what a pass adds is known without a look at the entries.
+  bool isCounted(unsigned pass) const {
+    return liftInfos[pass].constant && !mask;
   }
 
   Value createEntry(Value otherFactor, Value lanes) {
@@ -156,7 +176,12 @@ private:
       // Two chains, joined before the state takes part: what follows the load
       // of the state is one operation.
       Values chains;
+      if (isCounted(pass))
+        chains.push_back(
+            e.constant(*liftInfos[pass].constant * entries.size()));
       for (auto [i, entry] : llvm::enumerate(entries)) {
+        if (isCounted(pass))
+          break;
         Value term = stat.lift(e.b, loc, pass, entry, after);
         if (chains.size() < 2)
           chains.push_back(e.select(parts[i], term, identity(pass, e.lanes)));
@@ -249,19 +274,33 @@ private:
     // What entries of each row look at, spread over lanes.
     SmallVector<Values> finished(count);
 
-    unsigned numSweeps = sweeps.empty() ? 0 : *llvm::max_element(sweeps) + 1;
+    unsigned numSweeps = 0;
+    for (const LiftInfo &info : liftInfos)
+      numSweeps = std::max(numSweeps, info.sweep + 1);
     after.resize(passes);
     for (unsigned sweep = 0; sweep < numSweeps; ++sweep) {
-      SmallVector<unsigned> members;
+      SmallVector<unsigned> members, read;
       for (unsigned pass = 0; pass < passes; ++pass)
-        if (sweeps[pass] == sweep)
+        if (liftInfos[pass].sweep == sweep)
           members.push_back(pass);
-      Values sums = runSweep(members, count, lanesMask, finished);
-      for (auto [position, pass] : llvm::enumerate(members)) {
-        ArrayRef<Value> own = ArrayRef(sums).slice(position * count, count);
-        Values added = isHorizontal()
-                           ? Values{e.foldLanes(stat.isMaxPass(pass), own)}
-                           : Values(own);
+      llvm::copy_if(members, std::back_inserter(read),
+                    [&](unsigned pass) { return !isCounted(pass); });
+      Values sums;
+      if (!read.empty())
+        sums = runSweep(read, count, lanesMask, finished);
+      for (unsigned pass : members) {
+        Values added;
+        if (isCounted(pass)) {
+          Value number = createCount(*liftInfos[pass].constant);
+          added = isHorizontal() ? Values{e.splat(number, count)}
+                                 : Values(count, e.splat(number));
+        } else {
+          size_t position = llvm::find(read, pass) - read.begin();
+          ArrayRef<Value> own = ArrayRef(sums).slice(position * count, count);
+          added = isHorizontal()
+                      ? Values{e.foldLanes(stat.isMaxPass(pass), own)}
+                      : Values(own);
+        }
         for (auto [unit, value] : llvm::enumerate(added)) {
           Values old, now;
           for (unsigned i = 0; i < pass; ++i) {
@@ -272,7 +311,8 @@ private:
               merge(pass, before[pass][unit], old, now, value));
         }
       }
-      spreadFinished(sweep, count, after, finished);
+      if (sweep + 1 < numSweeps)
+        spreadFinished(count, after, finished);
     }
     for (auto [out, states] : llvm::zip_equal(outs, after))
       storeStates(out, count, lanesMask, states);
@@ -280,10 +320,8 @@ private:
 
   /// Makes finished states visible to the sweeps to come. A pass may finish
   /// after one with a higher number: lifts never look at such.
-  void spreadFinished(unsigned sweep, int64_t count, ArrayRef<Values> after,
+  void spreadFinished(int64_t count, ArrayRef<Values> after,
                       MutableArrayRef<Values> finished) {
-    if (sweep == *llvm::max_element(sweeps))
-      return;
     for (int64_t i = 0; i < count; ++i) {
       finished[i].clear();
       for (const Values &states : after) {
@@ -297,11 +335,26 @@ private:
     }
   }
 
+  /// A number for every reduced entry, as one of the compute type.
+  Value createCount(double each) {
+    if (std::optional<int64_t> size = VectorEmitter::known(sizes[reduced]))
+      return e.constant(each * *size, 1);
+    Value size =
+        arith::IndexCastOp::create(e.b, loc, e.b.getI64Type(), sizes[reduced]);
+    Value number = arith::SIToFPOp::create(e.b, loc, e.compute, size);
+    return arith::MulFOp::create(e.b, loc, number, e.constant(each, 1));
+  }
+
   /// The accumulators of some passes after a run along the reduced dimension.
   Values runSweep(ArrayRef<unsigned> passes, int64_t count, Value lanesMask,
                   ArrayRef<Values> finished) {
-    // Two chains per row and pass where there are registers for them.
-    int64_t chains = isHorizontal() ? 2 : 1;
+    // As many chains per row and pass as hide the latency of an addition and
+    // fit in registers: two for a whole block of rows and one pass.
+    int64_t chains = 1;
+    if (isHorizontal())
+      chains = std::clamp<int64_t>(
+          2 * e.getRowBlock() / static_cast<int64_t>(passes.size() * count), 1,
+          4);
     if (std::optional<int64_t> size = VectorEmitter::known(sizes[reduced]))
       if (*size <= e.lanes)
         chains = 1;
@@ -353,7 +406,7 @@ private:
   MappedBuffer matrix, factor, mask, scale;
   SmallVector<MappedBuffer> outs;
   Values sizes;
-  SmallVector<unsigned> sweeps;
+  SmallVector<LiftInfo> liftInfos;
   Value scaleVector;
 };
 

@@ -415,6 +415,28 @@ Value VectorEmitter::select(Value condition, Value ifTrue, Value ifFalse) {
 Value VectorEmitter::combine(bool isMax, Value lhs, Value rhs) {
   if (!isMax)
     return arith::AddFOp::create(b, loc, lhs, rhs);
+  switch (maximum) {
+  case Maximum::ofAny:
+    break;
+  case Maximum::ofMagnitudes: {
+    // Ordered as their bits are, NaN above infinity: one instruction.
+    Type integer = b.getIntegerType(compute.getWidth());
+    if (auto vector = dyn_cast<VectorType>(lhs.getType()))
+      integer = vector.clone(integer);
+    auto bits = [&](Value value) -> Value {
+      return b.createOrFold<arith::BitcastOp>(loc, integer, value);
+    };
+    Value larger = arith::MaxSIOp::create(b, loc, bits(lhs), bits(rhs));
+    return arith::BitcastOp::create(b, loc, lhs.getType(), larger);
+  }
+  case Maximum::ofNumbers: {
+    // One instruction on x86, which gives the second operand where one is NaN:
+    // the accumulator, never NaN.
+    Value larger =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, rhs, lhs);
+    return arith::SelectOp::create(b, loc, larger, rhs, lhs);
+  }
+  }
   // Which of two zeros is the larger does not matter, and costs instructions.
   return arith::MaximumFOp::create(b, loc, lhs, rhs, arith::FastMathFlags::nsz);
 }

@@ -48,6 +48,16 @@ FloatType getArithmeticType(ArrayRef<Value> values);
 /// Whether all operands are buffers, and none a tensor.
 bool isOnBuffers(Operation *op);
 
+/// What is known of the values of a maximum, and what becomes of NaN.
+enum class Maximum {
+  /// Nothing; NaN stays.
+  ofAny,
+  /// None is negative; NaN stays.
+  ofMagnitudes,
+  /// Nothing; NaN is left out, as it gets into the result another way.
+  ofNumbers
+};
+
 /// A position in the domain: an index per dimension.
 using Position = SmallVector<Value>;
 
@@ -64,6 +74,7 @@ public:
   int64_t vectorDim;
   bool contract;
   int64_t lanes;
+  Maximum maximum = Maximum::ofAny;
 
   /// No more lanes than the vector dimension needs; one where a buffer is
   /// strided along it.
@@ -150,7 +161,7 @@ public:
   /// The lanes that are in both masks, either of which may be null.
   Value both(Value lhs, Value rhs);
   Value select(Value condition, Value ifTrue, Value ifFalse);
-  /// The sum, or the maximum that keeps NaN.
+  /// The sum, or the maximum of the kind `maximum`.
   Value combine(bool isMax, Value lhs, Value rhs);
   /// `combine` where a product that is added is fused. Lanes outside of `mask`
   /// stay; in lanes beyond the end, outside of `inside`, the term counts as

@@ -107,7 +107,8 @@ func.func @unknown_rest(%A: memref<?x?xf32>, %s: memref<?xf32>) {
 // CHECK-LABEL: func @lse_rows
 // CHECK:         scf.for
 // CHECK:           scf.for
-// CHECK:             arith.maximumf {{.*}} fastmath<nsz> : vector<16xf32>
+// CHECK:             %[[LARGER:.*]] = arith.cmpf ogt, %[[ENTRY:.*]], %[[LARGEST:.*]] : vector<16xf32>
+// CHECK-NEXT:        arith.select %[[LARGER]], %[[ENTRY]], %[[LARGEST]]
 // CHECK:           scf.for
 // CHECK:             math.exp {{.*}} vector<16xf32>
 // CHECK:           math.exp {{.*}} vector<8xf32>

@@ -117,9 +117,14 @@ func.func @balance(%A: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>) {
 // -----
 
 // An own loop, on powers of two.
+// Both norms are of contiguous entries: the row's of the matrix, the column's
+// of its transpose.
+
 // CHECK-LABEL: func.func @similarity
-// CHECK-NOT: scaling.
+// CHECK: linalg.transpose
 // CHECK: scf.while
+// CHECK: scaling.reduce along(rows) stat(#scaling.l2) matrix(%{{.*}} : tensor<1x8xf64>)
+// CHECK: scaling.reduce along(rows) stat(#scaling.l2) matrix(%{{.*}} : tensor<1x8xf64>)
 // CHECK-NOT: scaling.
 func.func @similarity(%A: tensor<8x8xf64>) -> (tensor<8x8xf64>, tensor<8xf64>) {
   %B, %d, %k, %s = scaling.similarity_balance matrix(%A : tensor<8x8xf64>)

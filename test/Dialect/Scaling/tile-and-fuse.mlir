@@ -30,3 +30,54 @@ func.func @resident(%K: tensor<64x64xf32>) -> tensor<64xf32> {
     numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<resident>)
   return %u : tensor<64xf32>
 }
+
+// Simultaneous updates read both statistics of a block of rows at once.
+
+// CHECK-LABEL: func.func @simultaneous
+// CHECK: scf.for
+// CHECK:   scf.forall
+// CHECK:     scf.for
+// CHECK:       %[[SLICE:.*]] = tensor.extract_slice %{{.*}} : tensor<64x512xf32> to tensor<8x512xf32>
+// CHECK-NOT:   tensor<8x512xf32>
+// CHECK:       scaling.reduce along(rows) {{.*}} matrix(%[[SLICE]] :
+// CHECK:       scaling.reduce along(cols) {{.*}} matrix(%[[SLICE]] :
+// CHECK:   linalg.{{generic|reduce}}
+// CHECK-NOT: scaling.reduce
+// CHECK:   scaling.update
+// CHECK:   scaling.update
+func.func @simultaneous(%K: tensor<512x512xf32>) -> tensor<512xf32> {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<512x512xf32>)
+    rows(#scaling.rule<linf, exponent = 0.5>) cols(#scaling.rule<linf, exponent = 0.5>)
+    order(jacobi) stop(#scaling.stop<fixed 20>)
+    numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<streaming, row_block = 8>)
+  return %u : tensor<512xf32>
+}
+
+// The measure of the least imbalance costs no read of its own.
+
+// CHECK-LABEL: func.func @least_imbalance
+// CHECK: scf.for
+// CHECK:   scf.forall
+// CHECK:     scf.for
+// CHECK:       scaling.reduce along(rows) stat(#scaling.std)
+// CHECK:       scaling.reduce along(cols) stat(#scaling.std)
+// CHECK-NOT: scaling.reduce
+func.func @least_imbalance(%K: tensor<512x512xf32>) -> tensor<512xf32> {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<512x512xf32>)
+    rows(#scaling.rule<std>) cols(#scaling.rule<std>)
+    order(jacobi) stop(#scaling.stop<best 20, what = imbalance, last = false>)
+    numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<streaming, row_block = 8>)
+  return %u : tensor<512xf32>
+}
+
+// A read of one axis alone is shared among threads too.
+
+// CHECK-LABEL: func.func @alone
+// CHECK: scf.forall
+// CHECK:   scaling.reduce along(rows) {{.*}} tensor<64x512xf32>
+// CHECK-NOT: scf.for %
+func.func @alone(%K: tensor<512x512xf32>) -> tensor<512xf32> {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<512x512xf32>) stop(#scaling.stop<fixed 1>)
+    numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<streaming, row_block = 8>)
+  return %u : tensor<512xf32>
+}

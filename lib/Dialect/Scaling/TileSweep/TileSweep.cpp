@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/SCF/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/TilingInterface.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
@@ -25,10 +26,20 @@ static unsigned reducedDim(ReduceOp reduce) {
   return reduce.getAxis() == Axis::rows ? col : row;
 }
 
+/// The domain dimension its states run along.
+static unsigned keptDim(ReduceOp reduce) {
+  auto [row, col] = reduce.getMatrixDims();
+  return reduce.getAxis() == Axis::rows ? row : col;
+}
+
+static Axis otherAxis(Axis axis) {
+  return axis == Axis::rows ? Axis::cols : Axis::rows;
+}
+
 /// Tiles the reduction and fuses what its factor is computed from.
 static FailureOr<scf::SCFTileAndFuseResult>
 tileAndFuse(RewriterBase &rewriter, ReduceOp reduce,
-            const scf::SCFTilingOptions &tiling) {
+            const scf::SCFTilingOptions &tiling, bool fuseFactor) {
   Block *home = reduce->getBlock();
   Value matrix = reduce.getMatrix();
   // Where the reduction starts from is set once, not in every tile.
@@ -39,19 +50,21 @@ tileAndFuse(RewriterBase &rewriter, ReduceOp reduce,
   };
   scf::SCFTileAndFuseOptions options;
   options.setTilingOptions(tiling);
-  options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
+  options.setFusionControlFn([&](tensor::ExtractSliceOp slice,
+                                 OpResult producer,
                                  bool) -> std::optional<FusionResult> {
     Operation *op = producer.getOwner();
     // What is made outside was put outside to be made once.
-    if (op->getBlock() != home || producer == matrix || isStart(op) ||
-        llvm::is_contained(reduce.getOuts(), producer))
+    if (!fuseFactor || op->getBlock() != home || producer == matrix ||
+        isStart(op) || llvm::is_contained(reduce.getOuts(), producer))
       return std::nullopt;
     llvm::SmallPtrSet<Operation *, 4> readers;
     for (Operation *user : op->getUsers())
-      if (user->getBlock() == home)
-        readers.insert(user);
-    return FusionResult{/*yieldProducerReplacement=*/isa<UpdateOp>(op) ||
-                        (isa<ReduceOp>(op) && readers.size() > 1)};
+      readers.insert(home->findAncestorOpInBlock(*user));
+    readers.erase(home->findAncestorOpInBlock(*slice));
+    return FusionResult{
+        /*yieldProducerReplacement=*/isa<UpdateOp>(op) ||
+        (isa<ReduceOp, linalg::GenericOp>(op) && readers.size() > 1)};
   });
   rewriter.setInsertionPoint(reduce);
   return scf::tileConsumerAndFuseProducersUsingSCF(
@@ -135,10 +148,19 @@ static bool isMadeAlike(Value a, Value b) {
   if (a == b)
     return true;
   Operation *opA = a.getDefiningOp(), *opB = b.getDefiningOp();
-  if (!isa_and_nonnull<linalg::FillOp, tensor::ExtractSliceOp, ReduceOp>(opA) ||
-      !opB ||
+  if (!opA || !opB ||
       cast<OpResult>(a).getResultNumber() !=
           cast<OpResult>(b).getResultNumber())
+    return false;
+  // Its region is always the same one.
+  if (isa<linalg::FillOp>(opA) && isa<linalg::FillOp>(opB))
+    return llvm::all_of(
+        llvm::zip_equal(opA->getOperands(), opB->getOperands()), [](auto pair) {
+          return isMadeAlike(std::get<0>(pair), std::get<1>(pair));
+        });
+  // Two empty tensors are two places.
+  if (opA->getNumRegions() != 0 || isa<tensor::EmptyOp>(opA) ||
+      !isMemoryEffectFree(opA))
     return false;
   return OperationEquivalence::isEquivalentTo(
       opA, opB, [](Value x, Value y) { return success(isMadeAlike(x, y)); },
@@ -286,13 +308,55 @@ static void makeScratchLocal(RewriterBase &rewriter, Block *block) {
   }
 }
 
+/// The reduction along an axis that a block holds.
+static ReduceOp findReduce(Block *block, Axis axis) {
+  for (auto reduce : block->getOps<ReduceOp>())
+    if (reduce.getAxis() == axis)
+      return reduce;
+  return nullptr;
+}
+
+/// Tiles the sibling in parts as large as those of the loop, and makes one loop
+/// of both.
+static LogicalResult fuseSibling(RewriterBase &rewriter, ReduceOp sibling,
+                                 int64_t size,
+                                 scf::SCFTilingOptions::LoopType loopType,
+                                 LoopLikeOpInterface &loop) {
+  rewriter.moveOpBefore(sibling, loop);
+  moveUsersBehind(rewriter, loop,
+                  llvm::to_vector_of<Value>(sibling.getResults()));
+  SmallVector<OpFoldResult> sizes(sibling.getStructuredIteratorTypes().size(),
+                                  rewriter.getIndexAttr(0));
+  sizes[keptDim(sibling)] = rewriter.getIndexAttr(size);
+  scf::SCFTilingOptions tiling;
+  tiling.setTileSizes(sizes).setLoopType(loopType);
+  rewriter.setInsertionPoint(sibling);
+  FailureOr<scf::SCFTilingResult> tiled = scf::tileUsingSCF(
+      rewriter, cast<TilingInterface>(sibling.getOperation()), tiling);
+  if (failed(tiled) || tiled->loops.size() != 1)
+    return failure();
+  rewriter.replaceOp(sibling, tiled->replacements);
+  Operation *other = tiled->loops.front();
+  if (auto forall = dyn_cast<scf::ForallOp>(other))
+    loop = fuseIndependentSiblingForallLoops(
+        forall, cast<scf::ForallOp>(loop.getOperation()), rewriter);
+  else
+    loop = fuseIndependentSiblingForLoops(cast<scf::ForOp>(other),
+                                          cast<scf::ForOp>(loop.getOperation()),
+                                          rewriter);
+  return success();
+}
+
 /// One level of tiling; the reduction on a tile comes out.
 static FailureOr<ReduceOp> sweepLevel(RewriterBase &rewriter, ReduceOp reduce,
                                       const scf::SCFTilingOptions &tiling,
-                                      bool recomputeMatrix,
+                                      int64_t size,
+                                      const TileSweepOptions &options,
+                                      ReduceOp &sibling,
                                       LoopLikeOpInterface &loop) {
+  Axis axis = reduce.getAxis();
   FailureOr<scf::SCFTileAndFuseResult> fused =
-      tileAndFuse(rewriter, reduce, tiling);
+      tileAndFuse(rewriter, reduce, tiling, options.fuseFactor);
   if (failed(fused) || fused->loops.empty())
     return failure();
   auto tiled = dyn_cast<ReduceOp>(fused->tiledAndFusedOps.front());
@@ -300,6 +364,14 @@ static FailureOr<ReduceOp> sweepLevel(RewriterBase &rewriter, ReduceOp reduce,
     return failure();
   loop = fused->loops.front();
   replaceOutside(rewriter, loop, fused->replacements, reduce);
+  eraseDead(rewriter, loop->getBlock(), loop);
+  if (sibling) {
+    if (failed(fuseSibling(rewriter, sibling, size, tiling.loopType, loop)))
+      return failure();
+    Block *both = &loop->getRegion(0).front();
+    tiled = findReduce(both, axis);
+    sibling = findReduce(both, otherAxis(axis));
+  }
   Block *body = tiled->getBlock();
   if (auto forall = dyn_cast<scf::ForallOp>(loop.getOperation()))
     fillInside(rewriter, forall, tiled);
@@ -310,7 +382,7 @@ static FailureOr<ReduceOp> sweepLevel(RewriterBase &rewriter, ReduceOp reduce,
   mergeSlices(rewriter, body);
   mergeReductions(rewriter, body);
   eraseDead(rewriter, body, tiled);
-  if (recomputeMatrix) {
+  if (options.recomputeMatrix) {
     recompute(rewriter, tiled);
     eraseDead(rewriter, body, tiled);
   }
@@ -341,8 +413,10 @@ FailureOr<TileSweepResult> scaling::tileSweep(RewriterBase &rewriter,
           ReductionTilingStrategy::PartialReductionOuterParallel)
       .setReductionDims({dim});
   LoopLikeOpInterface loop;
-  FailureOr<ReduceOp> tiled =
-      sweepLevel(rewriter, reduce, parallel, options.recomputeMatrix, loop);
+  ReduceOp sibling = options.sibling;
+  FailureOr<ReduceOp> tiled = sweepLevel(
+      rewriter, reduce, parallel, options.group ? options.group : options.block,
+      options, sibling, loop);
   if (failed(tiled))
     return failure();
   TileSweepResult result;
@@ -355,8 +429,8 @@ FailureOr<TileSweepResult> scaling::tileSweep(RewriterBase &rewriter,
 
   scf::SCFTilingOptions sequential;
   sequential.setTileSizes(tileSizes(options.block));
-  tiled =
-      sweepLevel(rewriter, *tiled, sequential, options.recomputeMatrix, loop);
+  tiled = sweepLevel(rewriter, *tiled, sequential, options.block, options,
+                     sibling, loop);
   if (failed(tiled))
     return failure();
   result.sequential = cast<scf::ForOp>(loop.getOperation());
@@ -364,4 +438,23 @@ FailureOr<TileSweepResult> scaling::tileSweep(RewriterBase &rewriter,
   makeScratchLocal(rewriter, result.tiled->getBlock());
   eraseDead(rewriter, result.parallel.getBody(), result.sequential);
   return result;
+}
+
+LogicalResult scaling::tileParallel(RewriterBase &rewriter, Operation *op,
+                                    unsigned dim, int64_t size) {
+  OpBuilder::InsertionGuard guard(rewriter);
+  auto target = cast<TilingInterface>(op);
+  rewriter.setInsertionPoint(op);
+  SmallVector<OpFoldResult> sizes(target.getLoopIteratorTypes().size(),
+                                  rewriter.getIndexAttr(0));
+  sizes[dim] = rewriter.getIndexAttr(size);
+  scf::SCFTilingOptions tiling;
+  tiling.setTileSizes(sizes).setLoopType(
+      scf::SCFTilingOptions::LoopType::ForallOp);
+  FailureOr<scf::SCFTilingResult> tiled =
+      scf::tileUsingSCF(rewriter, target, tiling);
+  if (failed(tiled))
+    return failure();
+  rewriter.replaceOp(op, tiled->replacements);
+  return success();
 }

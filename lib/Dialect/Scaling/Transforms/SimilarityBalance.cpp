@@ -10,6 +10,12 @@
 // column before the next is looked at, so this is its own loop and not a
 // row/column iteration.
 //
+// The matrix itself stays: the factors so far are weights w, powers of two, so
+// that row i of the balanced matrix is A[i, :] · w / w[i], exactly. Beside it
+// stands its transpose. Both norms of an index are then sums of squares of
+// contiguous entries times contiguous weights, and scaling an index writes one
+// weight.
+//
 //===----------------------------------------------------------------------===//
 
 #include "SimilarityBalance.h"
@@ -45,18 +51,54 @@ private:
 
   /// One matrix of the batch: balanced, scale, sweeps (i32), status (i32).
   SmallVector<Value> one(Value matrix, Value scale);
-  /// A sweep over all indices; carries matrix, scale, changed, bad.
-  SmallVector<Value> sweep(Value matrix, Value scale, Value bad);
+  /// What a sweep over all indices carries.
+  struct State {
+    /// The matrix without its weights, and its transpose.
+    Value matrix, transpose;
+    /// The weights and their inverses; the scale that is returned.
+    Value weight, inverse, scale;
+    Value changed, bad;
+
+    SmallVector<Value> values() const {
+      return {matrix, transpose, weight, inverse, scale, changed, bad};
+    }
+    static State from(ValueRange v) {
+      return {v[0], v[1], v[2], v[3], v[4], v[5], v[6]};
+    }
+  };
+  State sweep(State state);
+  /// The transpose of a matrix of its own, in blocks that the cache holds.
+  Value transpose(Value matrix);
+  /// Norm and largest magnitude of an index' column and row.
+  struct Norms {
+    Value col, colMax, row, rowMax;
+  };
+  Norms measure(const State &state, Value index);
+  /// Of a row of `matrix` (or of the transpose), weighted: the sum of squares.
+  Value sumOfSquares(Value matrix, Value weight, Value index);
+  /// Norm and largest magnitude of the same, times `own`, whatever the range.
+  std::pair<Value, Value> safeNorm(Value matrix, Value weight, Value index,
+                                   Value own);
   /// The factor of an index and whether it is applied; yields factor, apply,
   /// bad.
-  SmallVector<Value> factor(Value matrix, Value scale, Value index);
+  SmallVector<Value> factor(const State &state, Value index);
+  State apply(const State &state, Value index, Value factor);
+  /// Multiplies what an index' weight stands for into the matrices.
+  State fold(State state, Value index, Value factor);
   /// Doubles (or halves) while the column is the smaller (larger) one.
   SmallVector<Value> search(SmallVector<Value> state, bool up);
   /// ‖·‖₂ and max |·| of a vector of n entries, the norm by exact scaling.
   std::pair<Value, Value> norms(Value vector);
   Value slice(Value matrix, Value index, bool row);
   Value withSlice(Value slice, Value matrix, Value index, bool row);
-  Value scaled(Value vector, Value factor);
+  /// The matrix, its row (or column) times both factors, one after the other.
+  Value scaled(Value matrix, Value index, bool row, Value first, Value second);
+  Value at(Value vector, Value index) {
+    return tensor::ExtractOp::create(b, loc, vector, index);
+  }
+  Value with(Value vector, Value index, Value entry) {
+    return tensor::InsertOp::create(b, loc, entry, vector, index);
+  }
 
   Value number(double value) { return e.scalar(type, value); }
   Value boolean(bool value) {
@@ -94,6 +136,9 @@ private:
   Value size;
   // LAPACK's bounds: products stay this far from under- and overflow.
   double smallest, smallest2;
+  /// Sums of squares between `least` and `most` are accurate, whatever of their
+  /// terms underflows; weights stay between 1/`widest` and `widest`.
+  double least, most, widest;
 };
 
 } // namespace
@@ -109,6 +154,11 @@ SimilarityBalancer::SimilarityBalancer(OpBuilder &builder,
   smallest =
       type.isF64() ? std::ldexp(1.0, -1022 + 52) : std::ldexp(1.0, -126 + 23);
   smallest2 = 2.0 * smallest;
+  // Norms in these bounds, times a weight, stay so far from LAPACK's bounds
+  // that its search never meets them.
+  least = std::ldexp(1.0, type.isF64() ? -900 : -60);
+  most = std::ldexp(1.0, type.isF64() ? 1000 : 100);
+  widest = std::ldexp(1.0, type.isF64() ? 300 : 30);
 }
 
 Value SimilarityBalancer::slice(Value matrix, Value index, bool row) {
@@ -132,11 +182,15 @@ Value SimilarityBalancer::withSlice(Value slice, Value matrix, Value index,
                                        strides);
 }
 
-Value SimilarityBalancer::scaled(Value vector, Value factor) {
-  return e.inPlace(vector, 1, {},
-                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                     return arith::MulFOp::create(inner, l, in[0], factor);
-                   });
+Value SimilarityBalancer::scaled(Value matrix, Value index, bool row,
+                                 Value first, Value second) {
+  Value vector =
+      e.inPlace(slice(matrix, index, row), 1, {},
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Value half = arith::MulFOp::create(inner, l, in[0], first);
+                  return arith::MulFOp::create(inner, l, half, second);
+                });
+  return withSlice(vector, matrix, index, row);
 }
 
 std::pair<Value, Value> SimilarityBalancer::norms(Value vector) {
@@ -197,11 +251,60 @@ SmallVector<Value> SimilarityBalancer::search(SmallVector<Value> state,
   return SmallVector<Value>(loop.getResults());
 }
 
-SmallVector<Value> SimilarityBalancer::factor(Value matrix, Value scale,
-                                              Value index) {
-  Value c, ca, r, ra;
-  std::tie(c, ca) = norms(slice(matrix, index, /*row=*/false));
-  std::tie(r, ra) = norms(slice(matrix, index, /*row=*/true));
+Value SimilarityBalancer::sumOfSquares(Value matrix, Value weight,
+                                       Value index) {
+  OpFoldResult one = b.getIndexAttr(1), zero = b.getIndexAttr(0);
+  int64_t known = getConstantIntValue(n).value_or(ShapedType::kDynamic);
+  Value row = tensor::ExtractSliceOp::create(
+      b, loc, RankedTensorType::get({1, known}, type), matrix,
+      Sizes{index, zero}, Sizes{one, n}, Sizes{one, one});
+  ReduceOp reduce =
+      e.states(Axis::rows, L2Attr::get(b.getContext()), Sizes{one}, type, row,
+               weight, /*mask=*/Value(), /*scale=*/Value());
+  return at(reduce.getResult(0), e.index(0));
+}
+
+std::pair<Value, Value> SimilarityBalancer::safeNorm(Value matrix, Value weight,
+                                                     Value index, Value own) {
+  Value vector =
+      e.elementwise(Sizes{n}, 1, type,
+                    {{slice(matrix, index, /*row=*/true), {0}}, {weight, {0}}},
+                    [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                      Value ratio = arith::MulFOp::create(inner, l, in[1], own);
+                      return arith::MulFOp::create(inner, l, in[0], ratio);
+                    });
+  return norms(vector);
+}
+
+SimilarityBalancer::Norms SimilarityBalancer::measure(const State &state,
+                                                      Value index) {
+  Value weight = at(state.weight, index), inverse = at(state.inverse, index);
+  Value col = sumOfSquares(state.transpose, state.inverse, index);
+  Value row = sumOfSquares(state.matrix, state.weight, index);
+  // Not with NaN either.
+  Value usual = both(both(compare(P::OGE, col, number(least)),
+                          compare(P::OGE, row, number(least))),
+                     both(compare(P::OLE, col, number(most)),
+                          compare(P::OLE, row, number(most))));
+  auto found = scf::IfOp::create(
+      b, loc, usual,
+      [&](OpBuilder &, Location) {
+        Value c = mul(math::SqrtOp::create(b, loc, col), weight);
+        Value r = mul(math::SqrtOp::create(b, loc, row), inverse);
+        // The largest entries matter beside LAPACK's bounds only.
+        scf::YieldOp::create(b, loc, ValueRange{c, c, r, r});
+      },
+      [&](OpBuilder &, Location) {
+        auto [c, ca] = safeNorm(state.transpose, state.inverse, index, weight);
+        auto [r, ra] = safeNorm(state.matrix, state.weight, index, inverse);
+        scf::YieldOp::create(b, loc, ValueRange{c, ca, r, ra});
+      });
+  return {found.getResult(0), found.getResult(1), found.getResult(2),
+          found.getResult(3)};
+}
+
+SmallVector<Value> SimilarityBalancer::factor(const State &state, Value index) {
+  auto [c, ca, r, ra] = measure(state, index);
   Value sum = arith::AddFOp::create(b, loc, c, r);
   Value infinity = number(std::numeric_limits<double>::infinity());
   Value bad = compare(P::UGE, sum, infinity);
@@ -213,16 +316,16 @@ SmallVector<Value> SimilarityBalancer::factor(Value matrix, Value scale,
       [&](OpBuilder &, Location) {
         scf::YieldOp::create(b, loc, ValueRange{number(1.0), boolean(false)});
       },
-      [&](OpBuilder &, Location) {
+      [&, c = c, ca = ca, r = r, ra = ra](OpBuilder &, Location) {
         Value half = number(0.5);
-        SmallVector<Value> state =
+        SmallVector<Value> tried =
             search({number(1.0), c, ca, r, mul(r, half), ra}, /*up=*/true);
-        state[4] = mul(state[1], half);
-        state = search(state, /*up=*/false);
-        Value f = state[0];
-        Value after = arith::AddFOp::create(b, loc, state[1], state[3]);
+        tried[4] = mul(tried[1], half);
+        tried = search(tried, /*up=*/false);
+        Value f = tried[0];
+        Value after = arith::AddFOp::create(b, loc, tried[1], tried[3]);
         Value gains = compare(P::OLT, after, mul(number(0.95), sum));
-        Value d = tensor::ExtractOp::create(b, loc, scale, index);
+        Value d = at(state.scale, index);
         Value one = number(1.0);
         Value tooSmall =
             both(both(compare(P::OLT, f, one), compare(P::OLT, d, one)),
@@ -237,68 +340,146 @@ SmallVector<Value> SimilarityBalancer::factor(Value matrix, Value scale,
   return {found.getResult(0), found.getResult(1), bad};
 }
 
-SmallVector<Value> SimilarityBalancer::sweep(Value matrix, Value scale,
-                                             Value bad) {
+SimilarityBalancer::State SimilarityBalancer::fold(State state, Value index,
+                                                   Value factor) {
+  Value up = at(state.weight, index), down = at(state.inverse, index);
+  Value shrink = arith::DivFOp::create(b, loc, number(1.0), factor);
+  state.matrix = scaled(state.matrix, index, /*row=*/true, down, shrink);
+  state.matrix = scaled(state.matrix, index, /*row=*/false, up, factor);
+  state.transpose = scaled(state.transpose, index, /*row=*/false, down, shrink);
+  state.transpose = scaled(state.transpose, index, /*row=*/true, up, factor);
+  state.weight = with(state.weight, index, number(1.0));
+  state.inverse = with(state.inverse, index, number(1.0));
+  return state;
+}
+
+SimilarityBalancer::State SimilarityBalancer::apply(const State &state,
+                                                    Value index, Value factor) {
+  State next = state;
+  next.scale = with(state.scale, index, mul(at(state.scale, index), factor));
+  Value weight = mul(at(state.weight, index), factor);
+  Value inRange = both(compare(P::OGE, weight, number(1.0 / widest)),
+                       compare(P::OLE, weight, number(widest)));
+  auto weighted = scf::IfOp::create(
+      b, loc, inRange,
+      [&](OpBuilder &, Location) {
+        State inside = next;
+        inside.weight = with(next.weight, index, weight);
+        inside.inverse =
+            with(next.inverse, index,
+                 arith::DivFOp::create(b, loc, number(1.0), weight));
+        scf::YieldOp::create(b, loc, inside.values());
+      },
+      [&](OpBuilder &, Location) {
+        scf::YieldOp::create(b, loc, fold(next, index, factor).values());
+      });
+  return State::from(weighted.getResults());
+}
+
+SimilarityBalancer::State SimilarityBalancer::sweep(State state) {
+  state.changed = boolean(false);
   auto loop = scf::ForOp::create(
-      b, loc, e.index(0), size, e.index(1),
-      ValueRange{matrix, scale, boolean(false), bad},
+      b, loc, e.index(0), size, e.index(1), state.values(),
       [&](OpBuilder &, Location, Value index, ValueRange carried) {
-        SmallVector<Value> found = factor(carried[0], carried[1], index);
-        Value f = found[0], apply = found[1];
+        State before = State::from(carried);
+        SmallVector<Value> found = factor(before, index);
         auto applied = scf::IfOp::create(
-            b, loc, apply,
+            b, loc, found[1],
             [&](OpBuilder &, Location) {
-              Value d = tensor::ExtractOp::create(b, loc, carried[1], index);
-              Value newScale = tensor::InsertOp::create(b, loc, mul(d, f),
-                                                        carried[1], index);
-              Value inverse = arith::DivFOp::create(b, loc, number(1.0), f);
-              Value row = scaled(slice(carried[0], index, true), inverse);
-              Value half = withSlice(row, carried[0], index, true);
-              Value column = scaled(slice(half, index, false), f);
-              Value whole = withSlice(column, half, index, false);
-              scf::YieldOp::create(b, loc, ValueRange{whole, newScale});
+              scf::YieldOp::create(b, loc,
+                                   apply(before, index, found[0]).values());
             },
             [&](OpBuilder &, Location) {
-              scf::YieldOp::create(b, loc, ValueRange{carried[0], carried[1]});
+              scf::YieldOp::create(b, loc, before.values());
             });
-        scf::YieldOp::create(b, loc,
-                             ValueRange{applied.getResult(0),
-                                        applied.getResult(1),
-                                        either(carried[2], apply),
-                                        either(carried[3], found[2])});
+        State after = State::from(applied.getResults());
+        after.changed = either(before.changed, found[1]);
+        after.bad = either(before.bad, found[2]);
+        scf::YieldOp::create(b, loc, after.values());
       });
-  return SmallVector<Value>(loop.getResults());
+  return State::from(loop.getResults());
+}
+
+Value SimilarityBalancer::transpose(Value matrix) {
+  constexpr int64_t kBlock = 16;
+  Value block = e.index(kBlock);
+  OpFoldResult one = b.getIndexAttr(1);
+  auto size = [&](Value begin) -> Value {
+    Value rest = arith::SubIOp::create(b, loc, this->size, begin);
+    return arith::MinSIOp::create(b, loc, rest, block);
+  };
+  auto rows = scf::ForOp::create(
+      b, loc, e.index(0), this->size, block, e.empty(Sizes{n, n}, type),
+      [&](OpBuilder &, Location, Value row, ValueRange outer) {
+        Value height = size(row);
+        auto cols = scf::ForOp::create(
+            b, loc, e.index(0), this->size, block, outer,
+            [&](OpBuilder &, Location, Value col, ValueRange carried) {
+              Value width = size(col);
+              Value from = tensor::ExtractSliceOp::create(
+                  b, loc, matrix, Sizes{row, col}, Sizes{height, width},
+                  Sizes{one, one});
+              Value to = tensor::ExtractSliceOp::create(
+                  b, loc, carried[0], Sizes{col, row}, Sizes{width, height},
+                  Sizes{one, one});
+              Value turned = linalg::TransposeOp::create(
+                                 b, loc, from, to, ArrayRef<int64_t>{1, 0})
+                                 ->getResult(0);
+              Value whole = tensor::InsertSliceOp::create(
+                  b, loc, turned, carried[0], Sizes{col, row},
+                  Sizes{width, height}, Sizes{one, one});
+              scf::YieldOp::create(b, loc, whole);
+            });
+        scf::YieldOp::create(b, loc, cols.getResults());
+      });
+  return rows.getResult(0);
 }
 
 SmallVector<Value> SimilarityBalancer::one(Value matrix, Value scale) {
-  // matrix, scale, sweeps, go on, bad
+  Sizes vector{n};
+  State start{matrix,
+              transpose(matrix),
+              e.filled(vector, number(1.0)),
+              e.filled(vector, number(1.0)),
+              scale,
+              boolean(true),
+              boolean(false)};
+  // The sweeps done, then the state.
   Value zero = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
-  SmallVector<Value> inits{matrix, scale, zero, boolean(true), boolean(false)};
+  SmallVector<Value> inits = start.values();
+  inits.insert(inits.begin(), zero);
   SmallVector<Type> types =
       llvm::map_to_vector(inits, [](Value v) { return v.getType(); });
   auto loop = scf::WhileOp::create(
       b, loc, types, inits,
       [&](OpBuilder &, Location, ValueRange s) {
+        State state = State::from(s.drop_front());
         Value limit = arith::ConstantOp::create(
             b, loc,
             b.getI32IntegerAttr(static_cast<int32_t>(
                 std::min<uint64_t>(op.getLimit(), INT32_MAX))));
         Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
-                                            s[2], limit);
-        scf::ConditionOp::create(b, loc, both(below, both(s[3], negate(s[4]))),
-                                 s);
+                                            s[0], limit);
+        scf::ConditionOp::create(
+            b, loc, both(below, both(state.changed, negate(state.bad))), s);
       },
       [&](OpBuilder &, Location, ValueRange s) {
-        SmallVector<Value> swept = sweep(s[0], s[1], s[4]);
+        SmallVector<Value> swept = sweep(State::from(s.drop_front())).values();
         Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
-        Value count = arith::AddIOp::create(b, loc, s[2], one);
-        scf::YieldOp::create(
-            b, loc, ValueRange{swept[0], swept[1], count, swept[2], swept[3]});
+        swept.insert(swept.begin(), arith::AddIOp::create(b, loc, s[0], one));
+        scf::YieldOp::create(b, loc, swept);
       });
-  Value status = select(loop.getResult(4), integer(StatusCode::diverged),
-                        select(loop.getResult(3), integer(StatusCode::limit),
+  State end = State::from(loop.getResults().drop_front());
+  Value status = select(end.bad, integer(StatusCode::diverged),
+                        select(end.changed, integer(StatusCode::limit),
                                integer(StatusCode::converged)));
-  return {loop.getResult(0), loop.getResult(1), loop.getResult(2), status};
+  Value balanced =
+      e.inPlace(end.matrix, 2, {{end.inverse, {0}}, {end.weight, {1}}},
+                [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Value ratio = arith::MulFOp::create(inner, l, in[0], in[1]);
+                  return arith::MulFOp::create(inner, l, in[2], ratio);
+                });
+  return {balanced, end.scale, loop.getResult(0), status};
 }
 
 SmallVector<Value> SimilarityBalancer::run() {

@@ -8,6 +8,10 @@
 #include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/DenseSet.h"
+
 using namespace mlir;
 using namespace mlir::scaling;
 
@@ -17,44 +21,122 @@ using namespace mlir::scaling;
 static constexpr int64_t kGroupRows = 64;
 static constexpr int64_t kMaxGroups = 64;
 
-/// Whether the reduce's factor comes, through an update, from a reduce along
-/// the other axis in the same block: the pair that shares one read.
-static bool endsSweep(ReduceOp reduce) {
-  auto update = reduce.getFactor()
-                    ? reduce.getFactor().getDefiningOp<UpdateOp>()
-                    : UpdateOp();
-  if (!update || update->getBlock() != reduce->getBlock())
-    return false;
-  auto first = update.getStates()[0].getDefiningOp<ReduceOp>();
-  return first && first->getBlock() == reduce->getBlock() &&
-         first.getMatrix() == reduce.getMatrix() &&
-         first.getAxis() != reduce.getAxis();
+/// Rows of a parallel loop's item: a function of the shape alone.
+static int64_t groupRows(int64_t rows, int64_t block) {
+  int64_t group = kGroupRows;
+  if (!ShapedType::isDynamic(rows))
+    group = std::max<int64_t>(group, llvm::divideCeil(rows, kMaxGroups));
+  return llvm::alignTo(group, std::max<int64_t>(block, 1));
+}
+
+/// Whether the op belongs to a streaming schedule, and not to a loop that is
+/// parallel already.
+static ScheduleAttr getStreaming(Operation *op) {
+  auto schedule = op->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
+  if (!schedule || schedule.getRegime() != Regime::streaming ||
+      op->getParentOfType<scf::ForallOp>())
+    return nullptr;
+  return schedule;
+}
+
+namespace {
+/// How the column reduction's factor comes from a row reduction.
+enum class Link {
+  none,
+  /// Row by row: a row's factor wants that row's statistic only.
+  rowwise,
+  /// Something on the way wants all rows.
+  whole
+};
+} // namespace
+
+static Link findLink(Value factor, Operation *rows) {
+  Link link = Link::none;
+  SmallVector<std::pair<Value, unsigned>> worklist{{factor, true}};
+  llvm::DenseSet<std::pair<Value, unsigned>> seen;
+  while (!worklist.empty()) {
+    auto [value, isRowwise] = worklist.pop_back_val();
+    Operation *op = value ? value.getDefiningOp() : nullptr;
+    if (!op || op->getBlock() != rows->getBlock() ||
+        !seen.insert({value, isRowwise}).second)
+      continue;
+    if (op == rows) {
+      if (!isRowwise)
+        return Link::whole;
+      link = Link::rowwise;
+      continue;
+    }
+    bool keepsRows = isRowwise && isa<UpdateOp>(op);
+    if (auto generic = dyn_cast<linalg::GenericOp>(op))
+      keepsRows = isRowwise && generic.getNumParallelLoops() > 0 &&
+                  generic.getNumReductionLoops() == 0;
+    for (Value operand : op->getOperands())
+      worklist.emplace_back(operand, keepsRows);
+    op->walk([&](Operation *nested) {
+      if (nested != op)
+        for (Value operand : nested->getOperands())
+          worklist.emplace_back(operand, false);
+    });
+  }
+  return link;
+}
+
+/// The row reduction that shares a read with the column reduction: the one its
+/// factor comes from, or one that is independent of it.
+static ReduceOp findRowReduce(ReduceOp cols, Link &link) {
+  for (Operation &op : *cols->getBlock()) {
+    if (&op == cols)
+      break;
+    auto rows = dyn_cast<ReduceOp>(op);
+    if (!rows || rows.getAxis() != Axis::rows ||
+        rows.getMatrix() != cols.getMatrix() || !getStreaming(rows))
+      continue;
+    link = findLink(cols.getFactor(), rows);
+    if (link != Link::whole)
+      return rows;
+  }
+  link = Link::none;
+  return nullptr;
 }
 
 LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
-  SmallVector<ReduceOp> reduces;
+  SmallVector<ReduceOp> colReduces;
   root->walk([&](ReduceOp reduce) {
-    auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
-    if (schedule && schedule.getRegime() == Regime::streaming &&
-        reduce.getAxis() == Axis::cols && endsSweep(reduce))
-      reduces.push_back(reduce);
+    if (reduce.getAxis() == Axis::cols && getStreaming(reduce))
+      colReduces.push_back(reduce);
   });
-  for (ReduceOp reduce : reduces) {
-    auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
+  for (ReduceOp reduce : colReduces) {
+    ScheduleAttr schedule = getStreaming(reduce);
     auto shape = cast<ShapedType>(reduce.getMatrix().getType()).getShape();
     TileSweepOptions options;
+    Link link;
+    ReduceOp rows = findRowReduce(reduce, link);
+    options.fuseFactor = link == Link::rowwise;
+    if (rows && link == Link::none)
+      options.sibling = rows;
     options.block = std::max<int64_t>(schedule.getRowBlock(), 1);
-    int64_t rows = shape[shape.size() - 2];
-    int64_t group = kGroupRows;
-    if (!ShapedType::isDynamic(rows))
-      group = std::max<int64_t>(group, llvm::divideCeil(rows, kMaxGroups));
-    options.group = llvm::alignTo(group, options.block);
+    options.group = groupRows(shape[shape.size() - 2], options.block);
     options.recomputeMatrix = schedule.getRecompute();
     rewriter.setInsertionPoint(reduce);
     // Where the second level of tiling fails, the first has erased the op.
     Location loc = reduce.getLoc();
     if (failed(tileSweep(rewriter, reduce, options)))
       return emitError(loc, "'scaling.reduce' op cannot be fused into a sweep");
+  }
+
+  // What reads the matrix on its own: rows that nobody's sweep took.
+  SmallVector<ReduceOp> alone;
+  root->walk([&](ReduceOp reduce) {
+    if (getStreaming(reduce))
+      alone.push_back(reduce);
+  });
+  for (ReduceOp reduce : alone) {
+    auto shape = cast<ShapedType>(reduce.getMatrix().getType()).getShape();
+    int64_t group =
+        groupRows(shape[shape.size() - 2], getStreaming(reduce).getRowBlock());
+    if (failed(tileParallel(rewriter, reduce, reduce.getMatrixDims().first,
+                            group)))
+      return reduce.emitOpError("cannot be tiled by rows");
   }
   return success();
 }

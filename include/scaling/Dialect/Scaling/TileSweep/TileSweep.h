@@ -23,6 +23,11 @@ struct TileSweepOptions {
   int64_t group = 0;
   /// Make the matrix anew, tile by tile, in the sweep.
   bool recomputeMatrix = false;
+  /// Fuse what the factor is computed from.
+  bool fuseFactor = true;
+  /// A reduction of the same matrix along the other axis, before `reduce` and
+  /// independent of it: both then share the sweep. Null where there is none.
+  ReduceOp sibling;
 };
 
 struct TileSweepResult {
@@ -38,10 +43,16 @@ struct TileSweepResult {
 /// partial results and fuses into the loop what its factor is computed from, as
 /// long as that is in the same block of code: the row `update`, the row
 /// `reduce`, and their producers. Uses of the fused update outside read the
-/// loop's result. The same with rows and columns exchanged; batch dimensions
-/// stay whole.
+/// loop's result. A sibling, as in simultaneous updates of both axes, is tiled
+/// alike and shares the loop. The same with rows and columns exchanged; batch
+/// dimensions stay whole.
 FailureOr<TileSweepResult> tileSweep(RewriterBase &rewriter, ReduceOp reduce,
                                      const TileSweepOptions &options);
+
+/// Turns an op whose results keep domain dimension `dim` into a parallel loop
+/// over parts of `size` along it.
+LogicalResult tileParallel(RewriterBase &rewriter, Operation *op, unsigned dim,
+                           int64_t size);
 
 } // namespace mlir::scaling
 
