@@ -348,13 +348,10 @@ private:
   /// The accumulators of some passes after a run along the reduced dimension.
   Values runSweep(ArrayRef<unsigned> passes, int64_t count, Value lanesMask,
                   ArrayRef<Values> finished) {
-    // As many chains per row and pass as hide the latency of an addition and
-    // fit in registers: two for a whole block of rows and one pass.
-    int64_t chains = 1;
-    if (isHorizontal())
-      chains = std::clamp<int64_t>(
-          2 * e.getRowBlock() / static_cast<int64_t>(passes.size() * count), 1,
-          4);
+    // Two chains per row and pass where there are registers for them in a
+    // whole block of rows; as many for a row alone, so that its result does not
+    // depend on the block it is in.
+    int64_t chains = isHorizontal() && passes.size() == 1 ? 2 : 1;
     if (std::optional<int64_t> size = VectorEmitter::known(sizes[reduced]))
       if (*size <= e.lanes)
         chains = 1;

@@ -81,3 +81,29 @@ func.func @alone(%K: tensor<512x512xf32>) -> tensor<512xf32> {
     numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<streaming, row_block = 8>)
   return %u : tensor<512xf32>
 }
+
+// What makes a matrix entry by entry is shared among threads, and the plan
+// takes the place of the kernel.
+
+// CHECK-LABEL: func.func @elementwise
+// CHECK: %[[KERNEL:.*]] = scf.forall
+// CHECK:   math.exp
+// CHECK: scf.for
+// CHECK: scf.forall (%{{.*}}) = (0) to (512) step (64) shared_outs(%[[ALL:.*]] = %[[KERNEL]])
+// CHECK:   %[[PART:.*]] = tensor.extract_slice %[[ALL]]
+// CHECK:   scaling.plan {{.*}} matrix(%[[PART]] : {{.*}} outs(%[[PART]] :
+func.func @elementwise(%z: tensor<512x512xf32>, %a: tensor<512xf32>, %b: tensor<512xf32>) -> tensor<512x512xf32> {
+  %empty = tensor.empty() : tensor<512x512xf32>
+  %K = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%z : tensor<512x512xf32>) outs(%empty : tensor<512x512xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %e = math.exp %in : f32
+    linalg.yield %e : f32
+  } -> tensor<512x512xf32>
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<512x512xf32>) stop(#scaling.stop<fixed 40>)
+    numerics(#scaling.numerics<kernel>) schedule(#scaling.schedule<streaming, row_block = 8>)
+  %out = tensor.empty() : tensor<512x512xf32>
+  %P = scaling.plan domain(kernel) matrix(%K : tensor<512x512xf32>) row(%u : tensor<512xf32>) col(%v : tensor<512xf32>)
+    outs(%out : tensor<512x512xf32>) -> tensor<512x512xf32>
+  return %P : tensor<512x512xf32>
+}

@@ -98,6 +98,24 @@ def test_matrix_balance(programs, size, seed):
     assert status == sr.CONVERGED
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 31, 33, 100])
+@pytest.mark.parametrize("spread", [10, 300, 500])
+def test_matrix_balance_of_wide_ranges(programs, size, spread):
+    """Weights so far apart that they are multiplied into the matrix, and norms
+    whose squares are out of range: still LAPACK's powers of two."""
+    rng = np.random.default_rng(size)
+    x = rng.integers(-spread, spread + 1, size).astype(float)
+    exponents = np.clip(x[:, None] - x, -900, 900)
+    a = np.exp2(exponents) * rng.normal(size=(size, size))
+    a *= rng.uniform(size=(size, size)) < 0.8
+    expected, (scale, _) = matrix_balance(a, permute=False, separate=True)
+    call = Call("similarity_balance", {"matrix": a}, "", dims="dynamic")
+    balanced, factors, _, status = programs.call("balance", call)
+    np.testing.assert_array_equal(factors, scale)
+    np.testing.assert_allclose(balanced, expected, rtol=1e-15)
+    assert status == sr.CONVERGED
+
+
 def test_one_half_step_of_attention_is_softmax_attention(programs):
     rng = np.random.default_rng(0)
     q, k, v = (rng.normal(size=(2, 3, n, d)) for n, d in ((5, 8), (7, 8), (7, 4)))

@@ -456,5 +456,9 @@ LogicalResult scaling::tileParallel(RewriterBase &rewriter, Operation *op,
   if (failed(tiled))
     return failure();
   rewriter.replaceOp(op, tiled->replacements);
+  for (LoopLikeOpInterface loop : tiled->loops) {
+    readFromIterArgs(rewriter, loop);
+    mergeSlices(rewriter, &loop->getRegion(0).front());
+  }
   return success();
 }

@@ -139,11 +139,15 @@ Value Generalizer::scaleOutput(Value tensor, const Problem &problem,
                      });
     break;
   }
-  SmallVector<EmitterInput> inputs{{tensor, {0, 1}}};
+  // A matrix, or a vector of the batch.
+  int64_t tailRank = llvm::cast<RankedTensorType>(tensor.getType()).getRank() -
+                     static_cast<int64_t>(shape.batch.size());
+  SmallVector<EmitterInput> inputs{
+      {tensor, llvm::to_vector<2>(llvm::seq<int64_t>(tailRank))}};
   if (isa<ShapedType>(factor.getType()))
     inputs.push_back({factor, {}});
   return e.elementwise(
-      sizesOf(tensor), 2, accumulate, inputs,
+      sizesOf(tensor), tailRank, accumulate, inputs,
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
         Value number = inputs.size() > 1 ? in[1] : factor;
         if (logarithm)
@@ -221,13 +225,20 @@ SmallVector<Value> Generalizer::project(ProjectOp op) {
       start(problem, Axis::cols, prepared, colTarget), rowTarget, colTarget);
   bool logarithm = op.getForm().getOutput() == Output::log_plan;
   bool scaled = op.getForm().getScale() != OutputScale::one;
+  Value row = results[0];
+  // The scale is a factor of every row: no pass over the matrix of its own.
+  bool inRow = scaled && !logarithm && numerics.getDomain() == Domain::kernel;
+  if (inRow)
+    row = scaleOutput(row, problem, Size::rows, Size::cols, logarithm);
   Value init = e.empty(sizes({Size::rows, Size::cols}),
-                       scaled ? Type(accumulate) : storage);
+                       scaled && !inRow ? Type(accumulate) : storage);
   Value plan =
-      PlanOp::create(b, loc, init.getType(), prepared.matrix, results[0],
-                     results[1], Value(), Value(), init, numerics.getDomain(),
-                     logarithm, DenseI64ArrayAttr())
+      PlanOp::create(b, loc, init.getType(), prepared.matrix, row, results[1],
+                     Value(), Value(), init, numerics.getDomain(), logarithm,
+                     DenseI64ArrayAttr())
           .getResult();
+  if (inRow)
+    return {plan, results[2], results[3], results[4]};
   plan = cast(scaleOutput(plan, problem, Size::rows, Size::cols, logarithm),
               storage);
   return {plan, results[2], results[3], results[4]};
@@ -274,6 +285,8 @@ SmallVector<Value> Generalizer::balance(BalanceOp op) {
       ReduceOp states =
           e.states(axis, statistic, vector, accumulate, op.getMatrix(),
                    otherStart, otherMask, Value());
+      if (schedule)
+        setScheduleOf(states, schedule);
       SmallVector<EmitterInput> inputs;
       SmallVector<std::pair<Value, int64_t>> batched;
       auto add = [&](Value value) {

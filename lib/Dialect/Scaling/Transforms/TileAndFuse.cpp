@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
@@ -20,6 +21,9 @@ using namespace mlir::scaling;
 /// partials costs little beside reading their rows.
 static constexpr int64_t kGroupRows = 64;
 static constexpr int64_t kMaxGroups = 64;
+
+/// Fewer entries are not worth waking threads for.
+static constexpr int64_t kParallelEntries = 1 << 14;
 
 /// Rows of a parallel loop's item: a function of the shape alone.
 static int64_t groupRows(int64_t rows, int64_t block) {
@@ -99,6 +103,64 @@ static ReduceOp findRowReduce(ReduceOp cols, Link &link) {
   return nullptr;
 }
 
+/// Whether an op makes a whole matrix entry by entry, outside of any parallel
+/// loop.
+static bool isWholeElementwise(Operation *op) {
+  if (op->getParentOfType<scf::ForallOp>() || op->getNumResults() != 1)
+    return false;
+  auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+  if (!type || type.getRank() < 2 ||
+      (type.hasStaticShape() && type.getNumElements() < kParallelEntries))
+    return false;
+  if (isa<PlanOp>(op))
+    return true;
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  return generic && generic.getNumReductionLoops() == 0 &&
+         generic.getIndexingMapsArray().back().isIdentity();
+}
+
+/// Writes over the matrix an entry is made from, where nobody reads it after:
+/// memory of a matrix' size costs page faults when it is new.
+static void writeInPlace(RewriterBase &rewriter, Operation *op) {
+  auto dps = cast<DestinationStyleOpInterface>(op);
+  OpOperand *init = dps.getDpsInitOperand(0);
+  if (!init->get().getDefiningOp<tensor::EmptyOp>())
+    return;
+  for (OpOperand *input : dps.getDpsInputOperands()) {
+    Operation *producer = input->get().getDefiningOp();
+    if (!producer || producer->getBlock() != op->getBlock() ||
+        isa<tensor::EmptyOp>(producer) ||
+        input->get().getType() != init->get().getType())
+      continue;
+    if (auto generic = dyn_cast<linalg::GenericOp>(op);
+        generic && !generic.getMatchingIndexingMap(input).isIdentity())
+      continue;
+    bool isLast = llvm::all_of(input->get().getUsers(), [&](Operation *user) {
+      Operation *top = op->getBlock()->findAncestorOpInBlock(*user);
+      return top && (top == op || top->isBeforeInBlock(op));
+    });
+    if (!isLast)
+      continue;
+    rewriter.modifyOpInPlace(op, [&] { init->set(input->get()); });
+    return;
+  }
+}
+
+/// Gives parts of the outermost dimension to threads.
+static LogicalResult tileElementwise(RewriterBase &rewriter, Operation *op) {
+  ArrayRef<int64_t> shape =
+      cast<RankedTensorType>(op->getResult(0).getType()).getShape();
+  const auto *outer =
+      llvm::find_if(shape, [](int64_t size) { return size != 1; });
+  if (outer == shape.end())
+    return success();
+  bool isRow = outer == std::prev(shape.end(), 2);
+  int64_t size = isRow ? groupRows(*outer, /*block=*/1) : 1;
+  if (!ShapedType::isDynamic(*outer) && *outer <= size)
+    return success();
+  return tileParallel(rewriter, op, outer - shape.begin(), size);
+}
+
 LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
   SmallVector<ReduceOp> colReduces;
   root->walk([&](ReduceOp reduce) {
@@ -138,5 +200,16 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
                             group)))
       return reduce.emitOpError("cannot be tiled by rows");
   }
+
+  SmallVector<Operation *> elementwise;
+  root->walk([&](Operation *op) {
+    if (isWholeElementwise(op))
+      elementwise.push_back(op);
+  });
+  for (Operation *op : elementwise)
+    writeInPlace(rewriter, op);
+  for (Operation *op : elementwise)
+    if (failed(tileElementwise(rewriter, op)))
+      return op->emitOpError("cannot be tiled by rows");
   return success();
 }
