@@ -22,7 +22,10 @@ def ScalingToVectorPass : Pass<"scaling-lower-to-vector"> {
       a block of rows and folds lanes by a fixed tree of shuffles; across it,
       blocks of rows are added to the state, the matrix being read in its
       order. Every entry is loaded once per sweep; passes of a statistic that
-      do not look at each other share a sweep.
+      do not look at each other share a sweep, and one that counts entries needs
+      none where no mask leaves some out.
+    * Maxima of magnitudes keep NaN by comparing bits. The maximum of a
+      log-sum-exp leaves NaN out: it is in the sum.
     * What is left of the vector dimension is done under a mask: nothing is
       read or written out of bounds, and lanes beyond the end are neutral.
     * Results depend on shapes and types only: not on alignment, tiling in

@@ -75,8 +75,14 @@ def ScalingTileAndFusePass : Pass<"scaling-tile-and-fuse"> {
     For the streaming regime, after `--scaling-decompose`: every
     `reduce rows; update rows; reduce cols` becomes one `scf.forall` over groups
     of rows, each walked by blocks that stay in cache, with one partial result
-    per group, merged in order. The number of groups is a function of the shape
-    only.
+    per group, merged in order. So does a row and a column `reduce` of the same
+    matrix of which neither needs the other, as in simultaneous updates. A
+    `reduce` on its own is one `scf.forall` over groups of rows. The number of
+    groups is a function of the shape only.
+
+    What makes a whole matrix entry by entry, `plan` and `linalg.generic`, is
+    one `scf.forall` too, and is written over the matrix it is made from where
+    nobody reads that after.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
