@@ -7,10 +7,11 @@
 
 #include "scaling/InitAll.h"
 
+#include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
-#include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+#include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
@@ -40,9 +41,10 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
 
 void scaling::registerAllPasses() {
   registerEntryABIPasses();
+  registerAllocateFromArenaPasses();
   registerExpandCopiesPasses();
   registerExpandMathPasses();
-  registerForallToTeamPasses();
+  registerFormTeamPasses();
   registerPlanWorkspacePasses();
   registerScalingToLinalgPasses();
   registerScalingToVectorPasses();

@@ -56,6 +56,11 @@ static cl::opt<Route>
 static cl::opt<bool> noThreads("no-threads",
                                cl::desc("Sequential code, without the runtime"),
                                cl::cat(category));
+static cl::opt<bool> workspaceArgument(
+    "workspace-argument",
+    cl::desc("Functions take their scratch memory from the caller, as their "
+             "last argument; the header tells its size"),
+    cl::cat(category));
 static cl::opt<std::string> runtimeDir(
     "runtime-dir", cl::value_desc("directory"),
     cl::desc("Where libscaling_runtime is, for --emit=shared (default: ../lib "
@@ -92,10 +97,11 @@ static LogicalResult compile(StringRef program) {
       printError("'" + entry.name + "' is not a name in C");
       return failure();
     }
-    printCHeader(source.getEntries(), llvm::sys::path::filename(inputPath), os);
+    printCHeader(source.getEntries(), llvm::sys::path::filename(inputPath),
+                 workspaceArgument, os);
     return report(writeFile(outputPath, text));
   }
-  if (failed(source.lower(route, /*threads=*/!noThreads)))
+  if (failed(source.lower(route, /*threads=*/!noThreads, workspaceArgument)))
     return failure();
   if (emit == Emit::MLIR) {
     source.getModule().print(os);

@@ -24,11 +24,16 @@ struct LinalgToLLVMOptions : public PassPipelineOptions<LinalgToLLVMOptions> {
       *this, "use-scalef",
       llvm::cl::desc("Scale by powers of two with AVX-512's scalef"),
       llvm::cl::init(false)};
+  PassOptions::Option<bool> workspaceArgument{
+      *this, "workspace-argument",
+      llvm::cl::desc("Public functions take their workspace from the caller"),
+      llvm::cl::init(false)};
 };
 
 /// Tensors to memrefs, in place where possible. Public functions get the
-/// convention of `scaling-entry-abi`; every buffer is freed where it dies.
-void buildBufferizePipeline(OpPassManager &pm);
+/// convention of `scaling-entry-abi`, and their workspace from the caller when
+/// `workspaceArgument` says so; every buffer is freed where it dies.
+void buildBufferizePipeline(OpPassManager &pm, bool workspaceArgument = false);
 
 /// Loops, vectors and linalg on memrefs to the LLVM dialect.
 void buildMemRefToLLVMPipeline(OpPassManager &pm,

@@ -26,6 +26,10 @@ struct ToCPUOptions : public PassPipelineOptions<ToCPUOptions> {
       *this, "use-scalef",
       llvm::cl::desc("Scale by powers of two with AVX-512's scalef"),
       llvm::cl::init(false)};
+  PassOptions::Option<bool> workspaceArgument{
+      *this, "workspace-argument",
+      llvm::cl::desc("Public functions take their workspace from the caller"),
+      llvm::cl::init(false)};
 };
 
 /// The native way: scheduled, tiled, bufferized as core ops, lowered to vector

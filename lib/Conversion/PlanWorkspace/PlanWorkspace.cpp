@@ -7,11 +7,19 @@
 
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/Dominance.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlir {
 namespace scaling {
@@ -27,68 +35,317 @@ using namespace mlir::scaling;
 /// aligned vectors may be used.
 static constexpr int64_t kAlignment = 64;
 
-/// Whether the allocation can be a view of bytes: an ordinary layout, elements
-/// of whole bytes, and sizes known before `point`.
-static bool fits(memref::AllocOp alloc, Operation *point,
-                 DominanceInfo &dominance) {
-  MemRefType type = alloc.getType();
-  if (!type.getLayout().isIdentity() || type.getMemorySpace() ||
-      !type.getElementType().isIntOrFloat() ||
-      alloc.getAlignment().value_or(1) > kAlignment)
-    return false;
-  return llvm::all_of(alloc.getDynamicSizes(), [&](Value size) {
-    return dominance.properlyDominates(size, point);
-  });
+//===----------------------------------------------------------------------===//
+// Uses of buffers
+//===----------------------------------------------------------------------===//
+
+/// Visits every operation that uses the buffer or a view of it. False where a
+/// use is no view but hands the buffer on: to a loop, a branch, a call's
+/// result.
+static bool forEachUser(Value buffer, function_ref<void(Operation *)> visit) {
+  SmallVector<Value> worklist{buffer};
+  while (!worklist.empty()) {
+    for (Operation *user : worklist.pop_back_val().getUsers()) {
+      if (user->hasTrait<OpTrait::IsTerminator>())
+        return false;
+      visit(user);
+      for (Value result : user->getResults()) {
+        if (!isa<BaseMemRefType>(result.getType()))
+          continue;
+        if (!isa<ViewLikeOpInterface>(user))
+          return false;
+        worklist.push_back(result);
+      }
+    }
+  }
+  return true;
 }
 
-/// The allocation's bytes, rounded up to whole cache lines.
-static Value byteSize(RewriterBase &rewriter, memref::AllocOp alloc) {
-  Location loc = alloc.getLoc();
+/// Whether the operation makes all of `to` of the entries of `from` at the same
+/// positions, and reads nothing else of `to`.
+static bool isElementwise(Operation *op, Value from, Value to) {
+  if (auto copy = dyn_cast<memref::CopyOp>(op))
+    return copy.getSource() == from && copy.getTarget() == to;
+  if (llvm::count(op->getOperands(), to) != 1)
+    return false;
+  if (auto plan = dyn_cast<PlanOp>(op))
+    return plan.getMatrix() == from && plan.getOuts() == to;
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  if (!generic || generic.getNumDpsInits() != 1 ||
+      generic.getNumParallelLoops() != generic.getNumLoops())
+    return false;
+  OpOperand *init = generic.getDpsInitOperand(0);
+  return init->get() == to && !generic.payloadUsesValueFromOperand(init) &&
+         generic.getMatchingIndexingMap(init).isPermutation() &&
+         llvm::all_of(generic.getDpsInputOperands(), [&](OpOperand *input) {
+           return input->get() != from ||
+                  generic.getMatchingIndexingMap(input) ==
+                      generic.getMatchingIndexingMap(init);
+         });
+}
+
+/// The buffer a value is a view of.
+static Value getBuffer(Value value) {
+  while (auto view = value.getDefiningOp<ViewLikeOpInterface>())
+    value = view.getViewSource();
+  return value;
+}
+
+/// The operation that is the first to touch `destination`, which the caller
+/// gave, and makes it of `scratch`, whose last use that is. Null if there is
+/// no such operation.
+static Operation *getLastStep(memref::AllocOp scratch, Value destination) {
+  if (destination.getType() != scratch.getType())
+    return nullptr;
+  Block *block = scratch->getBlock();
+  Operation *first = nullptr, *last = nullptr;
+  auto update = [&](Operation *&found, Operation *user, bool earlier) {
+    Operation *top = block->findAncestorOpInBlock(*user);
+    if (!found || top->isBeforeInBlock(found) == earlier)
+      found = top;
+  };
+  if (!forEachUser(destination,
+                   [&](Operation *user) { update(first, user, true); }) ||
+      !forEachUser(scratch.getResult(),
+                   [&](Operation *user) { update(last, user, false); }) ||
+      !first || first != last ||
+      !isElementwise(first, scratch.getResult(), destination))
+    return nullptr;
+  for (Value operand : first->getOperands()) {
+    Value buffer = getBuffer(operand);
+    if (buffer != operand &&
+        (buffer == destination || buffer == scratch.getResult()))
+      return nullptr;
+  }
+  return first;
+}
+
+/// Scratch that ends up in a destination of the caller's is built there: fresh
+/// memory of a matrix' size costs page faults, and two matrices need twice the
+/// cache.
+static void buildInDestination(RewriterBase &rewriter, Block &block) {
+  for (auto alloc :
+       llvm::make_early_inc_range(block.getOps<memref::AllocOp>())) {
+    for (BlockArgument argument : block.getArguments()) {
+      Operation *step = getLastStep(alloc, argument);
+      if (!step)
+        continue;
+      if (isa<memref::CopyOp>(step))
+        rewriter.eraseOp(step);
+      rewriter.replaceOp(alloc, argument);
+      break;
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// One buffer
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Makes values again at an earlier place.
+class Rematerializer {
+public:
+  /// `isThere` says which values exist at the builder's insertion point.
+  Rematerializer(OpBuilder &b, std::function<bool(Value)> isThere)
+      : b(b), isThere(std::move(isThere)) {}
+
+  /// Whether the value is, or is made by arithmetic of, values that are there.
+  bool canMake(Value value) {
+    if (isThere(value))
+      return true;
+    Operation *op = value.getDefiningOp();
+    return op && op->getNumRegions() == 0 && isPure(op) &&
+           llvm::all_of(op->getOperands(),
+                        [&](Value operand) { return canMake(operand); });
+  }
+
+  Value make(Value value) {
+    if (isThere(value))
+      return mapping.lookupOrDefault(value);
+    if (Value made = mapping.lookupOrNull(value))
+      return made;
+    Operation *op = value.getDefiningOp();
+    for (Value operand : op->getOperands())
+      mapping.map(operand, make(operand));
+    b.clone(*op, mapping);
+    return mapping.lookup(value);
+  }
+
+  IRMapping mapping;
+
+private:
+  OpBuilder &b;
+  std::function<bool(Value)> isThere;
+};
+} // namespace
+
+/// Whether the allocation can be a view of bytes: an ordinary layout and
+/// elements of whole bytes.
+static bool fits(memref::AllocOp alloc) {
   MemRefType type = alloc.getType();
+  return type.getLayout().isIdentity() && !type.getMemorySpace() &&
+         type.getElementType().isIntOrFloat() &&
+         alloc.getAlignment().value_or(1) <= kAlignment;
+}
+
+/// Whether one buffer for all times the allocation is made will do: nothing of
+/// it is seen by a later iteration, or by a caller.
+static bool staysInside(memref::AllocOp alloc, Block &frame) {
+  if (forEachUser(alloc.getResult(), [](Operation *) {}))
+    return true;
+  auto function = dyn_cast<FunctionOpInterface>(frame.getParentOp());
+  return alloc->getBlock() == &frame &&
+         (!function || llvm::none_of(function.getResultTypes(),
+                                     llvm::IsaPred<BaseMemRefType>));
+}
+
+static bool isFreed(memref::AllocOp alloc) {
+  return llvm::any_of(alloc->getUsers(), llvm::IsaPred<memref::DeallocOp>);
+}
+
+/// The bytes of an allocation of these sizes, rounded up to whole cache lines.
+static Value byteSize(OpBuilder &b, Location loc, MemRefType type,
+                      ValueRange dynamicSizes) {
   int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
   for (int64_t size : type.getShape())
     if (!ShapedType::isDynamic(size))
       bytes *= size;
-  if (alloc.getDynamicSizes().empty())
-    return arith::ConstantIndexOp::create(rewriter, loc,
+  if (dynamicSizes.empty())
+    return arith::ConstantIndexOp::create(b, loc,
                                           llvm::alignTo(bytes, kAlignment));
-  Value total = arith::ConstantIndexOp::create(rewriter, loc, bytes);
-  for (Value size : alloc.getDynamicSizes())
-    total = arith::MulIOp::create(rewriter, loc, total, size);
+  Value total = arith::ConstantIndexOp::create(b, loc, bytes);
+  for (Value size : dynamicSizes)
+    total = arith::MulIOp::create(b, loc, total, size);
   Value more = arith::AddIOp::create(
-      rewriter, loc, total,
-      arith::ConstantIndexOp::create(rewriter, loc, kAlignment - 1));
+      b, loc, total, arith::ConstantIndexOp::create(b, loc, kAlignment - 1));
   return arith::AndIOp::create(
-      rewriter, loc, more,
-      arith::ConstantIndexOp::create(rewriter, loc, -kAlignment));
+      b, loc, more, arith::ConstantIndexOp::create(b, loc, -kAlignment));
 }
 
-void mlir::scaling::planWorkspace(RewriterBase &rewriter, Block &block) {
-  DominanceInfo dominance(block.getParentOp());
-  SmallVector<memref::AllocOp> allocs;
-  for (auto alloc : block.getOps<memref::AllocOp>())
-    if (fits(alloc, allocs.empty() ? alloc : allocs.front(), dominance))
-      allocs.push_back(alloc);
-  if (allocs.size() < 2)
-    return;
+/// The function that tells the size of a function's workspace.
+static LogicalResult createSizeQuery(func::FuncOp function, Value total) {
+  SymbolTable symbols(function->getParentOfType<ModuleOp>());
+  std::string name = (function.getSymName() + kWorkspaceSizeSuffix).str();
+  if (symbols.lookup(name))
+    return function.emitError("the name '")
+           << name << "' is needed for the companion of public function '"
+           << function.getSymName() << "'";
+  OpBuilder b(function);
+  Location loc = function.getLoc();
+  SmallVector<Type> inputs(function.getArgumentTypes());
+  inputs.push_back(MemRefType::get({1}, b.getI64Type()));
+  auto query =
+      func::FuncOp::create(loc, name, b.getFunctionType(inputs, TypeRange()));
+  query->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(), b.getUnitAttr());
+  symbols.insert(query, std::next(function->getIterator()));
+  Block *body = query.addEntryBlock();
+  b.setInsertionPointToEnd(body);
+  Block &frame = function.front();
+  Rematerializer sizes(b, [&](Value value) {
+    auto argument = dyn_cast<BlockArgument>(value);
+    return argument && argument.getOwner() == &frame;
+  });
+  for (BlockArgument argument : frame.getArguments())
+    sizes.mapping.map(argument, body->getArgument(argument.getArgNumber()));
+  Value bytes =
+      arith::IndexCastOp::create(b, loc, b.getI64Type(), sizes.make(total));
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  memref::StoreOp::create(b, loc, bytes, body->getArguments().back(), zero);
+  func::ReturnOp::create(b, loc);
+  return success();
+}
 
+/// Makes the allocations of a function or of a parallel loop's iteration views
+/// of one buffer: of the argument that it gets where `argument` says so, else
+/// allocated where the block begins.
+static LogicalResult planWorkspace(RewriterBase &rewriter, Block &frame,
+                                   bool argument) {
+  Operation *parent = frame.getParentOp();
   OpBuilder::InsertionGuard guard(rewriter);
-  rewriter.setInsertionPoint(allocs.front());
-  Location loc = allocs.front().getLoc();
-  SmallVector<Value> offsets;
+  rewriter.setInsertionPointToStart(&frame);
+  Rematerializer sizes(rewriter, [&](Value value) {
+    if (auto blockArgument = dyn_cast<BlockArgument>(value))
+      return blockArgument.getOwner() == &frame ||
+             !parent->isAncestor(blockArgument.getOwner()->getParentOp());
+    return !parent->isProperAncestor(value.getDefiningOp());
+  });
+  SmallVector<memref::AllocOp> allocs;
+  frame.walk<WalkOrder::PreOrder>([&](Operation *op) {
+    if (isa<scf::ForallOp>(op))
+      return WalkResult::skip();
+    auto alloc = dyn_cast<memref::AllocOp>(op);
+    if (alloc && fits(alloc) && !isFreed(alloc) && staysInside(alloc, frame) &&
+        llvm::all_of(alloc.getDynamicSizes(),
+                     [&](Value size) { return sizes.canMake(size); }))
+      allocs.push_back(alloc);
+    return WalkResult::advance();
+  });
+  bool alone = allocs.size() == 1 && allocs.front()->getBlock() == &frame;
+  if ((allocs.empty() || alone) && !argument)
+    return success();
+
+  Location loc = parent->getLoc();
   Value total = arith::ConstantIndexOp::create(rewriter, loc, 0);
+  SmallVector<std::pair<Value, SmallVector<Value>>> places;
   for (memref::AllocOp alloc : allocs) {
-    offsets.push_back(total);
-    total =
-        arith::AddIOp::create(rewriter, loc, total, byteSize(rewriter, alloc));
+    SmallVector<Value> dynamicSizes;
+    for (Value size : alloc.getDynamicSizes())
+      dynamicSizes.push_back(sizes.make(size));
+    Value bytes =
+        byteSize(rewriter, alloc.getLoc(), alloc.getType(), dynamicSizes);
+    places.emplace_back(total, std::move(dynamicSizes));
+    total = arith::AddIOp::create(rewriter, alloc.getLoc(), total, bytes);
   }
-  auto bytes =
+  auto type =
       MemRefType::get({ShapedType::kDynamic}, rewriter.getIntegerType(8));
-  Value workspace = memref::AllocOp::create(
-      rewriter, loc, bytes, total, rewriter.getI64IntegerAttr(kAlignment));
-  for (auto [alloc, offset] : llvm::zip_equal(allocs, offsets))
-    rewriter.replaceOpWithNewOp<memref::ViewOp>(
-        alloc, alloc.getType(), workspace, offset, alloc.getDynamicSizes());
+  Value workspace;
+  if (argument) {
+    auto function = cast<func::FuncOp>(parent);
+    if (failed(createSizeQuery(function, total)))
+      return failure();
+    unsigned index = function.getNumArguments();
+    if (failed(function.insertArgument(index, type, {}, loc)))
+      return failure();
+    workspace = function.getArgument(index);
+  } else {
+    workspace = memref::AllocOp::create(rewriter, loc, type, total,
+                                        rewriter.getI64IntegerAttr(kAlignment));
+  }
+  for (auto [alloc, place] : llvm::zip_equal(allocs, places)) {
+    auto view =
+        memref::ViewOp::create(rewriter, alloc.getLoc(), alloc.getType(),
+                               workspace, place.first, place.second);
+    rewriter.replaceOp(alloc, view);
+  }
+  return success();
+}
+
+LogicalResult mlir::scaling::planWorkspaces(ModuleOp module, bool argument) {
+  IRRewriter rewriter(module.getContext());
+  SmallVector<Operation *> frames;
+  module.walk([&](Operation *op) {
+    auto function = dyn_cast<func::FuncOp>(op);
+    if ((function && !function.isExternal()) || isa<scf::ForallOp>(op))
+      frames.push_back(op);
+  });
+  for (Operation *frame : frames) {
+    auto function = dyn_cast<func::FuncOp>(frame);
+    // Only callers of public functions promise that nothing overlaps, and hand
+    // in memory.
+    bool isEntry =
+        function &&
+        function->hasAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName());
+    if (isEntry)
+      buildInDestination(rewriter, function.front());
+    // The companion that tells the sizes of results needs none.
+    bool takesArgument = argument && isEntry &&
+                         !function.getSymName().ends_with(kResultDimsSuffix);
+    if (failed(planWorkspace(rewriter, frame->getRegion(0).front(),
+                             takesArgument)))
+      return failure();
+  }
+  return success();
 }
 
 namespace {
@@ -97,17 +354,8 @@ struct ScalingPlanWorkspacePass final
   using Base::Base;
 
   void runOnOperation() override {
-    IRRewriter rewriter(&getContext());
-    SmallVector<Block *> blocks;
-    getOperation()->walk([&](Operation *op) {
-      auto function = dyn_cast<FunctionOpInterface>(op);
-      if (function && !function.isExternal())
-        blocks.push_back(&function.front());
-      if (auto forall = dyn_cast<scf::ForallOp>(op))
-        blocks.push_back(forall.getBody());
-    });
-    for (Block *block : blocks)
-      planWorkspace(rewriter, *block);
+    if (failed(planWorkspaces(getOperation(), argument)))
+      signalPassFailure();
   }
 };
 } // namespace

@@ -7,10 +7,11 @@
 
 #include "scaling/Pipelines/LinalgToLLVM.h"
 
+#include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
-#include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+#include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
 #include "mlir/Conversion/Passes.h"
@@ -30,7 +31,8 @@ using namespace mlir::scaling;
 /// Buffers up to this size live on the stack.
 static constexpr unsigned kMaxStackBytes = 4096;
 
-void mlir::scaling::buildBufferizePipeline(OpPassManager &pm) {
+void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
+                                           bool workspaceArgument) {
   pm.addPass(createScalingEntryABIPass());
   // Elementwise arithmetic on whole tensors.
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
@@ -56,7 +58,9 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm) {
   promote.maxAllocSizeInBytes = kMaxStackBytes;
   promote.maxRankOfAllocatedMemRef = 8;
   func.addPass(bufferization::createPromoteBuffersToStackPass(promote));
-  pm.addPass(createScalingPlanWorkspacePass());
+  ScalingPlanWorkspacePassOptions workspace;
+  workspace.argument = workspaceArgument;
+  pm.addPass(createScalingPlanWorkspacePass(workspace));
   bufferization::buildBufferDeallocationPipeline(pm);
 }
 
@@ -64,9 +68,9 @@ void mlir::scaling::buildMemRefToLLVMPipeline(
     OpPassManager &pm, const LinalgToLLVMOptions &options) {
   pm.addPass(createScalingExpandCopiesPass());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
-  ScalingForallToTeamPassOptions team;
+  ScalingFormTeamPassOptions team;
   team.threads = options.threads;
-  pm.addPass(createScalingForallToTeamPass(team));
+  pm.addPass(createScalingFormTeamPass(team));
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
   ScalingExpandMathPassOptions math;
   math.useScalef = options.useScalef;
@@ -88,13 +92,15 @@ void mlir::scaling::buildMemRefToLLVMPipeline(
   pm.addPass(createConvertControlFlowToLLVMPass());
   pm.addPass(createUBToLLVMConversionPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
+  if (options.threads)
+    pm.addPass(createScalingAllocateFromArenaPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
 
 void mlir::scaling::buildLinalgToLLVMPipeline(
     OpPassManager &pm, const LinalgToLLVMOptions &options) {
-  buildBufferizePipeline(pm);
+  buildBufferizePipeline(pm, options.workspaceArgument);
   buildMemRefToLLVMPipeline(pm, options);
 }
 
@@ -102,7 +108,7 @@ void mlir::scaling::registerLinalgToLLVMPipelines() {
   PassPipelineRegistration<>(
       "scaling-bufferize",
       "Tensors to memrefs, with the calling convention of compiled code",
-      buildBufferizePipeline);
+      [](OpPassManager &pm) { buildBufferizePipeline(pm); });
   PassPipelineRegistration<LinalgToLLVMOptions>(
       "scaling-memref-to-llvm",
       "Loops, vectors and linalg on memrefs to the LLVM dialect",

@@ -27,7 +27,11 @@ void scaling::buildToCPUPipeline(OpPassManager &pm,
   // No cse: it would merge the fills that reset a statistic, and
   // bufferization would copy them in the loop.
   pm.addPass(createCanonicalizerPass());
-  buildBufferizePipeline(pm);
+  buildBufferizePipeline(pm, options.workspaceArgument);
+  if (options.threads) {
+    pm.addPass(createScalingParallelizePass());
+    pm.addPass(createCanonicalizerPass());
+  }
   ScalingToVectorPassOptions vector;
   vector.vectorBits = options.vectorBits;
   pm.addPass(createScalingToVectorPass(vector));

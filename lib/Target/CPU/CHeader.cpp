@@ -8,6 +8,7 @@
 #include "scaling/Target/CPU/Emit.h"
 
 #include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/StringExtras.h"
@@ -107,7 +108,8 @@ static void printShape(Type type, llvm::raw_ostream &os) {
   os << "]";
 }
 
-static void printEntry(const EntryPoint &entry, llvm::raw_ostream &os) {
+static void printEntry(const EntryPoint &entry, bool workspaceArgument,
+                       llvm::raw_ostream &os) {
   int64_t dynamicDims = entry.numDynamicResultDims();
   os << "/* " << entry.name << "\n *\n";
   for (const EntryValue &input : entry.inputs) {
@@ -144,8 +146,14 @@ static void printEntry(const EntryPoint &entry, llvm::raw_ostream &os) {
      << " * Aliasing: outputs overlap neither inputs nor each other; inputs "
         "that "
         "are not\n * overwritten may overlap.\n"
-     << " * Alignment: that of the element type.\n"
-     << " * Workspace: 0 bytes from the caller.\n";
+     << " * Alignment: that of the element type.\n";
+  if (workspaceArgument)
+    os << " * Workspace: the bytes that " << entry.name << kWorkspaceSizeSuffix
+       << " stores for\n * the same arguments, of which it reads the sizes "
+          "only; aligned to 64 bytes,\n * with any contents, and of no other "
+          "call at the same time.\n";
+  else
+    os << " * Workspace: 0 bytes from the caller.\n";
   if (dynamicDims != 0) {
     os << " * The sizes marked ? of the outputs, in order, are what\n * "
        << entry.name << kResultDimsSuffix << " stores for the same inputs.\n";
@@ -178,11 +186,26 @@ static void printEntry(const EntryPoint &entry, llvm::raw_ostream &os) {
     example(result, asResult(result.type), /*isResult=*/true);
     arguments.push_back("&" + result.name);
   }
+  if (workspaceArgument) {
+    SmallVector<std::string> query(arguments);
+    query.push_back("&dims");
+    os << " *   int64_t bytes;\n"
+       << " *   scaling_memref_1d_i64 dims = "
+          "make_scaling_memref_1d_i64(&bytes, "
+          "1);\n"
+       << " *   _mlir_ciface_" << entry.name << kWorkspaceSizeSuffix << "("
+       << llvm::join(query, ", ") << ");\n"
+       << " *   scaling_memref_1d_i8 workspace = make_scaling_memref_1d_i8(\n"
+       << " *       aligned_alloc(64, (bytes + 63) / 64 * 64), bytes);\n";
+    arguments.push_back("&workspace");
+  }
   os << " *   _mlir_ciface_" << entry.name << "(" << llvm::join(arguments, ", ")
      << ");\n */\n";
 
   // The declarations.
-  auto declare = [&](StringRef name, bool resultDims) {
+  const char *dims = "const scaling_memref_1d_i64 *dims";
+  const char *workspace = "const scaling_memref_1d_i8 *workspace";
+  auto declare = [&](StringRef name, bool results, const char *last) {
     SmallVector<std::string> parameters;
     for (const EntryValue &input : entry.inputs) {
       auto shaped = dyn_cast<ShapedType>(input.type);
@@ -190,26 +213,32 @@ static void printEntry(const EntryPoint &entry, llvm::raw_ostream &os) {
           shaped ? "const " + descriptorName(shaped) + " *" + input.name
                  : spell(input.type).first.str() + " " + input.name);
     }
-    if (resultDims)
-      parameters.push_back("const scaling_memref_1d_i64 *dims");
-    else
+    if (results)
       for (const EntryValue &result : entry.results)
         parameters.push_back("const " + descriptorName(asResult(result.type)) +
                              " *" + result.name);
+    if (last)
+      parameters.push_back(last);
     if (parameters.empty())
       parameters.push_back("void");
     os << "void _mlir_ciface_" << name << "("
        << llvm::join(parameters, ",\n    ") << ");\n";
   };
-  declare(entry.name, /*resultDims=*/false);
+  declare(entry.name, /*results=*/true,
+          workspaceArgument ? workspace : nullptr);
+  if (workspaceArgument) {
+    os << "\n/* `dims` has 1 element, the bytes of the workspace. */\n";
+    declare(entry.name + kWorkspaceSizeSuffix.str(), /*results=*/true, dims);
+  }
   if (dynamicDims != 0) {
     os << "\n/* `dims` has " << dynamicDims << " elements. */\n";
-    declare(entry.name + kResultDimsSuffix.str(), /*resultDims=*/true);
+    declare(entry.name + kResultDimsSuffix.str(), /*results=*/false, dims);
   }
   os << "\n";
 }
 
 void mlir::scaling::printCHeader(ArrayRef<EntryPoint> entries, StringRef name,
+                                 bool workspaceArgument,
                                  llvm::raw_ostream &os) {
   std::string guard = "SCALING_GENERATED_";
   for (char c : name)
@@ -243,11 +272,16 @@ void mlir::scaling::printCHeader(ArrayRef<EntryPoint> entries, StringRef name,
         descriptor(shaped);
     for (const EntryValue &result : entry.results)
       descriptor(asResult(result.type));
-    if (entry.numDynamicResultDims() != 0)
-      descriptor(RankedTensorType::get(
-          {1}, IntegerType::get(entry.loc.getContext(), 64)));
+    auto integers = [&](unsigned width) {
+      return RankedTensorType::get(
+          {1}, IntegerType::get(entry.loc.getContext(), width));
+    };
+    if (workspaceArgument)
+      descriptor(integers(8));
+    if (workspaceArgument || entry.numDynamicResultDims() != 0)
+      descriptor(integers(64));
   }
   for (const EntryPoint &entry : entries)
-    printEntry(entry, os);
+    printEntry(entry, workspaceArgument, os);
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
 }

@@ -81,9 +81,17 @@ CompiledModule::create(ModuleOp module, const CPUTarget &target) {
   if (!jit)
     return jit.takeError();
   llvm::orc::SymbolMap runtime;
-  runtime[(*jit)->mangleAndIntern("scaling_parallel_for")] = {
-      llvm::orc::ExecutorAddr::fromPtr(&scaling_parallel_for),
-      llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+  auto define = [&](StringRef name, auto *function) {
+    runtime[(*jit)->mangleAndIntern(name)] = {
+        llvm::orc::ExecutorAddr::fromPtr(function),
+        llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+  };
+  define("scaling_parallel_for", &scaling_parallel_for);
+  define("scaling_team_begin", &scaling_team_begin);
+  define("scaling_team_for", &scaling_team_for);
+  define("scaling_team_end", &scaling_team_end);
+  define("scaling_workspace_acquire", &scaling_workspace_acquire);
+  define("scaling_workspace_release", &scaling_workspace_release);
   if (llvm::Error error = (*jit)->getMainJITDylib().define(
           llvm::orc::absoluteSymbols(std::move(runtime))))
     return error;

@@ -68,13 +68,15 @@ LogicalResult Program::load(StringRef path, StringRef cpu) {
   return success();
 }
 
-LogicalResult Program::lower(Route route, bool threads) {
+LogicalResult Program::lower(Route route, bool threads,
+                             bool workspaceArgument) {
   PassManager pm(&context, ModuleOp::getOperationName());
   // First of all: the ops of the dialect still tell their result shapes.
   pm.addPass(createScalingEntryABIPass());
   if (route == Route::CPU) {
     ToCPUOptions options;
     options.threads = threads;
+    options.workspaceArgument = workspaceArgument;
     options.vectorBits = target.vectorBits;
     // 512-bit registers come with AVX-512F and VL wherever they are worth
     // using.
@@ -84,6 +86,7 @@ LogicalResult Program::lower(Route route, bool threads) {
     buildToLinalgPipeline(pm);
     LinalgToLLVMOptions options;
     options.threads = threads;
+    options.workspaceArgument = workspaceArgument;
     buildLinalgToLLVMPipeline(pm, options);
   }
 

@@ -9,6 +9,7 @@
 #define SCALING_CONVERSION_PLANWORKSPACE_PLANWORKSPACE_H
 
 #include "mlir/IR/PatternMatch.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir {
@@ -17,9 +18,13 @@ namespace scaling {
 #define GEN_PASS_DECL_SCALINGPLANWORKSPACEPASS
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h.inc"
 
-/// Makes the allocations of the block views of one buffer, as far as their
-/// sizes are known before the first of them. One allocation alone stays.
-void planWorkspace(RewriterBase &rewriter, Block &block);
+/// The suffix of the companion that tells the size of a workspace.
+inline constexpr llvm::StringLiteral kWorkspaceSizeSuffix = "_workspace_size";
+
+/// Builds scratch in the destination it ends up in, and puts the rest of every
+/// function's into one buffer; public functions get it as their last argument
+/// when `argument` says so.
+LogicalResult planWorkspaces(ModuleOp module, bool argument);
 
 #define GEN_PASS_REGISTRATION
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h.inc"

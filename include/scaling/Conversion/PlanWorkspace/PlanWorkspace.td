@@ -10,16 +10,36 @@
 
 include "mlir/Pass/PassBase.td"
 
-def ScalingPlanWorkspacePass : Pass<"scaling-plan-workspace"> {
+def ScalingPlanWorkspacePass
+    : Pass<"scaling-plan-workspace", "::mlir::ModuleOp"> {
   let summary = "Put all scratch of a function into one buffer";
   let description = [{
-    After bufferization and hoisting, and before buffers are freed: the
-    allocations of a function's own block, and those of the body of a parallel
-    loop, become views of one aligned buffer per block. The buffer's size is
-    the sum of theirs, each rounded up to a cache line, computed where the first
-    of them is made; an allocation whose size is not known there stays.
+    After bufferization and hoisting, and before buffers are freed.
+
+    Scratch of a public function that an elementwise op (`scaling.plan`, a copy,
+    a `linalg.generic`) turns into an output, last thing that happens to it and
+    first thing that happens to the output, is built in the output: the kernel
+    in the place of the plan.
+
+    All other allocations of a function, in whatever loops and branches, and
+    those of an iteration of a parallel loop, become views of one aligned buffer
+    per function and iteration, allocated where it begins. The buffer's size is
+    the sum of theirs, each rounded up to a cache line, computed from the
+    arguments; an allocation whose size cannot be computed there, or that is
+    carried from one iteration to the next, stays.
+
+    With `argument` a public function `NAME` takes the buffer from its caller,
+    as its last argument, `memref<?xi8>` aligned to 64 bytes, and gets a
+    companion `NAME_workspace_size` with the same arguments before that and one
+    output, `memref<1xi64>`: the number of bytes. The companion looks at the
+    sizes of the arguments only.
   }];
+  let options = [
+    Option<"argument", "argument", "bool", /*default=*/"false",
+           "Take the workspace of public functions from the caller">
+  ];
   let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect",
                            "::mlir::memref::MemRefDialect"];
 }
 

@@ -47,9 +47,10 @@ llvm::Error linkSharedLibrary(llvm::ArrayRef<char> object, llvm::StringRef path,
 llvm::Error writeFile(llvm::StringRef path, llvm::StringRef contents);
 
 /// Prints a C header that declares the entry points. `name` is the file the
-/// header is generated from.
+/// header is generated from; with `workspaceArgument` the functions take their
+/// workspace from the caller (`--scaling-plan-workspace=argument`).
 void printCHeader(llvm::ArrayRef<EntryPoint> entries, llvm::StringRef name,
-                  llvm::raw_ostream &os);
+                  bool workspaceArgument, llvm::raw_ostream &os);
 
 } // namespace scaling
 } // namespace mlir

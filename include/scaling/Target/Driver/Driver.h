@@ -39,7 +39,8 @@ public:
   LogicalResult load(llvm::StringRef path, llvm::StringRef cpu);
 
   /// Lowers the module to the LLVM dialect.
-  LogicalResult lower(Route route, bool threads);
+  LogicalResult lower(Route route, bool threads,
+                      bool workspaceArgument = false);
 
   ModuleOp getModule() { return *module; }
   const CPUTarget &getTarget() const { return target; }

@@ -91,6 +91,21 @@ def ScalingTileAndFusePass : Pass<"scaling-tile-and-fuse"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def ScalingParallelizePass : Pass<"scaling-parallelize"> {
+  let summary = "Give work on whole matrices to all threads";
+  let description = [{
+    After bufferization: an op on memrefs that runs over a matrix (making the
+    kernel, the plan, a half-step that is no sweep) and is not in a parallel
+    loop becomes an `scf.forall` over its first parallel dimension. An item has
+    about 16384 entries, a function of the shape only; smaller work stays in
+    one piece.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
 def ScalingDropUnitDimsPass : Pass<"scaling-drop-unit-dims"> {
   let summary = "Take batch dimensions of size one off";
   let description = [{

@@ -43,6 +43,11 @@ LogicalResult tileBatch(RewriterBase &rewriter, Operation *op);
 /// that read the matrix once.
 LogicalResult tileSweeps(RewriterBase &rewriter, Operation *root);
 
+/// Gives an op on memrefs that runs over a whole matrix, outside of parallel
+/// loops, to all threads: an `scf.forall` over its first parallel dimension, in
+/// items that depend on the shape only. Other ops stay as they are.
+LogicalResult parallelize(RewriterBase &rewriter, Operation *op);
+
 /// Patterns that replace named ops by their generalization.
 void populateGeneralizePatterns(RewritePatternSet &patterns);
 

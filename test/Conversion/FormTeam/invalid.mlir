@@ -1,4 +1,4 @@
-// RUN: scaling-opt %s --scaling-forall-to-team --split-input-file --verify-diagnostics
+// RUN: scaling-opt %s --scaling-form-team --split-input-file --verify-diagnostics
 
 func.func @outputs(%x: tensor<4xf32>) -> tensor<4xf32> {
   // expected-error @below {{has outputs: loops are given to threads after bufferization}}

@@ -1,5 +1,5 @@
-// RUN: scaling-opt %s --scaling-forall-to-team --canonicalize --split-input-file | FileCheck %s
-// RUN: scaling-opt %s --scaling-forall-to-team=threads=false --canonicalize --split-input-file | FileCheck %s --check-prefix=SEQ
+// RUN: scaling-opt %s --scaling-form-team --canonicalize --split-input-file | FileCheck %s
+// RUN: scaling-opt %s --scaling-form-team=threads=false --canonicalize --split-input-file | FileCheck %s --check-prefix=SEQ
 
 // Two dimensions become one; memrefs, indices and floats travel in the context,
 // constants do not.
@@ -89,26 +89,29 @@ func.func @one_outer(%x: memref<1x64xf32>, %a: f32) {
 
 // -----
 
-// Scratch: of static size once per call, else on the heap. The context is not
-// allocated in the loop.
+// Scratch: of static size once per call, else on the heap, once per call too.
+// The context is not allocated in the loop.
 
 // CHECK-LABEL: func.func @scratch(
 // CHECK: llvm.alloca
 // CHECK: scf.for
 // CHECK-NOT: llvm.alloca
-// CHECK: call @scaling_parallel_for
+// CHECK: call @scaling_team_for
 // CHECK-LABEL: func.func private @scratch_team
 // CHECK: memref.alloca() : memref<16xf32>
-// CHECK: scf.for
-// CHECK-NOT: memref.alloca
 // CHECK: memref.alloc(
+// CHECK: scf.for
+// CHECK-NOT: memref.alloc
+// CHECK: }
 // CHECK: memref.dealloc
 
 // SEQ-LABEL: func.func @scratch(
 // SEQ: memref.alloca() : memref<16xf32>
 // SEQ: scf.for
-// SEQ-NOT: memref.alloca
 // SEQ: memref.alloc(
+// SEQ: scf.for
+// SEQ-NOT: memref.alloc
+// SEQ: }
 // SEQ: memref.dealloc
 func.func private @use(memref<16xf32>, memref<?xf32>)
 func.func @scratch(%n: index, %m: index) {
@@ -137,6 +140,53 @@ func.func @global(%x: memref<4xf32>) {
   scf.forall (%i) in (4) {
     %v = memref.load %g[%i] : memref<4xf32>
     memref.store %v, %x[%i] : memref<4xf32>
+  }
+  return
+}
+
+// -----
+
+// One team for all loops, around the sequential one: the threads come once. What
+// does not change in the loop is stored before it; the decision to go on is the
+// caller's.
+
+// CHECK-LABEL: func.func @sweeps(
+// CHECK-SAME: %[[X:[^:]*]]: memref<?xf32>
+// CHECK-NOT: scf.while
+// CHECK: %[[TEAM:.*]] = call @scaling_team_begin() : () -> !llvm.ptr
+// CHECK: call @scaling_team_for(%[[TEAM]],
+// CHECK: llvm.store {{.*}} !llvm.struct
+// CHECK: scf.while
+// CHECK: do {
+// CHECK-NOT: llvm.store
+// CHECK: llvm.store %{{.*}} : f32
+// CHECK-NOT: llvm.store
+// CHECK: call @scaling_team_for(%[[TEAM]],
+// CHECK: memref.load
+// CHECK: scf.yield
+// CHECK-NEXT: }
+// CHECK-NEXT: call @scaling_team_end(%[[TEAM]]) : (!llvm.ptr) -> ()
+// CHECK-NEXT: return
+// CHECK-COUNT-2: func.func private @sweeps_team
+
+// SEQ-LABEL: func.func @sweeps(
+// SEQ-NOT: call
+// SEQ: return
+func.func @sweeps(%x: memref<?xf32>, %a: f32, %n: index) {
+  %c0 = arith.constant 0 : index
+  scf.forall (%i) in (%n) {
+    memref.store %a, %x[%i] : memref<?xf32>
+  }
+  %r = scf.while (%t = %a) : (f32) -> f32 {
+    %more = arith.cmpf olt, %t, %a : f32
+    scf.condition(%more) %t : f32
+  } do {
+  ^bb0(%t: f32):
+    scf.forall (%i) in (%n) {
+      memref.store %t, %x[%i] : memref<?xf32>
+    }
+    %v = memref.load %x[%c0] : memref<?xf32>
+    scf.yield %v : f32
   }
   return
 }

@@ -1,11 +1,11 @@
-//===- ForallToTeam.cpp - Parallel loops to runtime calls -----------------===//
+//===- FormTeam.cpp - Parallel loops on a team of threads -----------------===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 
-#include "scaling/Conversion/ForallToTeam/ForallToTeam.h"
+#include "scaling/Conversion/FormTeam/FormTeam.h"
 
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -16,14 +16,18 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Transforms.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/LoopLikeInterface.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "mlir/Transforms/LoopInvariantCodeMotionUtils.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace mlir {
 namespace scaling {
-#define GEN_PASS_DEF_SCALINGFORALLTOTEAMPASS
-#include "scaling/Conversion/ForallToTeam/ForallToTeam.h.inc"
+#define GEN_PASS_DEF_SCALINGFORMTEAMPASS
+#include "scaling/Conversion/FormTeam/FormTeam.h.inc"
 } // namespace scaling
 } // namespace mlir
 
@@ -83,6 +87,25 @@ static void replaceScratch(scf::ForallOp forall, Block *functionEntry) {
   }
 }
 
+/// The heap allocations of one iteration, freed at its end, are made once for
+/// all.
+static void hoistAllocations(scf::ForOp loop) {
+  moveLoopInvariantCode(loop);
+  for (auto alloc :
+       llvm::make_early_inc_range(loop.getBody()->getOps<memref::AllocOp>())) {
+    auto deallocs = llvm::to_vector(llvm::make_filter_range(
+        alloc->getUsers(), llvm::IsaPred<memref::DeallocOp>));
+    if (deallocs.size() != 1 ||
+        deallocs.front()->getBlock() != loop.getBody() ||
+        !llvm::all_of(alloc->getOperands(), [&](Value operand) {
+          return loop.isDefinedOutsideOfLoop(operand);
+        }))
+      continue;
+    alloc->moveBefore(loop);
+    deallocs.front()->moveAfter(loop);
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Outlining
 //===----------------------------------------------------------------------===//
@@ -94,12 +117,15 @@ public:
   explicit TeamBuilder(ModuleOp module)
       : module(module), symbols(module), converter(module.getContext()) {}
 
-  LogicalResult convert(scf::ForallOp forall);
+  /// The loops of one function that are not inside each other.
+  LogicalResult convert(ArrayRef<scf::ForallOp> foralls);
 
 private:
+  LogicalResult convert(scf::ForallOp forall, Value team);
   /// The number of items per dimension.
   SmallVector<Value> createSizes(OpBuilder &b, scf::ForallOp forall);
-  func::FuncOp getRuntimeEntry();
+  func::FuncOp getRuntimeEntry(StringRef name, TypeRange inputs,
+                               TypeRange results);
 
   ModuleOp module;
   SymbolTable symbols;
@@ -131,17 +157,27 @@ SmallVector<Value> TeamBuilder::createSizes(OpBuilder &b,
   return sizes;
 }
 
-func::FuncOp TeamBuilder::getRuntimeEntry() {
-  if (auto existing = symbols.lookup<func::FuncOp>(kParallelForName))
+func::FuncOp TeamBuilder::getRuntimeEntry(StringRef name, TypeRange inputs,
+                                          TypeRange results) {
+  if (auto existing = symbols.lookup<func::FuncOp>(name))
     return existing;
   OpBuilder b = OpBuilder::atBlockBegin(module.getBody());
-  Type pointer = LLVM::LLVMPointerType::get(b.getContext());
-  auto entry = func::FuncOp::create(
-      b, module.getLoc(), kParallelForName,
-      b.getFunctionType({b.getI64Type(), pointer, pointer}, {}));
+  auto entry = func::FuncOp::create(b, module.getLoc(), name,
+                                    b.getFunctionType(inputs, results));
   entry.setPrivate();
   symbols.insert(entry);
   return entry;
+}
+
+/// The outermost operation around the forall, or itself, in its function.
+static Operation *getOutermost(scf::ForallOp forall) {
+  Region &body = forall->getParentOfType<func::FuncOp>().getBody();
+  return body.findAncestorOpInRegion(*forall);
+}
+
+/// Whether the forall runs more than once per call, as far as one can see.
+static bool isInLoop(scf::ForallOp forall) {
+  return forall->getParentOfType<LoopLikeOpInterface>() != nullptr;
 }
 
 /// Values that are cheaper made again than captured.
@@ -152,10 +188,32 @@ static bool isRepeatable(Value value) {
           isa<memref::GetGlobalOp>(op));
 }
 
-LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
+LogicalResult TeamBuilder::convert(ArrayRef<scf::ForallOp> foralls) {
+  // One loop that runs once has a team of its own. Others share one, from the
+  // first to the last, around all sequential loops.
+  Operation *first = getOutermost(foralls.front());
+  Operation *last = getOutermost(foralls.back());
+  Value team;
+  if (first->getBlock() == last->getBlock() &&
+      (foralls.size() > 1 || isInLoop(foralls.front()))) {
+    OpBuilder b(first);
+    Type pointer = LLVM::LLVMPointerType::get(b.getContext());
+    func::FuncOp begin = getRuntimeEntry(kTeamBeginName, {}, pointer);
+    func::FuncOp end = getRuntimeEntry(kTeamEndName, pointer, {});
+    team = func::CallOp::create(b, first->getLoc(), begin).getResult(0);
+    b.setInsertionPointAfter(last);
+    func::CallOp::create(b, last->getLoc(), end, team);
+  }
+  for (scf::ForallOp forall : foralls)
+    if (failed(convert(forall, team)))
+      return failure();
+  return success();
+}
+
+LogicalResult TeamBuilder::convert(scf::ForallOp forall, Value team) {
   Location loc = forall.getLoc();
   auto parent = forall->getParentOfType<func::FuncOp>();
-  func::FuncOp runtimeEntry = getRuntimeEntry();
+  Operation *outermost = getOutermost(forall);
 
   // What the new function needs: the values the body uses and, to find the
   // induction variables, lower bounds, steps and all sizes but the first.
@@ -239,6 +297,7 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
   }
   for (Operation &op : forall.getBody()->without_terminator())
     b.clone(op, mapping);
+  hoistAllocations(loop);
 
   // The call. The context is on the stack frame, not in a loop around us.
   Block *parentEntry = &parent.getBody().front();
@@ -246,8 +305,13 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
   Value one = LLVM::ConstantOp::create(b, loc, b.getI64IntegerAttr(1));
   Value contextPointer =
       LLVM::AllocaOp::create(b, loc, pointer, structType, one);
-  b.setInsertionPoint(forall);
+  DominanceInfo dominance(parent);
   for (auto [index, value] : llvm::enumerate(captured)) {
+    // What the loops around the forall do not change is stored before them:
+    // the threads keep it in their caches.
+    b.setInsertionPoint(dominance.properlyDominates(value, outermost)
+                            ? outermost
+                            : forall.getOperation());
     Value address = LLVM::GEPOp::create(
         b, loc, pointer, structType, contextPointer,
         ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(index)});
@@ -257,6 +321,7 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
                    .getResult(0);
     LLVM::StoreOp::create(b, loc, stored, address);
   }
+  b.setInsertionPoint(forall);
   Value count = sizes.front();
   for (Value size : llvm::drop_begin(sizes))
     count = b.createOrFold<arith::MulIOp>(loc, count, size);
@@ -265,8 +330,13 @@ LogicalResult TeamBuilder::convert(scf::ForallOp forall) {
       func::ConstantOp::create(b, loc, type, body.getSymNameAttr());
   function = UnrealizedConversionCastOp::create(b, loc, pointer, function)
                  .getResult(0);
-  func::CallOp::create(b, loc, runtimeEntry,
-                       ValueRange{count64, function, contextPointer});
+  SmallVector<Value> arguments{count64, function, contextPointer};
+  if (team)
+    arguments.insert(arguments.begin(), team);
+  func::FuncOp runtimeEntry =
+      getRuntimeEntry(team ? kTeamForName : kParallelForName,
+                      ValueRange(arguments).getTypes(), {});
+  func::CallOp::create(b, loc, runtimeEntry, arguments);
   forall.erase();
   return success();
 }
@@ -287,7 +357,12 @@ static LogicalResult makeSequential(IRRewriter &rewriter,
   rewriter.setInsertionPoint(forall);
   if (succeeded(forall.promoteIfSingleIteration(rewriter)))
     return success();
-  return scf::forallToForLoop(rewriter, forall);
+  SmallVector<Operation *> loops;
+  if (failed(scf::forallToForLoop(rewriter, forall, &loops)))
+    return failure();
+  for (Operation *loop : llvm::reverse(loops))
+    hoistAllocations(cast<scf::ForOp>(loop));
+  return success();
 }
 
 static bool hasOneItem(scf::ForallOp forall) {
@@ -303,8 +378,7 @@ static bool hasOneItem(scf::ForallOp forall) {
       });
 }
 
-LogicalResult mlir::scaling::convertForallToTeam(ModuleOp module,
-                                                 bool threads) {
+LogicalResult mlir::scaling::formTeams(ModuleOp module, bool threads) {
   // Inner loops first: they are sequential by the time the outermost one is
   // outlined.
   SmallVector<scf::ForallOp> foralls;
@@ -318,31 +392,31 @@ LogicalResult mlir::scaling::convertForallToTeam(ModuleOp module,
   }
   // A loop of one item does not make the loops inside it nested.
   IRRewriter rewriter(module.getContext());
-  SmallVector<scf::ForallOp> outermost;
+  llvm::MapVector<func::FuncOp, SmallVector<scf::ForallOp>> outermost;
   for (scf::ForallOp forall : foralls) {
     bool nested = false;
     for (auto outer = forall->getParentOfType<scf::ForallOp>(); outer;
          outer = outer->getParentOfType<scf::ForallOp>())
       nested |= !hasOneItem(outer);
     if (threads && !nested && !hasOneItem(forall))
-      outermost.push_back(forall);
+      outermost[forall->getParentOfType<func::FuncOp>()].push_back(forall);
     else if (failed(makeSequential(rewriter, forall)))
       return failure();
   }
   TeamBuilder builder(module);
-  for (scf::ForallOp forall : outermost)
-    if (failed(builder.convert(forall)))
+  for (auto &[function, loops] : outermost)
+    if (failed(builder.convert(loops)))
       return failure();
   return success();
 }
 
 namespace {
-struct ScalingForallToTeamPass final
-    : scaling::impl::ScalingForallToTeamPassBase<ScalingForallToTeamPass> {
+struct ScalingFormTeamPass final
+    : scaling::impl::ScalingFormTeamPassBase<ScalingFormTeamPass> {
   using Base::Base;
 
   void runOnOperation() override {
-    if (failed(convertForallToTeam(getOperation(), threads)))
+    if (failed(formTeams(getOperation(), threads)))
       signalPassFailure();
   }
 };

@@ -1,0 +1,75 @@
+//===- Parallelize.cpp - Whole matrices on all threads ----------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Interfaces/TilingInterface.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// An item has about this many entries: some microseconds of work, far more
+/// than it costs to hand it out.
+static constexpr int64_t kItemEntries = 1 << 14;
+
+/// What an unknown size is taken for.
+static constexpr int64_t kTypicalSize = 1 << 10;
+
+/// The number of indices of one item: it divides the size where it can.
+static int64_t chooseTile(int64_t size, int64_t entriesPerIndex) {
+  int64_t most = std::max<int64_t>(1, kItemEntries / entriesPerIndex);
+  if (ShapedType::isDynamic(size))
+    return most;
+  for (int64_t tile = most; tile > most / 2; --tile)
+    if (size % tile == 0)
+      return tile;
+  return most;
+}
+
+LogicalResult scaling::parallelize(RewriterBase &rewriter, Operation *op) {
+  auto tilable = dyn_cast<TilingInterface>(op);
+  if (!tilable || op->getNumResults() != 0 ||
+      op->getParentOfType<scf::ForallOp>())
+    return success();
+  SmallVector<utils::IteratorType> types = tilable.getLoopIteratorTypes();
+  if (types.size() < 2)
+    return success();
+
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(op);
+  // The first dimension whose indices are independent.
+  std::optional<size_t> dim;
+  int64_t dimSize = 0, entriesPerIndex = 1;
+  for (auto [index, range] :
+       llvm::enumerate(tilable.getIterationDomain(rewriter))) {
+    std::optional<int64_t> known = getConstantIntValue(range.size);
+    if (!dim && types[index] == utils::IteratorType::parallel && known != 1) {
+      dim = index;
+      dimSize = known.value_or(ShapedType::kDynamic);
+    } else {
+      entriesPerIndex *= std::max<int64_t>(1, known.value_or(kTypicalSize));
+    }
+  }
+  if (!dim)
+    return success();
+  int64_t tile = chooseTile(dimSize, entriesPerIndex);
+  if (!ShapedType::isDynamic(dimSize) && dimSize < 2 * tile)
+    return success();
+
+  SmallVector<OpFoldResult> tileSizes(types.size(), rewriter.getIndexAttr(0));
+  tileSizes[*dim] = rewriter.getIndexAttr(tile);
+  scf::SCFTilingOptions options;
+  options.setTileSizes(tileSizes).setLoopType(
+      scf::SCFTilingOptions::LoopType::ForallOp);
+  if (failed(scf::tileUsingSCF(rewriter, tilable, options)))
+    return op->emitOpError("cannot be given to several threads");
+  rewriter.eraseOp(op);
+  return success();
+}

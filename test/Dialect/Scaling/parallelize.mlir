@@ -1,0 +1,70 @@
+// RUN: scaling-opt %s --scaling-parallelize --canonicalize --split-input-file | FileCheck %s
+
+// Rows in items of 16384 entries; what is left of the last item is smaller.
+
+// CHECK-LABEL: func.func @rows
+// CHECK: scf.forall (%[[I:.*]]) = (0) to (512) step (32)
+// CHECK:   linalg.exp ins(%{{.*}} : memref<32x512xf32, {{.*}}>) outs(%{{.*}} : memref<32x512xf32,
+// CHECK: scf.forall (%{{.*}}) = (0) to (512) step (32)
+// CHECK:   scaling.plan {{.*}} matrix(%{{.*}} : memref<32x512xf32
+func.func @rows(%z: memref<512x512xf32>, %u: memref<512xf32>, %p: memref<512x512xf32>) {
+  linalg.exp ins(%z : memref<512x512xf32>) outs(%p : memref<512x512xf32>)
+  scaling.plan domain(kernel) matrix(%p : memref<512x512xf32>) row(%u : memref<512xf32>)
+      outs(%p : memref<512x512xf32>)
+  return
+}
+
+// -----
+
+// Unknown sizes are taken for large ones.
+
+// CHECK-LABEL: func.func @dynamic
+// CHECK: scf.forall (%{{.*}}) = (0) to (%{{.*}}) step (16)
+func.func @dynamic(%z: memref<?x?xf32>, %p: memref<?x?xf32>) {
+  linalg.exp ins(%z : memref<?x?xf32>) outs(%p : memref<?x?xf32>)
+  return
+}
+
+// -----
+
+// Where the first dimension is summed over, the second is cut; so is a
+// statistic of the columns.
+
+// CHECK-LABEL: func.func @columns
+// CHECK: scf.forall (%{{.*}}) = (0) to (4096) step (256)
+// CHECK:   linalg.generic
+// CHECK: scf.forall (%{{.*}}) = (0) to (4096) step (256)
+// CHECK:   scaling.reduce along(cols) {{.*}} matrix(%{{.*}} : memref<64x256xf32
+func.func @columns(%x: memref<64x4096xf32>, %s: memref<4096xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>],
+                  iterator_types = ["reduction", "parallel"]}
+      ins(%x : memref<64x4096xf32>) outs(%s : memref<4096xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %r = arith.addf %in, %out : f32
+    linalg.yield %r : f32
+  }
+  scaling.reduce along(cols) stat(#scaling.sum) matrix(%x : memref<64x4096xf32>) outs(%s : memref<4096xf32>)
+  return
+}
+
+// -----
+
+// Small work, vectors, and what is in a parallel loop stay.
+
+// CHECK-LABEL: func.func @stays
+// CHECK-NOT: scf.forall
+// CHECK: linalg.exp
+// CHECK: linalg.exp
+// CHECK: scf.forall
+// CHECK-NOT: scf.forall
+func.func @stays(%small: memref<100x100xf32>, %vector: memref<100000xf32>, %z: memref<8x512x512xf32>) {
+  linalg.exp ins(%small : memref<100x100xf32>) outs(%small : memref<100x100xf32>)
+  linalg.exp ins(%vector : memref<100000xf32>) outs(%vector : memref<100000xf32>)
+  scf.forall (%b) in (8) {
+    %s = memref.subview %z[%b, 0, 0] [1, 512, 512] [1, 1, 1]
+        : memref<8x512x512xf32> to memref<512x512xf32, strided<[512, 1], offset: ?>>
+    linalg.exp ins(%s : memref<512x512xf32, strided<[512, 1], offset: ?>>)
+        outs(%s : memref<512x512xf32, strided<[512, 1], offset: ?>>)
+  }
+  return
+}
