@@ -1,5 +1,4 @@
-/*===- Workspace.c - Memory kept from call to call ------------------*- C
--*-===*\
+/*===- Workspace.c - Memory kept from call to call ----------------*- C -*-===*\
 |*                                                                            *|
 |* Part of the scaling project, under the Apache License v2.0 with LLVM       *|
 |* Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception        *|

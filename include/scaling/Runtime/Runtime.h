@@ -1,5 +1,4 @@
-/*===- Runtime.h - The host runtime of generated CPU code -----------*- C
--*-===*\
+/*===- Runtime.h - The host runtime of generated CPU code ---------*- C -*-===*\
 |*                                                                            *|
 |* Part of the scaling project, under the Apache License v2.0 with LLVM       *|
 |* Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception        *|

@@ -8,8 +8,8 @@
 #ifndef SCALING_CONVERSION_PLANWORKSPACE_PLANWORKSPACE_H
 #define SCALING_CONVERSION_PLANWORKSPACE_PLANWORKSPACE_H
 
-#include "mlir/IR/PatternMatch.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/PatternMatch.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir {
