@@ -100,7 +100,16 @@ struct PlanToVector final : OpRewritePattern<PlanOp> {
       return rewriter.notifyMatchFailure(op, "not on memrefs");
     int64_t rank = op.getStructuredIteratorTypes().size();
     FloatType compute = getArithmeticType(SmallVector<Value>(op.getOperands()));
-    VectorEmitter e(rewriter, op.getLoc(), compute, rank - 1, options);
+    // A kernel of logarithms in f64: their sum needs the digits, its
+    // exponential only those of the result.
+    FloatType result = getArithmeticType(op.getOuts());
+    FloatType narrow;
+    if (op.getDomain() == Domain::absorb && !op.getLogarithm() &&
+        result.getWidth() < compute.getWidth())
+      narrow = result;
+    VectorEmitter e(rewriter, op.getLoc(), narrow ? narrow : compute, rank - 1,
+                    options);
+    e.compute = compute;
     BufferReader reader(cast<ScalingStructuredOpInterface>(op.getOperation()));
     SmallVector<MappedBuffer> inputs;
     for (Value value : {op.getMatrix(), op.getRow(), op.getCol(),
@@ -110,7 +119,10 @@ struct PlanToVector final : OpRewritePattern<PlanOp> {
     createElementwise(
         e, rank, inputs, out,
         [&](ArrayRef<Value> values) -> SmallVector<Value> {
-          return {createPlanAt(e, op.getDomain(), op.getLogarithm(), values)};
+          return {createPlanEntry(rewriter, op.getLoc(),
+                                  op.getDomain() != Domain::kernel,
+                                  op.getLogarithm(), values[0], values[1],
+                                  values[2], values[3], values[4], narrow)};
         });
     rewriter.eraseOp(op);
     return success();

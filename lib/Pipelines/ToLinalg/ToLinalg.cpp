@@ -17,7 +17,10 @@ using namespace mlir;
 
 void scaling::buildToLinalgPipeline(OpPassManager &pm) {
   pm.addPass(createScalingGeneralizePass());
-  pm.addPass(createScalingDecomposePass());
+  // Plain loops for whoever takes them: no branches on data.
+  ScalingDecomposePassOptions decompose;
+  decompose.absorb = false;
+  pm.addPass(createScalingDecomposePass(decompose));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createScalingToLinalgPass());
   // No cse: it would merge the fills that reset a statistic, and

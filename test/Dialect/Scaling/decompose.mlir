@@ -63,11 +63,11 @@ func.func @jacobi(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>) {
 // CHECK-LABEL: func.func @log
 // CHECK: scf.for
 // CHECK: %[[S:.*]]:2 = scaling.reduce along(rows) stat(#scaling.lse)
-// CHECK: scaling.update rule(<sum>) domain(absorb) states(%[[S]]#0, %[[S]]#1
+// CHECK: scaling.update rule(<sum>) domain(log) states(%[[S]]#0, %[[S]]#1
 // CHECK: scf.yield
 // CHECK-NOT: scaling.iterate
 func.func @log(%X: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>) {
-  %u, %v, %k, %r, %s = scaling.iterate matrix(%X : tensor<8x4xf32>) stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<absorb>)
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%X : tensor<8x4xf32>) stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<log>)
   return %u, %v : tensor<8xf32>, tensor<4xf32>
 }
 

@@ -19,7 +19,7 @@ STOPS = {
     "change": sr.until(what="change", axis="cols", tol=1e-6, limit=60),
     "best": sr.best(what="imbalance", limit=8),
 }
-DOMAINS = ("kernel", "log")
+DOMAINS = ("kernel", "log", "absorb")
 NAN, INF = np.nan, np.inf
 
 

@@ -7,8 +7,11 @@
 
 #include "IterateDecomposer.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
+#include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -17,7 +20,9 @@ using namespace mlir::scaling;
 IterateDecomposer::IterateDecomposer(OpBuilder &builder, IterateOp op)
     : b(builder), op(op), loc(op.getLoc()), e(builder, loc),
       domain(op.getNumerics().getDomain()), isLog(op.getNumerics().isLog()),
-      accumulate(op.getAccumulateType()), stop(op.getStop()) {
+      accumulate(op.getAccumulateType()), stop(op.getStop()),
+      matrix(op.getMatrix()), targets{op.getRowTarget(), op.getColTarget()},
+      masks{op.getRowMask(), op.getColMask()} {
   SmallVector<BatchedOperand> operands = getBatchedOperands(op);
   ProblemShape shape = *inferProblemShape(operands, "", nullptr);
   for (int64_t i = 0, end = shape.batch.size(); i < end; ++i)
@@ -26,20 +31,70 @@ IterateDecomposer::IterateDecomposer(OpBuilder &builder, IterateOp op)
   cols = getProblemSize(b, loc, operands, shape, Size::cols);
 }
 
-FailureOr<SmallVector<Value>> IterateDecomposer::run() {
-  start = startFactors();
-  Outcome out;
+IterateDecomposer::Outcome IterateDecomposer::iterate(bool mayAbsorb) {
+  if (mayAbsorb && canAbsorb())
+    return absorb();
   switch (stop.getMode()) {
   case StopMode::fixed:
-    out = op.getAnneal() ? annealed() : fixed();
-    break;
+    return op.getAnneal() ? annealed() : fixed();
   case StopMode::until:
-    out = until();
-    break;
+    return until();
   case StopMode::best:
-    out = best();
-    break;
+    return best();
   }
+  llvm_unreachable("a way of stopping");
+}
+
+SmallVector<Operation *> IterateDecomposer::getPlans() {
+  SmallVector<Operation *> plans;
+  for (Operation *user : op.getRow().getUsers()) {
+    auto isPlan = [&](auto plan) {
+      return plan && plan.getMatrix() == op.getMatrix() &&
+             plan.getRow() == op.getRow() && plan.getCol() == op.getCol() &&
+             plan.getDomain() != Domain::kernel;
+    };
+    if (isPlan(dyn_cast<PlanOp>(user)) || isPlan(dyn_cast<ApplyOp>(user)))
+      plans.push_back(user);
+  }
+  return plans;
+}
+
+IterateDecomposer::KernelPlan IterateDecomposer::kernelPlan(const Outcome &out,
+                                                            Value diverged) {
+  SmallVector<Value> kept{out.kernel, out.kernelFactors.row,
+                          out.kernelFactors.col};
+  auto fill = [&](Value number, Value init) {
+    return linalg::FillOp::create(b, loc, number, init).getResult(0);
+  };
+  auto plan = scf::IfOp::create(
+      b, loc, e.extract(diverged),
+      [&](OpBuilder &, Location) {
+        Value one = e.scalar(accumulate, 1.0);
+        Value kernel =
+            PlanOp::create(b, loc, out.kernel.getType(), matrix, start.row,
+                           start.col, Value(), Value(), out.kernel, domain,
+                           /*logarithm=*/false, DenseI64ArrayAttr())
+                .getResult();
+        scf::YieldOp::create(
+            b, loc, ValueRange{kernel, fill(one, kept[1]), fill(one, kept[2])});
+      },
+      [&](OpBuilder &, Location) { scf::YieldOp::create(b, loc, kept); });
+  KernelPlan result{
+      plan.getResult(0), {plan.getResult(1), plan.getResult(2)}, {}};
+  for (Axis axis : {Axis::rows, Axis::cols})
+    result.logarithms[axis] = e.elementwise(
+        vectorSizes(axis), 1, b.getF64Type(),
+        {{diverged, {}}, {start[axis], {0}}, {out.logarithms[axis], {0}}},
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Value first = castFloat(inner, l, in[1], b.getF64Type());
+          return arith::SelectOp::create(inner, l, in[0], first, in[2]);
+        });
+  return result;
+}
+
+SmallVector<Value> IterateDecomposer::run(bool mayAbsorb) {
+  start = startFactors();
+  Outcome out = iterate(mayAbsorb);
   // Divergence: the start factors come out, and the residual says so.
   Value diverged = notFinite(out.factors);
   Value marked = onBatch(
@@ -56,6 +111,8 @@ FailureOr<SmallVector<Value>> IterateDecomposer::run() {
   out.residual = replace(out.residual, marked, batchFloat(kInfinity));
   out.status = replace(out.status, marked,
                        batchInt(static_cast<int>(StatusCode::diverged)));
+  if (out.kernel && !getPlans().empty())
+    plan = kernelPlan(out, marked);
   SmallVector<Value> results{out.factors.row, out.factors.col, out.steps,
                              out.residual, out.status};
   // Static sizes known only from another operand: cast to the op's types.
@@ -65,27 +122,59 @@ FailureOr<SmallVector<Value>> IterateDecomposer::run() {
   return results;
 }
 
+/// The plan of a kernel instead of that of the matrix it was made from; what
+/// is no plan but its logarithm gets all digits of the factors.
+static void readKernel(RewriterBase &rewriter, Operation *op,
+                       const IterateDecomposer::KernelPlan &plan) {
+  rewriter.modifyOpInPlace(op, [&] {
+    auto take = [&](auto user, Value matrix, const Factors &factors) {
+      user.getMatrixMutable().assign(matrix);
+      user.getRowMutable().assign(factors.row);
+      user.getColMutable().assign(factors.col);
+    };
+    if (auto apply = dyn_cast<ApplyOp>(op)) {
+      take(apply, plan.kernel, plan.factors);
+      return apply.setDomain(Domain::kernel);
+    }
+    auto whole = cast<PlanOp>(op);
+    if (whole.getLogarithm())
+      return take(whole, whole.getMatrix(), plan.logarithms);
+    take(whole, plan.kernel, plan.factors);
+    whole.setDomain(Domain::kernel);
+    // The kernel's memory is the plan's, where its type is.
+    if (whole.getOuts().getType() == plan.kernel.getType())
+      whole.getOutsMutable().assign(plan.kernel);
+  });
+}
+
 FailureOr<SmallVector<Value>> scaling::decomposeIterate(OpBuilder &builder,
                                                         IterateOp op) {
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPoint(op);
-  return IterateDecomposer(builder, op).run();
+  return IterateDecomposer(builder, op).run(/*mayAbsorb=*/false);
 }
 
 namespace {
 struct DecomposeIteratePattern : OpRewritePattern<IterateOp> {
-  using OpRewritePattern::OpRewritePattern;
+  DecomposeIteratePattern(MLIRContext *context, bool absorb)
+      : OpRewritePattern(context), absorb(absorb) {}
   LogicalResult matchAndRewrite(IterateOp op,
                                 PatternRewriter &rewriter) const override {
-    FailureOr<SmallVector<Value>> results = decomposeIterate(rewriter, op);
-    if (failed(results))
-      return failure();
-    rewriter.replaceOp(op, *results);
+    IterateDecomposer decomposer(rewriter, op);
+    SmallVector<Operation *> plans = decomposer.getPlans();
+    SmallVector<Value> results = decomposer.run(absorb);
+    if (decomposer.plan)
+      for (Operation *user : plans)
+        readKernel(rewriter, user, *decomposer.plan);
+    rewriter.replaceOp(op, results);
     return success();
   }
+
+  bool absorb;
 };
 } // namespace
 
-void scaling::populateDecomposePatterns(RewritePatternSet &patterns) {
-  patterns.add<DecomposeIteratePattern>(patterns.getContext());
+void scaling::populateDecomposePatterns(RewritePatternSet &patterns,
+                                        bool absorb) {
+  patterns.add<DecomposeIteratePattern>(patterns.getContext(), absorb);
 }

@@ -103,18 +103,11 @@ Value IterateDecomposer::marginal(Axis axis, ValueRange states, Value own) {
 Value IterateDecomposer::measuredMarginal(const Factors &factors) {
   Value total;
   for (Axis axis : {Axis::rows, Axis::cols}) {
-    if (stop.getAxis() != Judged::both &&
-        (stop.getAxis() == Judged::rows) != (axis == Axis::rows))
+    if (!judges(axis))
       continue;
     Value residual =
         marginal(axis, read(axis, factors[other(axis)]), factors[axis]);
-    total = total
-                ? onBatch(accumulate, {total, residual},
-                          [&](OpBuilder &inner, Location l, ValueRange in) {
-                            return arith::AddFOp::create(inner, l, in[0], in[1])
-                                .getResult();
-                          })
-                : residual;
+    total = total ? sum(total, residual) : residual;
   }
   return total;
 }

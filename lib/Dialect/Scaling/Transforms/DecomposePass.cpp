@@ -24,9 +24,11 @@ using namespace mlir;
 
 namespace {
 struct DecomposePass : scaling::impl::ScalingDecomposePassBase<DecomposePass> {
+  using Base::Base;
+
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    scaling::populateDecomposePatterns(patterns);
+    scaling::populateDecomposePatterns(patterns, absorb);
     walkAndApplyPatterns(getOperation(), std::move(patterns));
   }
 };

@@ -73,9 +73,8 @@ Factors IterateDecomposer::startFactors() {
 SmallVector<Value> IterateDecomposer::read(Axis axis, Value otherFactor,
                                            Value scale) {
   StatisticAttrInterface statistic = stat(axis);
-  ReduceOp reduce =
-      e.states(axis, statistic, vectorSizes(axis), accumulate, op.getMatrix(),
-               otherFactor, mask(other(axis)), scale);
+  ReduceOp reduce = e.states(axis, statistic, vectorSizes(axis), accumulate,
+                             matrix, otherFactor, mask(other(axis)), scale);
   if (ScheduleAttr schedule = op.getScheduleAttr())
     setScheduleOf(reduce, schedule);
   return SmallVector<Value>(reduce.getResults());

@@ -14,19 +14,108 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
+//===----------------------------------------------------------------------===//
+// Checks
+//===----------------------------------------------------------------------===//
+
+Value IterateDecomposer::sum(Value a, Value b, double weight) {
+  return onBatch(accumulate, {a, b},
+                 [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                   Value total = arith::AddFOp::create(inner, l, in[0], in[1]);
+                   if (weight == 1.0)
+                     return total;
+                   Value factor = createConstant(inner, l, accumulate, weight);
+                   return arith::MulFOp::create(inner, l, total, factor);
+                 });
+}
+
+Verdict IterateDecomposer::undecided() {
+  Verdict verdict;
+  verdict.steps = batchInt(0);
+  verdict.residual = batchFloat(kInfinity);
+  verdict.status = batchInt(static_cast<int>(StatusCode::limit));
+  verdict.done = batchBool(false);
+  return verdict;
+}
+
+Value IterateDecomposer::isDue(Value k) {
+  Value begun = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, k,
+                                      e.index(stop.getStart()));
+  Value since = arith::SubIOp::create(b, loc, k, e.index(stop.getStart()));
+  Value rest = arith::RemSIOp::create(b, loc, since, e.index(stop.getEvery()));
+  Value onBeat =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest, e.index(0));
+  return arith::AndIOp::create(b, loc, begun, onBeat);
+}
+
+Verdict IterateDecomposer::check(Verdict verdict, Value due, Value residual,
+                                 Value k) {
+  Type i1 = b.getI1Type(), i32 = b.getI32Type();
+  Value count = arith::IndexCastOp::create(b, loc, i32, k);
+  // The check changes nothing for elements that are done.
+  Value judged =
+      onBatch(i1, {verdict.done},
+              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                Value yes = arith::ConstantOp::create(inner, l,
+                                                      inner.getBoolAttr(true));
+                Value running = arith::XOrIOp::create(inner, l, in[0], yes);
+                return arith::AndIOp::create(inner, l, running, due);
+              });
+  Value found = revise(
+      verdict.status, {judged, residual},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        auto code = [&](StatusCode status) -> Value {
+          return arith::ConstantOp::create(
+              inner, l, inner.getI32IntegerAttr(static_cast<int>(status)));
+        };
+        Value tol = createConstant(inner, l, accumulate, stop.getTol());
+        Value nan = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::UNO,
+                                          in[1], in[1]);
+        Value passes = arith::CmpFOp::create(
+            inner, l, arith::CmpFPredicate::OLE, in[1], tol);
+        Value outcome = arith::SelectOp::create(
+            inner, l, passes, code(StatusCode::converged),
+            arith::SelectOp::create(inner, l, nan, code(StatusCode::diverged),
+                                    code(StatusCode::limit)));
+        return arith::SelectOp::create(inner, l, in[0], outcome, in[2]);
+      });
+  verdict.residual = replace(verdict.residual, judged, residual);
+  verdict.status = found;
+  verdict.steps =
+      revise(verdict.steps, {judged},
+             [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+               return arith::SelectOp::create(inner, l, in[0], count, in[1]);
+             });
+  verdict.done = revise(
+      verdict.done, {found},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Value limit = arith::ConstantOp::create(
+            inner, l,
+            inner.getI32IntegerAttr(static_cast<int>(StatusCode::limit)));
+        Value stopped = arith::CmpIOp::create(
+            inner, l, arith::CmpIPredicate::ne, in[0], limit);
+        return arith::OrIOp::create(inner, l, in[1], stopped);
+      });
+  return verdict;
+}
+
+//===----------------------------------------------------------------------===//
+// The loop
+//===----------------------------------------------------------------------===//
+
 namespace {
 /// The state of an `until` iteration: everything per batch element but the
 /// half-step count, which is the same for all that still run.
 struct UntilState {
   Factors factors;
   Value rowChange, colChange; // of successive factors; null for marginals
-  Value steps, residual, status, done;
+  Verdict verdict;
 
   SmallVector<Value> values() const {
     SmallVector<Value> all{factors.row, factors.col};
     if (rowChange)
       llvm::append_values(all, rowChange, colChange);
-    llvm::append_values(all, steps, residual, status, done);
+    llvm::append_range(all, verdict.values());
     return all;
   }
   static UntilState from(ValueRange values, bool changes) {
@@ -36,11 +125,7 @@ struct UntilState {
       state.rowChange = values[2];
       state.colChange = values[3];
     }
-    ValueRange rest = values.drop_front(changes ? 4 : 2);
-    state.steps = rest[0];
-    state.residual = rest[1];
-    state.status = rest[2];
-    state.done = rest[3];
+    state.verdict = Verdict::from(values.drop_front(changes ? 4 : 2));
     return state;
   }
 };
@@ -59,38 +144,21 @@ private:
   UntilState halfStep(Axis axis, UntilState state, Value k);
   UntilState jacobiPair(UntilState state, Value k);
   /// Stops the elements whose residual passes, if a check is due.
-  UntilState check(UntilState state, Value due, Value residual, Value k);
-  /// Whether `k` is a half-step count of the cadence.
-  Value isDue(Value k);
-  bool judges(Axis axis) {
-    return stop.getAxis() == Judged::both ||
-           (stop.getAxis() == Judged::rows) == (axis == Axis::rows);
+  UntilState check(UntilState state, Value due, Value residual, Value k) {
+    state.verdict = d.check(state.verdict, due, residual, k);
+    return state;
   }
   /// The judged axes' last changes, combined.
   Value combinedChange(const UntilState &state);
   /// Runs `body` while an element is not done, else passes the state on.
   UntilState unlessDone(UntilState state,
                         function_ref<UntilState(UntilState)> body);
-  Value sum(Value a, Value b, double weight = 1.0);
 
   IterateDecomposer &d;
   StopAttr stop;
   bool marginals;
 };
 } // namespace
-
-Value UntilLoop::sum(Value a, Value b, double weight) {
-  return d.onBatch(d.accumulate, {a, b},
-                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                     Value total =
-                         arith::AddFOp::create(inner, l, in[0], in[1]);
-                     if (weight == 1.0)
-                       return total;
-                     Value factor =
-                         createConstant(inner, l, d.accumulate, weight);
-                     return arith::MulFOp::create(inner, l, total, factor);
-                   });
-}
 
 UntilState UntilLoop::initial() {
   UntilState state;
@@ -99,76 +167,7 @@ UntilState UntilLoop::initial() {
     state.rowChange = d.batchFloat(kInfinity);
     state.colChange = d.batchFloat(kInfinity);
   }
-  state.steps = d.batchInt(0);
-  state.residual = d.batchFloat(kInfinity);
-  state.status = d.batchInt(static_cast<int>(StatusCode::limit));
-  state.done = d.batchBool(false);
-  return state;
-}
-
-Value UntilLoop::isDue(Value k) {
-  OpBuilder &b = d.b;
-  Location loc = d.loc;
-  Value begun = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, k,
-                                      d.e.index(stop.getStart()));
-  Value since = arith::SubIOp::create(b, loc, k, d.e.index(stop.getStart()));
-  Value rest =
-      arith::RemSIOp::create(b, loc, since, d.e.index(stop.getEvery()));
-  Value onBeat = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest,
-                                       d.e.index(0));
-  return arith::AndIOp::create(b, loc, begun, onBeat);
-}
-
-UntilState UntilLoop::check(UntilState state, Value due, Value residual,
-                            Value k) {
-  OpBuilder &b = d.b;
-  Location loc = d.loc;
-  Type i1 = b.getI1Type(), i32 = b.getI32Type();
-  Value count = arith::IndexCastOp::create(b, loc, i32, k);
-  // The check changes nothing for elements that are done.
-  Value judged =
-      d.onBatch(i1, {state.done},
-                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                  Value yes = arith::ConstantOp::create(
-                      inner, l, inner.getBoolAttr(true));
-                  Value running = arith::XOrIOp::create(inner, l, in[0], yes);
-                  return arith::AndIOp::create(inner, l, running, due);
-                });
-  Value verdict = d.revise(
-      state.status, {judged, residual},
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        auto code = [&](StatusCode status) -> Value {
-          return arith::ConstantOp::create(
-              inner, l, inner.getI32IntegerAttr(static_cast<int>(status)));
-        };
-        Value tol = createConstant(inner, l, d.accumulate, stop.getTol());
-        Value nan = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::UNO,
-                                          in[1], in[1]);
-        Value passes = arith::CmpFOp::create(
-            inner, l, arith::CmpFPredicate::OLE, in[1], tol);
-        Value found = arith::SelectOp::create(
-            inner, l, passes, code(StatusCode::converged),
-            arith::SelectOp::create(inner, l, nan, code(StatusCode::diverged),
-                                    code(StatusCode::limit)));
-        return arith::SelectOp::create(inner, l, in[0], found, in[2]);
-      });
-  state.residual = d.replace(state.residual, judged, residual);
-  state.status = verdict;
-  state.steps =
-      d.revise(state.steps, {judged},
-               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                 return arith::SelectOp::create(inner, l, in[0], count, in[1]);
-               });
-  state.done = d.revise(
-      state.done, {verdict},
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        Value limit = arith::ConstantOp::create(
-            inner, l,
-            inner.getI32IntegerAttr(static_cast<int>(StatusCode::limit)));
-        Value stopped = arith::CmpIOp::create(
-            inner, l, arith::CmpIPredicate::ne, in[0], limit);
-        return arith::OrIOp::create(inner, l, in[1], stopped);
-      });
+  state.verdict = d.undecided();
   return state;
 }
 
@@ -179,8 +178,8 @@ Value UntilLoop::combinedChange(const UntilState &state) {
   case Judged::cols:
     return state.colChange;
   case Judged::both:
-    return sum(state.rowChange, state.colChange,
-               stop.getWhat() == What::relative_change ? 0.5 : 1.0);
+    return d.sum(state.rowChange, state.colChange,
+                 stop.getWhat() == What::relative_change ? 0.5 : 1.0);
   }
   llvm_unreachable("a judged axis");
 }
@@ -194,20 +193,20 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
   Factors next = state.factors;
   next[axis] = d.update(axis, states, own, /*keep=*/true);
   if (marginals) {
-    if (judges(axis)) {
+    if (d.judges(axis)) {
       Value residual = d.marginal(axis, states, own);
       if (stop.getAxis() == Judged::both) {
         Value across =
             d.marginal(second, d.read(second, own), state.factors[second]);
-        residual = sum(residual, across);
+        residual = d.sum(residual, across);
       }
-      state = check(state, isDue(k), residual, k);
+      state = check(state, d.isDue(k), residual, k);
     }
     state.factors =
-        d.replace(state.factors, d.negate(state.done), next, {axis});
+        d.replace(state.factors, d.negate(state.verdict.done), next, {axis});
     return state;
   }
-  Value running = d.negate(state.done);
+  Value running = d.negate(state.verdict.done);
   Value change = d.change(axis, own, next[axis]);
   Value &kept = axis == Axis::rows ? state.rowChange : state.colChange;
   kept = d.replace(kept, running, change);
@@ -215,8 +214,8 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
   Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(1));
   // Both: judged at the end of the pair only.
   Axis last = d.op.getOrder() == Order::cols_first ? Axis::rows : Axis::cols;
-  if (stop.getAxis() == Judged::both ? axis == last : judges(axis))
-    state = check(state, isDue(after), combinedChange(state), after);
+  if (stop.getAxis() == Judged::both ? axis == last : d.judges(axis))
+    state = check(state, d.isDue(after), combinedChange(state), after);
   return state;
 }
 
@@ -228,17 +227,18 @@ UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
       d.update(Axis::cols, colStates, state.factors.col, /*keep=*/true)};
   if (marginals) {
     Value residual;
-    if (judges(Axis::rows))
+    if (d.judges(Axis::rows))
       residual = d.marginal(Axis::rows, rowStates, state.factors.row);
-    if (judges(Axis::cols)) {
+    if (d.judges(Axis::cols)) {
       Value cols = d.marginal(Axis::cols, colStates, state.factors.col);
-      residual = residual ? sum(residual, cols) : cols;
+      residual = residual ? d.sum(residual, cols) : cols;
     }
-    state = check(state, isDue(k), residual, k);
-    state.factors = d.replace(state.factors, d.negate(state.done), next);
+    state = check(state, d.isDue(k), residual, k);
+    state.factors =
+        d.replace(state.factors, d.negate(state.verdict.done), next);
     return state;
   }
-  Value running = d.negate(state.done);
+  Value running = d.negate(state.verdict.done);
   state.rowChange =
       d.replace(state.rowChange, running,
                 d.change(Axis::rows, state.factors.row, next.row));
@@ -247,13 +247,13 @@ UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
                 d.change(Axis::cols, state.factors.col, next.col));
   state.factors = d.replace(state.factors, running, next);
   Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(2));
-  return check(state, isDue(after), combinedChange(state), after);
+  return check(state, d.isDue(after), combinedChange(state), after);
 }
 
 UntilState UntilLoop::unlessDone(UntilState state,
                                  function_ref<UntilState(UntilState)> body) {
   SmallVector<Value> values = state.values();
-  Value running = d.e.any(d.negate(state.done));
+  Value running = d.e.any(d.negate(state.verdict.done));
   auto conditional = scf::IfOp::create(
       d.b, d.loc, running,
       [&](OpBuilder &, Location) {
@@ -289,7 +289,7 @@ IterateDecomposer::Outcome UntilLoop::run() {
         [&](OpBuilder &, Location, ValueRange carried) {
           UntilState inside =
               UntilState::from(carried.drop_front(), !marginals);
-          Value running = d.e.any(d.negate(inside.done));
+          Value running = d.e.any(d.negate(inside.verdict.done));
           Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
                                               carried[0], d.e.index(lastPair));
           Value go = arith::AndIOp::create(b, loc, running, below);
@@ -324,7 +324,12 @@ IterateDecomposer::Outcome UntilLoop::run() {
     Value due = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
     return check(inside, due, residual, d.e.index(limit));
   });
-  return {state.factors, state.steps, state.residual, state.status};
+  IterateDecomposer::Outcome out;
+  out.factors = state.factors;
+  out.steps = state.verdict.steps;
+  out.residual = state.verdict.residual;
+  out.status = state.verdict.status;
+  return out;
 }
 
 IterateDecomposer::Outcome IterateDecomposer::until() {

@@ -36,11 +36,22 @@ inline Axis other(Axis axis) {
   return axis == Axis::rows ? Axis::cols : Axis::rows;
 }
 
+/// How an `until` iteration stands, per batch element.
+struct Verdict {
+  Value steps, residual, status, done;
+
+  SmallVector<Value> values() const { return {steps, residual, status, done}; }
+  static Verdict from(ValueRange values) {
+    return {values[0], values[1], values[2], values[3]};
+  }
+};
+
 class IterateDecomposer {
 public:
   IterateDecomposer(OpBuilder &builder, IterateOp op);
 
-  FailureOr<SmallVector<Value>> run();
+  /// `mayAbsorb`: whether the domain `absorb` is more than a name for `log`.
+  SmallVector<Value> run(bool mayAbsorb);
 
   using Sizes = TensorEmitter::Sizes;
   using Body = TensorEmitter::Body;
@@ -49,8 +60,27 @@ public:
   struct Outcome {
     Factors factors;
     Value steps, residual, status;
+    /// Where the iteration has one: a kernel and the factors it makes the same
+    /// plan with, and the logarithms of the factors in f64.
+    Value kernel;
+    Factors kernelFactors, logarithms;
   };
 
+  /// What makes the plan without an exponential, and the logarithms of the
+  /// factors; those of the start where the iteration diverged.
+  struct KernelPlan {
+    Value kernel;
+    Factors factors, logarithms;
+  };
+  KernelPlan kernelPlan(const Outcome &out, Value diverged);
+  /// The plans of the iteration's matrix and results, applied or not.
+  SmallVector<Operation *> getPlans();
+
+  Outcome iterate(bool mayAbsorb);
+  /// Whether the iteration is one that `absorb` writes with kernel arithmetic.
+  bool canAbsorb();
+
+  Outcome absorb();
   Outcome fixed();
   Outcome annealed();
   Outcome until();
@@ -60,11 +90,12 @@ public:
   RuleAttr rule(Axis axis) {
     return axis == Axis::rows ? op.getRows() : op.getCols();
   }
-  Value target(Axis axis) {
-    return axis == Axis::rows ? op.getRowTarget() : op.getColTarget();
-  }
-  Value mask(Axis axis) {
-    return axis == Axis::rows ? op.getRowMask() : op.getColMask();
+  Value target(Axis axis) const { return targets[axis]; }
+  Value mask(Axis axis) const { return masks[axis]; }
+  /// Whether an `until` judges the axis.
+  bool judges(Axis axis) {
+    return stop.getAxis() == Judged::both ||
+           (stop.getAxis() == Judged::rows) == (axis == Axis::rows);
   }
   Sizes vectorSizes(Axis axis) {
     Sizes sizes = batchSizes;
@@ -110,6 +141,15 @@ public:
   /// Whether a factor holds what no weight explains.
   Value notFinite(const Factors &factors);
 
+  // Checks of `until`.
+  Verdict undecided();
+  /// Whether `k` is a half-step count of the cadence.
+  Value isDue(Value k);
+  /// Stops the elements whose residual passes, if a check is due.
+  Verdict check(Verdict verdict, Value due, Value residual, Value k);
+  /// (a + b)·weight.
+  Value sum(Value a, Value b, double weight = 1.0);
+
   // Per batch element.
   Value batchFilled(Value scalar) { return e.filled(batchSizes, scalar); }
   Value batchInt(int64_t value);
@@ -139,7 +179,10 @@ public:
   StopAttr stop;
   Sizes batchSizes;
   OpFoldResult rows, cols;
-  Factors start;
+  Value matrix;
+  Factors targets, masks, start;
+  /// Set by `run` where there are plans to read it.
+  std::optional<KernelPlan> plan;
 };
 
 } // namespace mlir::scaling

@@ -113,8 +113,12 @@ Value scaling::createScaledEntry(OpBuilder &builder, Location loc, bool isLog,
 
 Value scaling::createPlanEntry(OpBuilder &builder, Location loc, bool isLog,
                                bool logarithm, Value entry, Value row,
-                               Value col, Value rowWeight, Value colWeight) {
+                               Value col, Value rowWeight, Value colWeight,
+                               FloatType narrow) {
   Elementwise e(builder, loc, entry.getType());
+  auto rounded = [&](Value value) {
+    return narrow ? castFloat(builder, loc, value, narrow) : value;
+  };
   double none = isLog ? -kInfinity : 0.0;
   // Zero factors win over whatever the matrix holds: 0·∞ and −∞ + ∞ are NaN.
   Value zero;
@@ -128,7 +132,7 @@ Value scaling::createPlanEntry(OpBuilder &builder, Location loc, bool isLog,
     if (col)
       value = e.add(value, col);
     if (!logarithm)
-      value = e.exp(value);
+      value = e.exp(rounded(value));
   } else {
     if (row)
       value = e.mul(row, value);
@@ -137,11 +141,15 @@ Value scaling::createPlanEntry(OpBuilder &builder, Location loc, bool isLog,
     if (logarithm)
       value = e.log(value);
   }
+  value = rounded(value);
   if (zero)
-    value = e.select(zero, e.constant(logarithm ? -kInfinity : 0.0), value);
+    value = e.select(zero,
+                     createConstant(builder, loc, value.getType(),
+                                    logarithm ? -kInfinity : 0.0),
+                     value);
   for (Value weight : {rowWeight, colWeight})
     if (weight)
-      value = e.mul(weight, value);
+      value = e.mul(rounded(weight), value);
   return value;
 }
 

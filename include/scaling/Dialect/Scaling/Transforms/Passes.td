@@ -31,7 +31,17 @@ def ScalingDecomposePass : Pass<"scaling-decompose"> {
     `scf.for` for a fixed count, `scf.while` for `until`, `scf.for` with a kept
     copy for `best`. The loop stays rolled, its body is rows, then columns,
     whatever axis is first.
+
+    The domain `absorb` becomes kernel arithmetic where the problem has no
+    batch (left), the order is not `jacobi`, the count is fixed without
+    annealing or the marginals decide, and the schedule does not make the
+    matrix anew in every sweep. Plans of the iteration's matrix and results are
+    then made from the kernel. In all other cases, and with `absorb=false`, it
+    is lowered as `log`.
   }];
+  let options = [
+    Option<"absorb", "absorb", "bool", /*default=*/"true",
+           "Lower the domain absorb with kernel arithmetic, else as log">];
   let dependentDialects = ["::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect",
                            "::mlir::math::MathDialect",

@@ -51,8 +51,10 @@ LogicalResult parallelize(RewriterBase &rewriter, Operation *op);
 /// Patterns that replace named ops by their generalization.
 void populateGeneralizePatterns(RewritePatternSet &patterns);
 
-/// Patterns that replace `iterate` by its loop.
-void populateDecomposePatterns(RewritePatternSet &patterns);
+/// Patterns that replace `iterate` by its loop. `absorb`: the domain `absorb`
+/// becomes kernel arithmetic where that can be, and plans of the result are
+/// made from its kernel; otherwise it is lowered as `log`.
+void populateDecomposePatterns(RewritePatternSet &patterns, bool absorb = true);
 
 /// Batch dimensions of size one are taken off named ops and `iterate`.
 void populateDropUnitBatchDimsPatterns(RewritePatternSet &patterns);

@@ -32,10 +32,12 @@ Value createScaledEntry(OpBuilder &builder, Location loc, bool isLog,
                         Value entry, Value factor, Value scale);
 
 /// The entry of the plan, or its logarithm. All but `entry` may be null. An
-/// entry whose row or column factor is zero is exactly zero.
+/// entry whose row or column factor is zero is exactly zero. Exponents are
+/// rounded to `narrow` (null: they are not), which is the type of the result.
 Value createPlanEntry(OpBuilder &builder, Location loc, bool isLog,
                       bool logarithm, Value entry, Value row, Value col,
-                      Value rowWeight, Value colWeight);
+                      Value rowWeight, Value colWeight,
+                      FloatType narrow = nullptr);
 
 /// 2^floor(log2 x) for a normal x > 0, exactly: the mantissa is cleared.
 Value createPowerOfTwoBelow(OpBuilder &builder, Location loc, Value x);

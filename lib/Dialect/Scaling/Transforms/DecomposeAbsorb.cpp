@@ -1,0 +1,727 @@
+//===- DecomposeAbsorb.cpp - Kernel arithmetic that is safe -----*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The logarithms of the factors are split in two: a gauge in f64 that is part
+// of a stored kernel, K_ij = exp(F_i + X_ij + G_j), and what the factors have
+// moved by since, which are factors of K and carry the targets. The gauge is
+// one of densities: in it the sums that a half-step reads are near one whatever
+// the targets are.
+//
+// A half-step on K is as good as one in the log domain if what the kernel lost
+// to underflow does not count: entries below the smallest normal number, each
+// times a factor that is known to be within 2^reach of its target. Sums far
+// enough above that say so; where one does not, the half-steps are discarded
+// and done on logarithms. All of this looks at short vectors only.
+//
+//===----------------------------------------------------------------------===//
+
+#include "IterateDecomposer.h"
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
+#include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+static constexpr Axis kAxes[] = {Axis::rows, Axis::cols};
+
+namespace {
+/// What the loop carries.
+struct AbsorbState {
+  /// Of the kernel; 0 for entries without weight or support.
+  Factors factors;
+  /// In f64; −∞ for entries without weight or support, for good.
+  Factors gauge;
+  Value kernel;
+  Verdict verdict; // null for a fixed count
+
+  SmallVector<Value> shortValues() const {
+    SmallVector<Value> all{factors.row, factors.col, gauge.row, gauge.col};
+    if (verdict.done)
+      llvm::append_range(all, verdict.values());
+    return all;
+  }
+  SmallVector<Value> values() const {
+    SmallVector<Value> all = shortValues();
+    all.push_back(kernel);
+    return all;
+  }
+  void setShort(ValueRange values) {
+    factors = {values[0], values[1]};
+    gauge = {values[2], values[3]};
+    if (verdict.done)
+      verdict = Verdict::from(values.drop_front(4));
+  }
+  void set(ValueRange values) {
+    setShort(values.drop_back());
+    kernel = values.back();
+  }
+};
+
+class AbsorbLoop {
+public:
+  explicit AbsorbLoop(IterateDecomposer &d);
+
+  IterateDecomposer::Outcome run();
+
+private:
+  AbsorbState start();
+  /// The start factor for a gauge.
+  void startFrom(AbsorbState &state, Axis axis);
+  /// The maxima over the other axis' start for a gauge: sums are near one from
+  /// the start.
+  void startFromMaxima(AbsorbState &state, Axis axis);
+  /// Half-steps along `axes`, one after the other; `k` are done before, which
+  /// matters to `until` only.
+  AbsorbState advance(AbsorbState state, ArrayRef<Axis> axes, Value k);
+  /// The same on logarithms; the kernel is left to be made anew.
+  AbsorbState advanceOnLogarithms(AbsorbState state, ArrayRef<Axis> axes,
+                                  Value k);
+  /// The check before the half-step along `axis` that `states` are for, where
+  /// `may` says that they can be trusted (null: they can).
+  Verdict judge(IterateDecomposer &on, Verdict verdict, Axis axis,
+                ValueRange states, const Factors &factors, Value may, Value k);
+  /// The axis' next factor of the kernel.
+  Value update(Axis axis, ValueRange states, const AbsorbState &state);
+  /// The largest of the sums and their inverses, and, where the rule is not
+  /// t/s, of the factors over their targets and the inverse.
+  Value spread(Axis axis, Value sum, Value next, Value gauge);
+  /// The logarithm of the axis' whole factor, in f64.
+  Value logarithm(Axis axis, const AbsorbState &state);
+  /// The kernel of a gauge, in the place of `kernel`.
+  Value makeKernel(const Factors &gauge, Value kernel);
+
+  Value vector(Axis axis, Type element, ArrayRef<Value> inputs,
+               TensorEmitter::Body body);
+  Value inPlace(Value out, ArrayRef<Value> inputs, TensorEmitter::Body body);
+  /// The targets with the masked entries zero; null where all are one.
+  Value maskedTarget(Axis axis, FloatType type);
+  Value isRunning(const Verdict &verdict);
+
+  bool isGaugeFree(Axis axis) {
+    RuleAttr rule = d.rule(axis);
+    return rule.getGuard() != Guard::add_kernel && rule.getTau() == 1.0 &&
+           rule.getClamp().empty();
+  }
+
+  IterateDecomposer &d;
+  IterateDecomposer kernel; // on factors of the kernel
+  IterateDecomposer wide;   // on logarithms, in f64
+  OpBuilder &b;
+  Location loc;
+  TensorEmitter &e;
+  FloatType f64;
+  bool isUntil;
+  /// How far the factors may be from their targets before the gauge takes them
+  /// over, as a power of two.
+  int reach;
+  /// What `spread` may be for the half-step to count.
+  Factors bound;
+  Factors start64;
+};
+
+/// Arithmetic on scalars of one type.
+struct Scalars {
+  OpBuilder &b;
+  Location loc;
+  Type type;
+
+  Value constant(double value) { return createConstant(b, loc, type, value); }
+  Value is(arith::CmpFPredicate predicate, Value value, double number) {
+    return arith::CmpFOp::create(b, loc, predicate, value, constant(number));
+  }
+  Value isNone(Value value) {
+    return is(arith::CmpFPredicate::OEQ, value, -kInfinity);
+  }
+  Value select(Value condition, Value a, Value b_) {
+    return arith::SelectOp::create(b, loc, condition, a, b_);
+  }
+  Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
+  Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
+  Value div(Value x, Value y) { return arith::DivFOp::create(b, loc, x, y); }
+  Value max(Value x, Value y) {
+    return arith::MaximumFOp::create(b, loc, x, y);
+  }
+  Value log(Value x) { return math::LogOp::create(b, loc, cast(x)); }
+  Value exp(Value x) { return math::ExpOp::create(b, loc, x); }
+  Value cast(Value x) { return castFloat(b, loc, x, type); }
+  Value either(Value x, Value y) { return arith::OrIOp::create(b, loc, x, y); }
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Short vectors
+//===----------------------------------------------------------------------===//
+
+static SmallVector<EmitterInput> alongVectors(ArrayRef<Value> values) {
+  SmallVector<EmitterInput> inputs;
+  for (Value value : values)
+    inputs.push_back({value, {0}});
+  return inputs;
+}
+
+Value AbsorbLoop::vector(Axis axis, Type element, ArrayRef<Value> inputs,
+                         TensorEmitter::Body body) {
+  return e.elementwise(d.vectorSizes(axis), 1, element, alongVectors(inputs),
+                       body);
+}
+
+Value AbsorbLoop::inPlace(Value out, ArrayRef<Value> inputs,
+                          TensorEmitter::Body body) {
+  return e.inPlace(out, 1, alongVectors(inputs), body);
+}
+
+Value AbsorbLoop::maskedTarget(Axis axis, FloatType type) {
+  Value target = d.target(axis), mask = d.mask(axis);
+  if (!target && !mask)
+    return Value();
+  if (!mask && getElementTypeOrSelf(target) == type)
+    return target;
+  SmallVector<Value> inputs;
+  if (target)
+    inputs.push_back(target);
+  if (mask)
+    inputs.push_back(mask);
+  return vector(axis, type, inputs,
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Scalars s{inner, l, type};
+                  Value value = target ? s.cast(in[0]) : s.constant(1.0);
+                  return mask ? s.select(in.back(), value, s.constant(0.0))
+                              : value;
+                });
+}
+
+Value AbsorbLoop::isRunning(const Verdict &verdict) {
+  Value yes = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+  return arith::XOrIOp::create(b, loc, e.extract(verdict.done), yes);
+}
+
+//===----------------------------------------------------------------------===//
+// The gauge
+//===----------------------------------------------------------------------===//
+
+AbsorbLoop::AbsorbLoop(IterateDecomposer &d)
+    : d(d), kernel(d), wide(d), b(d.b), loc(d.loc), e(d.e),
+      f64(d.b.getF64Type()), isUntil(d.stop.getMode() == StopMode::until) {
+  kernel.domain = Domain::kernel;
+  kernel.isLog = false;
+  wide.accumulate = f64;
+  for (Axis axis : kAxes) {
+    // The kernel is zero where nothing takes part: no read needs the masks.
+    kernel.targets[axis] = maskedTarget(axis, d.accumulate);
+    kernel.masks[axis] = Value();
+    wide.targets[axis] = maskedTarget(axis, f64);
+    start64[axis] = vector(axis, f64, {d.start[axis]},
+                           [&](OpBuilder &inner, Location l, ValueRange in) {
+                             return castFloat(inner, l, in[0], f64);
+                           });
+  }
+  // What a sum may have lost is at most the smallest normal number times the
+  // other factors' sum, and these are within 2^reach of their targets.
+  const llvm::fltSemantics &semantics = d.accumulate.getFloatSemantics();
+  int room = -llvm::APFloat::semanticsMinExponent(semantics) -
+             static_cast<int>(llvm::APFloat::semanticsPrecision(semantics)) - 1;
+  reach = room * 2 / 5;
+  for (Axis axis : kAxes) {
+    Axis second = other(axis);
+    Value total;
+    if (Value target = kernel.target(second))
+      total = e.extract(
+          e.reduce(d.vectorSizes(second), 1, d.accumulate,
+                   alongVectors({target}), TensorEmitter::Combine::add,
+                   [](OpBuilder &, Location, ValueRange in) { return in[0]; }));
+    else
+      total =
+          e.toFloat(e.indexValue(d.vectorSizes(second).back()), d.accumulate);
+    Scalars s{b, loc, d.accumulate};
+    bound[axis] = s.div(s.constant(std::ldexp(1.0, room - reach)),
+                        s.max(total, s.constant(1.0)));
+  }
+}
+
+Value AbsorbLoop::makeKernel(const Factors &gauge, Value into) {
+  return PlanOp::create(b, loc, into.getType(), d.matrix, gauge.row, gauge.col,
+                        Value(), Value(), into, Domain::absorb,
+                        /*logarithm=*/false, DenseI64ArrayAttr())
+      .getResult();
+}
+
+void AbsorbLoop::startFrom(AbsorbState &state, Axis axis) {
+  SmallVector<Value> inputs{start64[axis]};
+  if (Value target = wide.target(axis))
+    inputs.push_back(target);
+  state.gauge[axis] =
+      vector(axis, f64, inputs,
+             [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+               Scalars s{inner, l, f64};
+               // A start of zero is a factor of zero, not a gauge.
+               Value gauge = s.select(s.isNone(in[0]), s.constant(0.0), in[0]);
+               if (in.size() == 1)
+                 return gauge;
+               Value none = s.is(arith::CmpFPredicate::OEQ, in[1], 0.0);
+               return s.select(none, s.constant(-kInfinity),
+                               s.sub(gauge, s.log(in[1])));
+             });
+  SmallVector<Value> parts{start64[axis]};
+  if (Value target = kernel.target(axis))
+    parts.push_back(target);
+  state.factors[axis] =
+      vector(axis, d.accumulate, parts,
+             [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+               Scalars s{inner, l, d.accumulate};
+               Value value = in.size() > 1 ? in[1] : s.constant(1.0);
+               return s.select(Scalars{inner, l, f64}.isNone(in[0]),
+                               s.constant(0.0), value);
+             });
+}
+
+void AbsorbLoop::startFromMaxima(AbsorbState &state, Axis axis) {
+  SmallVector<Value> inputs;
+  ReduceOp tops = e.states(axis, LogSumExpAttr::get(b.getContext()),
+                           d.vectorSizes(axis), d.accumulate, d.matrix,
+                           d.start[other(axis)], d.mask(other(axis)), Value());
+  if (ScheduleAttr schedule = d.op.getScheduleAttr())
+    setScheduleOf(tops, schedule);
+  inputs.push_back(tops.getResult(0));
+  if (Value target = wide.target(axis))
+    inputs.push_back(target);
+  double lowest = llvm::APFloat::getLargest(d.accumulate.getFloatSemantics(),
+                                            /*Negative=*/true)
+                      .convertToDouble();
+  state.gauge[axis] = vector(
+      axis, f64, inputs,
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Scalars s{inner, l, f64};
+        Value top = s.cast(in[0]);
+        Value none = s.is(arith::CmpFPredicate::OLE, top, lowest);
+        if (in.size() > 1)
+          none = s.either(none, s.is(arith::CmpFPredicate::OEQ, in[1], 0.0));
+        // NaN for an infinite maximum: −∞ says that there is no support.
+        Value zero = s.sub(top, top);
+        return s.select(none, s.constant(-kInfinity), s.sub(zero, top));
+      });
+  state.factors[axis] =
+      vector(axis, d.accumulate, {start64[axis], state.gauge[axis]},
+             [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+               Scalars s{inner, l, f64};
+               Value factor = castFloat(inner, l, s.exp(s.sub(in[0], in[1])),
+                                        d.accumulate);
+               return Scalars{inner, l, d.accumulate}.select(
+                   s.isNone(in[1]), createConstant(inner, l, d.accumulate, 0.0),
+                   factor);
+             });
+}
+
+AbsorbState AbsorbLoop::start() {
+  AbsorbState state;
+  Axis first = d.op.getOrder() == Order::cols_first ? Axis::cols : Axis::rows;
+  startFrom(state, other(first));
+  // The first factor is forgotten at once if its rule is t/s.
+  if (d.rule(first).isPlain())
+    startFromMaxima(state, first);
+  else
+    startFrom(state, first);
+
+  TensorEmitter::Sizes sizes{d.rows, d.cols};
+  state.kernel = makeKernel(state.gauge, e.empty(sizes, d.accumulate));
+  if (isUntil)
+    state.verdict = kernel.undecided();
+  return state;
+}
+
+Value AbsorbLoop::logarithm(Axis axis, const AbsorbState &state) {
+  return vector(
+      axis, f64, {state.gauge[axis], state.factors[axis], start64[axis]},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Scalars s{inner, l, f64};
+        // Without support the factor is the start's.
+        return s.select(s.isNone(in[0]), in[2], s.add(in[0], s.log(in[1])));
+      });
+}
+
+//===----------------------------------------------------------------------===//
+// Half-steps
+//===----------------------------------------------------------------------===//
+
+Value AbsorbLoop::update(Axis axis, ValueRange states,
+                         const AbsorbState &state) {
+  if (isGaugeFree(axis))
+    return kernel.update(axis, states, state.factors[axis], /*keep=*/true);
+  // The rule looks at the whole factor: its logarithm, in f64.
+  SmallVector<Value> inputs{states[0], state.factors[axis], state.gauge[axis]};
+  Value target = wide.target(axis);
+  if (target)
+    inputs.push_back(target);
+  return vector(axis, d.accumulate, inputs,
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Scalars s{inner, l, f64};
+                  Value gauge = in[2];
+                  Value own = s.add(gauge, s.log(in[1]));
+                  // A log-sum-exp with the gauge for its maximum.
+                  SmallVector<Value> logStates{s.sub(s.constant(0.0), gauge),
+                                               s.cast(in[0])};
+                  Value next =
+                      createUpdate(inner, l, d.rule(axis), Domain::absorb,
+                                   logStates, own, target ? in[3] : Value(),
+                                   /*mask=*/Value())
+                          .factor;
+                  Value factor = castFloat(inner, l, s.exp(s.sub(next, gauge)),
+                                           d.accumulate);
+                  return Scalars{inner, l, d.accumulate}.select(
+                      s.isNone(gauge),
+                      createConstant(inner, l, d.accumulate, 0.0), factor);
+                });
+}
+
+Value AbsorbLoop::spread(Axis axis, Value sum, Value next, Value gauge) {
+  bool isPlain = d.rule(axis).isPlain();
+  SmallVector<Value> inputs{sum, gauge};
+  if (!isPlain) {
+    inputs.push_back(next);
+    if (Value target = kernel.target(axis))
+      inputs.push_back(target);
+  }
+  return e.extract(e.reduce(
+      d.vectorSizes(axis), 1, d.accumulate, alongVectors(inputs),
+      TensorEmitter::Combine::max,
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Scalars s{inner, l, d.accumulate};
+        Value one = s.constant(1.0);
+        Value far = s.max(in[0], s.div(one, in[0]));
+        if (!isPlain) {
+          Value moved = in.size() > 3 ? s.div(in[2], in[3]) : in[2];
+          far = s.max(far, s.max(moved, s.div(one, moved)));
+        }
+        return s.select(Scalars{inner, l, f64}.isNone(in[1]), one, far);
+      }));
+}
+
+Verdict AbsorbLoop::judge(IterateDecomposer &on, Verdict verdict, Axis axis,
+                          ValueRange states, const Factors &factors, Value may,
+                          Value k) {
+  if (!d.judges(axis))
+    return verdict;
+  Value residual = on.marginal(axis, states, factors[axis]);
+  if (d.stop.getAxis() == Judged::both) {
+    Axis second = other(axis);
+    SmallVector<Value> across = on.read(second, factors[axis]);
+    residual = on.sum(residual, on.marginal(second, across, factors[second]));
+  }
+  if (on.accumulate != d.accumulate)
+    residual = kernel.onBatch(d.accumulate, {residual},
+                              [&](OpBuilder &inner, Location l, ValueRange in) {
+                                return castFloat(inner, l, in[0], d.accumulate);
+                              });
+  Value due = d.isDue(k);
+  if (may)
+    due = arith::AndIOp::create(b, loc, due, may);
+  return kernel.check(verdict, due, residual, k);
+}
+
+AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
+                                            ArrayRef<Axis> axes, Value k) {
+  Factors whole{logarithm(Axis::rows, state), logarithm(Axis::cols, state)};
+  Factors sums;
+  Factors seen = whole; // what a sweep reads: the update, taken or not
+  for (auto [i, axis] : llvm::enumerate(axes)) {
+    SmallVector<Value> states = wide.read(axis, seen[other(axis)]);
+    sums[axis] = states[1];
+    seen[axis] = wide.update(axis, states, whole[axis], /*keep=*/true);
+    if (!isUntil) {
+      whole[axis] = seen[axis];
+      continue;
+    }
+    Value done = arith::AddIOp::create(b, loc, k, e.index(i));
+    state.verdict =
+        judge(wide, state.verdict, axis, states, whole, /*may=*/Value(), done);
+    Value running = isRunning(state.verdict);
+    whole[axis] = vector(
+        axis, f64, {seen[axis], whole[axis]},
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          return arith::SelectOp::create(inner, l, running, in[0], in[1]);
+        });
+  }
+  for (Axis axis : kAxes) {
+    Value target = wide.target(axis);
+    SmallVector<Value> inputs{whole[axis]};
+    if (target)
+      inputs.push_back(target);
+    if (sums[axis])
+      inputs.push_back(sums[axis]);
+    state.gauge[axis] = inPlace(
+        state.gauge[axis], inputs,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Scalars s{inner, l, f64};
+          Value none = s.isNone(in.back());
+          if (sums[axis])
+            none = s.either(
+                none, s.is(arith::CmpFPredicate::OEQ, in[in.size() - 2], 0.0));
+          Value gauge = s.select(s.isNone(in[0]), s.constant(0.0), in[0]);
+          if (target)
+            gauge = s.sub(gauge, s.log(in[1]));
+          return s.select(none, s.constant(-kInfinity), gauge);
+        });
+    SmallVector<Value> parts{state.gauge[axis], whole[axis]};
+    if (Value own = kernel.target(axis))
+      parts.push_back(own);
+    state.factors[axis] =
+        inPlace(state.factors[axis], parts,
+                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                  Scalars s{inner, l, d.accumulate}, logs{inner, l, f64};
+                  Value none = s.either(logs.isNone(in[0]), logs.isNone(in[1]));
+                  return s.select(none, s.constant(0.0),
+                                  in.size() > 3 ? in[2] : s.constant(1.0));
+                });
+  }
+  return state;
+}
+
+AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
+                                Value k) {
+  kernel.matrix = state.kernel;
+  Factors next = state.factors;
+  Value trusted, far, runs;
+  DenseMap<Axis, Value> taken;
+  for (auto [i, axis] : llvm::enumerate(axes)) {
+    SmallVector<Value> states = kernel.read(axis, next[other(axis)]);
+    Value own = next[axis];
+    next[axis] = update(axis, states, state);
+    Value most = spread(axis, states[0], next[axis], state.gauge[axis]);
+    Value within = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLE,
+                                         most, bound[axis]);
+    Value beyond = Scalars{b, loc, d.accumulate}.is(
+        arith::CmpFPredicate::UGT, most, std::ldexp(1.0, reach));
+    trusted = trusted ? arith::AndIOp::create(b, loc, trusted, within) : within;
+    far = far ? arith::OrIOp::create(b, loc, far, beyond) : beyond;
+    if (!isUntil)
+      continue;
+    Factors judged = next;
+    judged[axis] = own;
+    Value done = arith::AddIOp::create(b, loc, k, e.index(i));
+    state.verdict =
+        judge(kernel, state.verdict, axis, states, judged, trusted, done);
+    runs = isRunning(state.verdict);
+    taken[axis] = runs;
+  }
+  Value yes = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+  Value lost = arith::XOrIOp::create(b, loc, trusted, yes);
+  if (runs)
+    lost = arith::AndIOp::create(b, loc, lost, runs);
+
+  auto yield = [&](const AbsorbState &result) {
+    scf::YieldOp::create(b, loc, result.shortValues());
+  };
+  // The factor that the half-step leaves.
+  auto chosen = [&](OpBuilder &inner, Location l, Axis axis, Value after,
+                    Value before) -> Value {
+    auto it = taken.find(axis);
+    return it == taken.end()
+               ? after
+               : arith::SelectOp::create(inner, l, it->second, after, before);
+  };
+  auto commit = [&](bool absorbs) {
+    AbsorbState result = state;
+    for (Axis axis : kAxes) {
+      if (!absorbs) {
+        // A copy, which no canonicalization forwards: the loop's state stays
+        // where it is.
+        if (auto it = taken.find(axis); it != taken.end())
+          result.factors[axis] = inPlace(
+              state.factors[axis], {next[axis]},
+              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                return arith::SelectOp::create(inner, l, it->second, in[0],
+                                               in[1]);
+              });
+        else if (llvm::is_contained(axes, axis))
+          result.factors[axis] =
+              linalg::CopyOp::create(b, loc, next[axis], state.factors[axis])
+                  .getResult(0);
+        continue;
+      }
+      Value target = wide.target(axis);
+      SmallVector<Value> inputs{next[axis], state.factors[axis]};
+      if (target)
+        inputs.push_back(target);
+      result.gauge[axis] =
+          inPlace(state.gauge[axis], inputs,
+                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                    Scalars s{inner, l, f64};
+                    Value factor = chosen(inner, l, axis, in[0], in[1]);
+                    Value moved = s.add(in.back(), s.log(factor));
+                    if (target)
+                      moved = s.sub(moved, s.log(in[2]));
+                    Value zero = Scalars{inner, l, d.accumulate}.is(
+                        arith::CmpFPredicate::OEQ, factor, 0.0);
+                    return s.select(zero, in.back(), moved);
+                  });
+      SmallVector<Value> parts{next[axis]};
+      if (Value own = kernel.target(axis))
+        parts.push_back(own);
+      result.factors[axis] =
+          inPlace(state.factors[axis], parts,
+                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                    Scalars s{inner, l, d.accumulate};
+                    Value factor = chosen(inner, l, axis, in[0], in.back());
+                    Value zero = s.is(arith::CmpFPredicate::OEQ, factor, 0.0);
+                    return s.select(zero, s.constant(0.0),
+                                    in.size() > 2 ? in[1] : s.constant(1.0));
+                  });
+    }
+    return result;
+  };
+  Value renewed = arith::OrIOp::create(b, loc, lost, far);
+  auto branch = scf::IfOp::create(
+      b, loc, renewed,
+      [&](OpBuilder &, Location) {
+        auto inner = scf::IfOp::create(
+            b, loc, lost,
+            [&](OpBuilder &, Location) {
+              yield(advanceOnLogarithms(state, axes, k));
+            },
+            [&](OpBuilder &, Location) { yield(commit(/*absorbs=*/true)); });
+        AbsorbState result = state;
+        result.setShort(inner.getResults());
+        result.kernel = makeKernel(result.gauge, state.kernel);
+        scf::YieldOp::create(b, loc, result.values());
+      },
+      [&](OpBuilder &, Location) {
+        scf::YieldOp::create(b, loc, commit(/*absorbs=*/false).values());
+      });
+  state.set(branch.getResults());
+  return state;
+}
+
+//===----------------------------------------------------------------------===//
+// The loop
+//===----------------------------------------------------------------------===//
+
+IterateDecomposer::Outcome AbsorbLoop::run() {
+  AbsorbState state = start();
+  int64_t limit = d.stop.getLimit(), done = 0;
+  auto resume = [&](ValueRange values) {
+    AbsorbState inside = state;
+    inside.set(values);
+    return inside;
+  };
+  // Half-steps outside of the loop, unless the iteration has ended.
+  auto advanceOnce = [&](Axis axis, int64_t k) {
+    if (!isUntil) {
+      state = advance(state, axis, Value());
+      return;
+    }
+    auto conditional = scf::IfOp::create(
+        b, loc, isRunning(state.verdict),
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(b, loc,
+                               advance(state, axis, e.index(k)).values());
+        },
+        [&](OpBuilder &, Location) {
+          scf::YieldOp::create(b, loc, state.values());
+        });
+    state = resume(conditional.getResults());
+  };
+
+  // Rows, then columns in the loop's body, whatever comes first: one sweep.
+  if (d.op.getOrder() == Order::cols_first && limit > 0) {
+    advanceOnce(Axis::cols, 0);
+    done = 1;
+  }
+  int64_t lastPair = done + (limit - done) / 2 * 2;
+  if (lastPair > done && !isUntil) {
+    auto loop = scf::ForOp::create(
+        b, loc, e.index(0), e.index((lastPair - done) / 2), e.index(1),
+        state.values(), [&](OpBuilder &, Location, Value, ValueRange carried) {
+          AbsorbState inside = advance(resume(carried), kAxes, Value());
+          scf::YieldOp::create(b, loc, inside.values());
+        });
+    state = resume(loop.getResults());
+  }
+  if (lastPair > done && isUntil) {
+    SmallVector<Value> inits = state.values();
+    inits.insert(inits.begin(), e.index(done));
+    auto loop = scf::WhileOp::create(
+        b, loc, ValueRange(inits).getTypes(), inits,
+        [&](OpBuilder &, Location, ValueRange carried) {
+          Value running = isRunning(resume(carried.drop_front()).verdict);
+          Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                              carried[0], e.index(lastPair));
+          Value go = arith::AndIOp::create(b, loc, running, below);
+          scf::ConditionOp::create(b, loc, go, carried);
+        },
+        [&](OpBuilder &, Location, ValueRange carried) {
+          AbsorbState inside =
+              advance(resume(carried.drop_front()), kAxes, carried[0]);
+          SmallVector<Value> yielded = inside.values();
+          yielded.insert(yielded.begin(),
+                         arith::AddIOp::create(b, loc, carried[0], e.index(2)));
+          scf::YieldOp::create(b, loc, yielded);
+        });
+    state = resume(loop.getResults().drop_front());
+  }
+  if (lastPair < limit)
+    advanceOnce(Axis::rows, lastPair);
+
+  IterateDecomposer::Outcome out;
+  kernel.matrix = state.kernel;
+  if (isUntil) {
+    // The last check, due or not.
+    SmallVector<Value> before = state.verdict.values();
+    auto conditional = scf::IfOp::create(
+        b, loc, isRunning(state.verdict),
+        [&](OpBuilder &, Location) {
+          Value residual = kernel.measuredMarginal(state.factors);
+          Value due = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+          Verdict last =
+              kernel.check(state.verdict, due, residual, e.index(limit));
+          scf::YieldOp::create(b, loc, last.values());
+        },
+        [&](OpBuilder &, Location) { scf::YieldOp::create(b, loc, before); });
+    Verdict verdict = Verdict::from(conditional.getResults());
+    out.steps = verdict.steps;
+    out.residual = verdict.residual;
+    out.status = verdict.status;
+  } else {
+    out.steps = kernel.batchInt(limit);
+    out.residual = d.stop.getMeasureLast()
+                       ? kernel.measuredMarginal(state.factors)
+                       : kernel.batchFloat(-1.0);
+    out.status = kernel.batchInt(static_cast<int>(StatusCode::fixed));
+  }
+  out.kernel = state.kernel;
+  out.kernelFactors = state.factors;
+  for (Axis axis : kAxes) {
+    out.logarithms[axis] = logarithm(axis, state);
+    out.factors[axis] =
+        vector(axis, d.accumulate, {out.logarithms[axis]},
+               [&](OpBuilder &inner, Location l, ValueRange in) {
+                 return castFloat(inner, l, in[0], d.accumulate);
+               });
+  }
+  return out;
+}
+
+bool IterateDecomposer::canAbsorb() {
+  ScheduleAttr schedule = op.getScheduleAttr();
+  bool stores = !schedule || !schedule.getRecompute();
+  bool stops =
+      stop.getMode() == StopMode::fixed ||
+      (stop.getMode() == StopMode::until && stop.getWhat() == What::marginal);
+  return domain == Domain::absorb && batchSizes.empty() &&
+         stop.getLimit() > 1 && !op.getAnneal() &&
+         op.getOrder() != Order::jacobi && stores && stops;
+}
+
+IterateDecomposer::Outcome IterateDecomposer::absorb() {
+  return AbsorbLoop(*this).run();
+}
