@@ -34,9 +34,10 @@
 // One read of the kernel per iteration.
 
 // TILED-LABEL: func.func @fixed
-// TILED: scf.for
+// TILED: scf.for %
+// TILED-NOT: scaling.reduce
 // TILED:   scf.forall
-// TILED:     scf.for
+// TILED:     scf.for %
 // TILED:       %[[BLOCK:.*]] = tensor.extract_slice %{{.*}} to tensor<8x512xf32>
 // TILED:       scaling.reduce along(rows) stat(#scaling.sum) matrix(%[[BLOCK]] :
 // TILED:       scaling.reduce along(cols) stat(#scaling.sum) matrix(%[[BLOCK]] :

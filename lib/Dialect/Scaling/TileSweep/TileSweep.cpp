@@ -77,11 +77,16 @@ static void moveUsersBehind(RewriterBase &rewriter, Operation *loop,
                             ArrayRef<Value> values) {
   Block *home = loop->getBlock();
   llvm::SetVector<Operation *> users;
+  // What was fused itself has no say: it dies.
+  llvm::SmallPtrSet<Operation *, 4> fused;
+  for (Value value : values)
+    fused.insert(value.getDefiningOp());
   SmallVector<Value> worklist(values);
   while (!worklist.empty())
     for (Operation *user : worklist.pop_back_val().getUsers()) {
       Operation *top = home->findAncestorOpInBlock(*user);
-      if (top && top->isBeforeInBlock(loop) && users.insert(top))
+      if (top && top->isBeforeInBlock(loop) && !fused.contains(top) &&
+          users.insert(top))
         llvm::append_range(worklist, top->getResults());
     }
   bool stay = llvm::any_of(users, [&](Operation *op) {
