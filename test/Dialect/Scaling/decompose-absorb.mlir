@@ -9,7 +9,7 @@
 
 // CHECK-LABEL: func.func @fixed
 // CHECK-SAME: %[[X:[a-z0-9]*]]: tensor<512x512xf32>
-// CHECK: scaling.reduce along(rows) stat(#scaling.{{.*}}) matrix(%[[X]] :
+// CHECK: scaling.reduce along(rows) stat(#scaling.max) matrix(%[[X]] :
 // CHECK: %[[K:.*]] = scaling.plan domain(absorb) matrix(%[[X]] : tensor<512x512xf32>) row(%{{.*}} : tensor<512xf64>) col(%{{.*}} : tensor<512xf64>)
 // CHECK: %[[LOOP:.*]]:5 = scf.for {{.*}} %[[KIN:[a-z0-9]*]] = %[[K]])
 // CHECK:   scaling.reduce along(rows) stat(#scaling.sum) matrix(%[[KIN]] :

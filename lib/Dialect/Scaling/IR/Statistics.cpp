@@ -151,6 +151,30 @@ unsigned LogSumExpAttr::getDegree() const { return 1; }
 bool LogSumExpAttr::isLog() const { return true; }
 
 //===----------------------------------------------------------------------===//
+// Maximum of logarithms
+//===----------------------------------------------------------------------===//
+
+StringRef MaxAttr::getStatisticName() const { return "max"; }
+unsigned MaxAttr::getNumPasses() const { return 1; }
+bool MaxAttr::isMaxPass(unsigned) const { return true; }
+APFloat MaxAttr::getIdentity(unsigned, const llvm::fltSemantics &s) const {
+  return APFloat::getLargest(s, /*Negative=*/true);
+}
+Value MaxAttr::lift(OpBuilder &, Location, unsigned, Value entry,
+                    ValueRange) const {
+  return entry;
+}
+Value MaxAttr::rebase(OpBuilder &, Location, unsigned, Value state, ValueRange,
+                      ValueRange) const {
+  return state;
+}
+Value MaxAttr::finalize(OpBuilder &, Location, ValueRange states) const {
+  return states[0];
+}
+unsigned MaxAttr::getDegree() const { return 1; }
+bool MaxAttr::isLog() const { return true; }
+
+//===----------------------------------------------------------------------===//
 // Mean square: the sum of squares, the count
 //===----------------------------------------------------------------------===//
 

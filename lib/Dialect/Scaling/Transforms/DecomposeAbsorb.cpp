@@ -288,7 +288,7 @@ void AbsorbLoop::startFrom(AbsorbState &state, Axis axis) {
 
 void AbsorbLoop::startFromMaxima(AbsorbState &state, Axis axis) {
   SmallVector<Value> inputs;
-  ReduceOp tops = e.states(axis, LogSumExpAttr::get(b.getContext()),
+  ReduceOp tops = e.states(axis, MaxAttr::get(b.getContext()),
                            d.vectorSizes(axis), d.accumulate, d.matrix,
                            d.start[other(axis)], d.mask(other(axis)), Value());
   if (ScheduleAttr schedule = d.op.getScheduleAttr())

@@ -31,6 +31,9 @@ def Scaling_SumAttr : Scaling_Statistic<"Sum", "sum"> {
 def Scaling_LogSumExpAttr : Scaling_Statistic<"LogSumExp", "lse"> {
   let summary = "log Σ exp y, the maximum subtracted";
 }
+def Scaling_MaxAttr : Scaling_Statistic<"Max", "max"> {
+  let summary = "max y of logarithms; where kernels of logarithms start from";
+}
 def Scaling_L1Attr : Scaling_Statistic<"L1", "l1"> {
   let summary = "Σ |y|";
 }
@@ -155,7 +158,10 @@ def Scaling_NumericsAttr : Scaling_Attr<"Numerics", "numerics"> {
 
     `kernel`: the matrix is exponentiated once. `log`: an exponential per entry
     and half-step, always safe. `absorb`: kernel arithmetic that gives the
-    results of the log domain; a lowering without it uses `log`.
+    results of the log domain: the factors are split in a gauge that is part of
+    a stored kernel and in what they moved by since, sums that may have lost
+    something are found, and their half-steps are done on logarithms. A lowering
+    without it uses `log`.
     `accumulate` is the type of factors and sums: f64, or by default f64 for
     f64 matrices and f32 for all others. `strict`: true division, no
     contraction.
