@@ -23,7 +23,7 @@ Value scaling::createPlanAt(VectorEmitter &e, Domain domain, bool logarithm,
 /// Inputs that do not run along vectors are loaded before the innermost loop.
 static void
 createElementwise(VectorEmitter &e, int64_t rank, ArrayRef<MappedBuffer> inputs,
-                  ArrayRef<MappedBuffer> outs,
+                  ArrayRef<MappedBuffer> outs, bool inLanes,
                   function_ref<SmallVector<Value>(ArrayRef<Value>)> body) {
   SmallVector<MappedBuffer> all(inputs);
   llvm::append_range(all, outs);
@@ -35,6 +35,14 @@ createElementwise(VectorEmitter &e, int64_t rank, ArrayRef<MappedBuffer> inputs,
     sizes.push_back(e.sizeOf(dim, all));
   }
   Position at(rank);
+  // Matrices side by side.
+  if (inLanes) {
+    int64_t entries = 1;
+    for (Value size : ArrayRef(sizes).drop_back())
+      entries *= VectorEmitter::known(size).value_or(ShapedType::kDynamic);
+    if (entries >= 0)
+      e.unrollIfFew(entries);
+  }
   e.nest(at, ArrayRef(dims).drop_back(), ArrayRef(sizes).drop_back(), [&] {
     SmallVector<Value> values(inputs.size());
     for (auto [value, input] : llvm::zip_equal(values, inputs))
@@ -73,16 +81,18 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
     llvm::append_range(inputs, states);
     SmallVector<MappedBuffer> outs = reader.read(op.getOuts());
 
-    createElementwise(e, rank, inputs, outs, [&](ArrayRef<Value> values) {
-      Value own = values[0], target = values[1], mask = values[2];
-      Updated updated =
-          createUpdate(rewriter, op.getLoc(), op.getRule(), op.getDomain(),
-                       values.drop_front(3), own, target, mask);
-      SmallVector<Value> results{updated.factor};
-      if (outs.size() == 2)
-        results.push_back(updated.planStatistic);
-      return results;
-    });
+    bool inLanes = op.getAxisDim() != rank - 1;
+    createElementwise(
+        e, rank, inputs, outs, inLanes, [&](ArrayRef<Value> values) {
+          Value own = values[0], target = values[1], mask = values[2];
+          Updated updated =
+              createUpdate(rewriter, op.getLoc(), op.getRule(), op.getDomain(),
+                           values.drop_front(3), own, target, mask);
+          SmallVector<Value> results{updated.factor};
+          if (outs.size() == 2)
+            results.push_back(updated.planStatistic);
+          return results;
+        });
     rewriter.eraseOp(op);
     return success();
   }
@@ -117,7 +127,7 @@ struct PlanToVector final : OpRewritePattern<PlanOp> {
       inputs.push_back(reader.read(value));
     MappedBuffer out = reader.read(op.getOuts());
     createElementwise(
-        e, rank, inputs, out,
+        e, rank, inputs, out, /*inLanes=*/op.getMatrixDims().second != rank - 1,
         [&](ArrayRef<Value> values) -> SmallVector<Value> {
           return {createPlanEntry(rewriter, op.getLoc(),
                                   op.getDomain() != Domain::kernel,

@@ -103,6 +103,10 @@ public:
       if (e.vectorDim == reduced)
         return lowerKeptBlocks(/*lanesMask=*/nullptr);
       // Matrices side by side: both axes are loops.
+      std::optional<int64_t> n = VectorEmitter::known(sizes[kept]);
+      std::optional<int64_t> m = VectorEmitter::known(sizes[reduced]);
+      if (n && m)
+        e.unrollIfFew(*n * *m);
       e.vectors(e.index(0), sizes[e.vectorDim], [&](Value begin, Value lanes) {
         at[e.vectorDim] = begin;
         lowerKeptBlocks(lanes);

@@ -57,6 +57,8 @@ void scaling::populateScalingToVectorPatterns(
     RewritePatternSet &patterns, const ScalingToVectorPassOptions &options) {
   populateReduceToVectorPatterns(patterns, options);
   populateElementwiseToVectorPatterns(patterns, options);
+  populateLanesToVectorPatterns(patterns, options);
+  populateLinalgToVectorPatterns(patterns, options);
   populateApplyToVectorPatterns(patterns, options);
   populatePairwiseToVectorPatterns(patterns, options);
 }

@@ -144,6 +144,12 @@ SmallVector<Value> VectorEmitter::loop(Value begin, Value end, int64_t step,
     return carried;
   if (first && last && *first + step >= *last)
     return body(begin, carried);
+  if (unrolls && first && last) {
+    SmallVector<Value> values(carried);
+    for (int64_t iv = *first; iv < *last; iv += step)
+      values = body(index(iv), values);
+    return values;
+  }
   auto loop = scf::ForOp::create(b, loc, begin, end, index(step), carried);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -280,7 +286,7 @@ Value VectorEmitter::asBytes(Value buffer) {
 }
 
 Value VectorEmitter::loadVector(Value buffer, ValueRange indices, Value mask,
-                                int64_t count) {
+                                int64_t count, bool raw) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
   bool isMask = element.isInteger(1);
   if (isMask) {
@@ -299,7 +305,7 @@ Value VectorEmitter::loadVector(Value buffer, ValueRange indices, Value mask,
     value = vector::LoadOp::create(b, loc, type, buffer, indices);
   if (isMask)
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, value, zero);
-  return castFloat(b, loc, value, compute);
+  return raw ? value : castFloat(b, loc, value, compute);
 }
 
 Value VectorEmitter::loadScalar(const MappedBuffer &buffer,
@@ -334,6 +340,26 @@ void VectorEmitter::store(const MappedBuffer &buffer, const Position &at,
     vector::MaskedStoreOp::create(b, loc, buffer.value, indices, mask, value);
   else
     vector::StoreOp::create(b, loc, value, buffer.value, indices);
+}
+
+Value VectorEmitter::loadRaw(const MappedBuffer &buffer, const Position &at,
+                             Value mask) {
+  Value value = buffer.value;
+  if (lanes > 1 && buffer.runsAlong(vectorDim))
+    return loadVector(value, indicesOf(buffer, at), mask, lanes, /*raw=*/true);
+  if (isa<MemRefType>(value.getType()))
+    value = memref::LoadOp::create(b, loc, value, indicesOf(buffer, at));
+  return splat(value);
+}
+
+void VectorEmitter::storeRaw(const MappedBuffer &buffer, const Position &at,
+                             Value value, Value mask) {
+  auto type = dyn_cast<VectorType>(value.getType());
+  if (!type || !type.getElementType().isInteger(1))
+    return store(buffer, at, value, mask);
+  value = arith::ExtUIOp::create(
+      b, loc, VectorType::get(type.getShape(), b.getI8Type()), value);
+  store({asBytes(buffer.value), buffer.dims}, at, value, mask);
 }
 
 Value VectorEmitter::loadAlong(const MappedBuffer &buffer, const Position &at,

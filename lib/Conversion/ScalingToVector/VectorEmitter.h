@@ -87,6 +87,10 @@ public:
   Type typeOf(int64_t count) const { return typeOf(count, compute); }
   Type type() const { return typeOf(lanes); }
 
+  /// Loops of known length are written out where a matrix in lanes has few
+  /// entries: then all of it can live in registers.
+  void unrollIfFew(int64_t entries) { unrolls = entries <= 64; }
+
   //===--- Indices and loops ---------------------------------------------===//
 
   Value index(int64_t value);
@@ -141,6 +145,13 @@ public:
   Value loadScalar(const MappedBuffer &buffer, const Position &at);
   void store(const MappedBuffer &buffer, const Position &at, Value value,
              Value mask = nullptr);
+  /// i1 is a byte in memory and a bit in a vector: the buffer as bytes.
+  Value asBytes(Value buffer);
+  /// The same in the buffer's own element type, i1 as a mask.
+  Value loadRaw(const MappedBuffer &buffer, const Position &at,
+                Value mask = nullptr);
+  void storeRaw(const MappedBuffer &buffer, const Position &at, Value value,
+                Value mask = nullptr);
   /// `count` entries along `dim`, as a vector of so many.
   Value loadAlong(const MappedBuffer &buffer, const Position &at, int64_t dim,
                   int64_t count);
@@ -179,12 +190,12 @@ public:
 private:
   /// The indices of a buffer's entry.
   SmallVector<Value> indicesOf(const MappedBuffer &buffer, const Position &at);
-  /// i1 is a byte in memory and a bit in a vector: the buffer as bytes.
-  Value asBytes(Value buffer);
   Value maskOfFirst(Value count);
-  Value loadVector(Value buffer, ValueRange indices, Value mask, int64_t count);
+  Value loadVector(Value buffer, ValueRange indices, Value mask, int64_t count,
+                   bool raw = false);
 
   int64_t rowBlock;
+  bool unrolls = false;
   llvm::SmallSetVector<Operation *, 16> fused;
 };
 
@@ -197,6 +208,10 @@ void populateReduceToVectorPatterns(RewritePatternSet &patterns,
                                     const ScalingToVectorPassOptions &options);
 void populateElementwiseToVectorPatterns(
     RewritePatternSet &patterns, const ScalingToVectorPassOptions &options);
+void populateLinalgToVectorPatterns(RewritePatternSet &patterns,
+                                    const ScalingToVectorPassOptions &options);
+void populateLanesToVectorPatterns(RewritePatternSet &patterns,
+                                   const ScalingToVectorPassOptions &options);
 void populateApplyToVectorPatterns(RewritePatternSet &patterns,
                                    const ScalingToVectorPassOptions &options);
 void populatePairwiseToVectorPatterns(

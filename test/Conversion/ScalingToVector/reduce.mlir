@@ -149,24 +149,35 @@ func.func @std(%A: memref<64x64xf32>, %n: memref<64xf32>, %s: memref<64xf32>, %q
 
 // -----
 
-// Matrices side by side: both reductions are vertical, nothing is shuffled.
+// Matrices side by side: both reductions are vertical, nothing is shuffled. Few
+// entries are written out, so that they can stay in registers; of more, a block
+// of rows shares each load of the factor.
 
 // CHECK-LABEL: func @lanes
-// CHECK-SAME: (%[[A:[^:]*]]: memref<4x4x16xf32>, %[[V:[^:]*]]: memref<4x16xf32>
+// CHECK-NOT:     scf.for
+// CHECK-NOT:     vector.shuffle
+// CHECK-COUNT-32: math.fma
+// CHECK-NOT:     math.fma
+// CHECK:         return
+// CHECK-LABEL: func @more_lanes
+// CHECK-SAME: (%[[A:[^:]*]]: memref<16x16x16xf32>, %[[V:[^:]*]]: memref<16x16xf32>
+// CHECK:         scf.for
 // CHECK:         scf.for
 // CHECK:           vector.load %[[V]]
 // CHECK-COUNT-4:   vector.load %[[A]]
-// CHECK-NOT:       vector.load
+// CHECK-NOT:       vector.load %[[V]]
 // CHECK:           scf.yield
-// CHECK-NOT:     vector.shuffle
-// CHECK:         scf.for
-// CHECK-NOT:     vector.shuffle
 // CHECK:         return
 func.func @lanes(%A: memref<4x4x16xf32>, %v: memref<4x16xf32>, %r: memref<4x16xf32>, %c: memref<4x16xf32>) {
   scaling.reduce along(rows) stat(#scaling.sum) matrix(%A : memref<4x4x16xf32>)
       factor(%v : memref<4x16xf32>) outs(%r : memref<4x16xf32>) {dims = array<i64: 0, 1>}
   scaling.reduce along(cols) stat(#scaling.sum) matrix(%A : memref<4x4x16xf32>)
       factor(%v : memref<4x16xf32>) outs(%c : memref<4x16xf32>) {dims = array<i64: 0, 1>}
+  return
+}
+func.func @more_lanes(%A: memref<16x16x16xf32>, %v: memref<16x16xf32>, %r: memref<16x16xf32>) {
+  scaling.reduce along(rows) stat(#scaling.sum) matrix(%A : memref<16x16x16xf32>)
+      factor(%v : memref<16x16xf32>) outs(%r : memref<16x16xf32>) {dims = array<i64: 0, 1>}
   return
 }
 

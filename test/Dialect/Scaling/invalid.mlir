@@ -1881,3 +1881,35 @@ func.func @f(%K: tensor<8x4xf32>, %u: tensor<8xf32>, %v: tensor<4xf32>, %x: tens
   %0 = scaling.apply dual domain(log) matrix(%K : tensor<8x4xf32>) row(%u : tensor<8xf32>) col(%v : tensor<4xf32>) outs(%x : tensor<f32>) -> tensor<f32>
   return
 }
+
+// -----
+
+func.func @f(%K: tensor<?x4x4xf32>, %i: index, %t: tensor<4x5x16xf32>) {
+  // expected-error @below {{'scaling.to_lanes' op has a batch of 'tensor<?x4x4xf32>' but lanes of 'tensor<4x5x16xf32>': sizes behind the batch must be those before the lanes (C1)}}
+  %0 = scaling.to_lanes %K[%i] outs(%t : tensor<4x5x16xf32>) : tensor<?x4x4xf32> -> tensor<4x5x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%K: tensor<?x4x4xf64>, %i: index, %t: tensor<4x4x16xf32>) {
+  // expected-error @below {{'scaling.from_lanes' op source and 'outs' must have equal element types (C1)}}
+  %0 = scaling.from_lanes %t[%i] outs(%K : tensor<?x4x4xf64>) : tensor<4x4x16xf32> -> tensor<?x4x4xf64>
+  return
+}
+
+// -----
+
+func.func @f(%K: tensor<?x4xf32>, %i: index, %t: tensor<4x?xf32>) {
+  // expected-error @below {{'scaling.to_lanes' op lanes must have a static shape (C1)}}
+  %0 = scaling.to_lanes %K[%i] outs(%t : tensor<4x?xf32>) : tensor<?x4xf32> -> tensor<4x?xf32>
+  return
+}
+
+// -----
+
+func.func @f(%K: memref<?x4xf32>, %i: index, %t: tensor<4x16xf32>) {
+  // expected-error @below {{'scaling.to_lanes' op must be on tensors, with a result, or on memrefs, without (C2)}}
+  %0 = scaling.to_lanes %K[%i] outs(%t : tensor<4x16xf32>) : memref<?x4xf32> -> tensor<4x16xf32>
+  return
+}

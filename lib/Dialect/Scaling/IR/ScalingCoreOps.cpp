@@ -474,3 +474,66 @@ LogicalResult PairwiseOp::verify() {
                          << " coordinates (C1)";
   return verifyStructured(*this, structuredOperands(*this), "C1", "C2");
 }
+
+//===----------------------------------------------------------------------===//
+// to_lanes, from_lanes
+//===----------------------------------------------------------------------===//
+
+template <typename OpTy>
+static void
+lanesEffects(OpTy op,
+             SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+                 &effects) {
+  if (isa<MemRefType>(op.getSource().getType()))
+    effects.emplace_back(MemoryEffects::Read::get(), &op.getSourceMutable(),
+                         SideEffects::DefaultResource::get());
+  if (isa<MemRefType>(op.getOuts().getType()))
+    effects.emplace_back(MemoryEffects::Write::get(), &op.getOutsMutable(),
+                         SideEffects::DefaultResource::get());
+}
+
+/// `batch` is `[B, ...]`, `lanes` is `[..., L]`.
+static LogicalResult verifyLanes(Operation *op, ShapedType batch,
+                                 ShapedType lanes) {
+  if (batch.getElementType() != lanes.getElementType())
+    return op->emitOpError(
+        "source and 'outs' must have equal element types (C1)");
+  ArrayRef<int64_t> laneShape = lanes.getShape();
+  if (ShapedType::isDynamicShape(laneShape))
+    return op->emitOpError("lanes must have a static shape (C1)");
+  if (batch.getRank() != lanes.getRank() ||
+      batch.getShape().drop_front() != laneShape.drop_back())
+    return op->emitOpError()
+           << "has a batch of " << batch << " but lanes of " << lanes
+           << ": sizes behind the batch must be those before the lanes (C1)";
+  bool onTensors = isa<TensorType>(batch);
+  if (onTensors != isa<TensorType>(lanes) ||
+      onTensors != (op->getNumResults() == 1))
+    return op->emitOpError("must be on tensors, with a result, or on memrefs, "
+                           "without (C2)");
+  if (onTensors && op->getResult(0).getType() != op->getOperand(2).getType())
+    return op->emitOpError("the result must have the type of 'outs' (C2)");
+  return success();
+}
+
+void ToLanesOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  lanesEffects(*this, effects);
+}
+
+LogicalResult ToLanesOp::verify() {
+  return verifyLanes(*this, cast<ShapedType>(getSource().getType()),
+                     cast<ShapedType>(getOuts().getType()));
+}
+
+void FromLanesOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  lanesEffects(*this, effects);
+}
+
+LogicalResult FromLanesOp::verify() {
+  return verifyLanes(*this, cast<ShapedType>(getOuts().getType()),
+                     cast<ShapedType>(getSource().getType()));
+}

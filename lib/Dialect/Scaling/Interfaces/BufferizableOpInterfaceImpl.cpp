@@ -75,6 +75,38 @@ private:
   }
 };
 
+/// Layout changes overwrite a tile, and a part of a batch.
+template <typename OpTy>
+struct LanesBufferization
+    : public DstBufferizableOpInterfaceExternalModel<LanesBufferization<OpTy>,
+                                                     OpTy> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const AnalysisState &) const {
+    return !isa<ToLanesOp>(op) ||
+           !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
+  }
+
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto lanes = cast<OpTy>(op);
+    if (!isa<RankedTensorType>(lanes.getOuts().getType()))
+      return success();
+    FailureOr<Value> source =
+        getBuffer(rewriter, lanes.getSource(), options, state);
+    FailureOr<Value> outs =
+        getBuffer(rewriter, lanes.getOuts(), options, state);
+    if (failed(source) || failed(outs))
+      return failure();
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(op);
+    OpTy::create(rewriter, op->getLoc(), Type(), *source, lanes.getOffset(),
+                 *outs);
+    replaceOpWithBufferizedValues(rewriter, op, *outs);
+    return success();
+  }
+};
+
 /// Ops on whole problems have no destinations and no lowering on buffers: they
 /// are expanded first.
 template <typename OpTy>
@@ -121,6 +153,9 @@ static void attachStructured(MLIRContext *context) {
   (OpTys::template attachInterface<StructuredBufferization<OpTys>>(*context),
    ...);
 }
+template <typename... OpTys> static void attachLanes(MLIRContext *context) {
+  (OpTys::template attachInterface<LanesBufferization<OpTys>>(*context), ...);
+}
 template <typename... OpTys> static void attachBatched(MLIRContext *context) {
   (OpTys::template attachInterface<BatchedBufferization<OpTys>>(*context), ...);
 }
@@ -130,6 +165,7 @@ void scaling::registerBufferizableOpInterfaceExternalModels(
   registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
     context->loadDialect<bufferization::BufferizationDialect>();
     attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, PairwiseOp>(context);
+    attachLanes<ToLanesOp, FromLanesOp>(context);
     attachBatched<IterateOp, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
                   AttentionOp, SimilarityBalanceOp>(context);
   });

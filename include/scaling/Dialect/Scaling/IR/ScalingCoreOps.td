@@ -365,4 +365,78 @@ def Scaling_PairwiseOp : Scaling_StructuredOp<"pairwise"> {
   }];
 }
 
+//===----------------------------------------------------------------------===//
+// Layout changes of the tiny batch
+//===----------------------------------------------------------------------===//
+
+def Scaling_AnyShaped
+    : AnyTypeOf<[RankedTensorOf<[Scaling_Float, I1, I32, I64]>,
+                 MemRefRankOf<[Scaling_Float, I1, I32, I64], [1,2,3,4]>],
+                "tensor or memref of floats or integers">;
+
+class Scaling_LanesOp<string opMnemonic>
+    : Op<Scaling_Dialect, opMnemonic, [
+        DestinationStyleOpInterface,
+        DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let arguments = (ins
+    Scaling_AnyShaped:$source, Index:$offset, Scaling_AnyShaped:$outs);
+  let results = (outs Optional<RankedTensorOf<[Scaling_Float, I1, I32, I64]>>:$result);
+  let assemblyFormat = [{
+    $source `[` $offset `]` `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    `:` type($source) (`->` type($result)^)?
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
+def Scaling_ToLanesOp : Scaling_LanesOp<"to_lanes"> {
+  let summary = "some elements of a batch side by side";
+  let description = [{
+    Puts L neighbours of a batch of B > 0 side by side: their entries at one
+    place become a vector. Beyond the end of the batch its last element stands
+    in, so that a lane never computes what no batch element would.
+
+    Formula: `outs[i..., l] = source[min(offset + l, B - 1), i...]`.
+
+    Shapes: source `[B, ...]`, outs `[..., L]`; L and what is between are
+    static.
+
+    Constraints:
+    * (C1) shapes and element types fit as described.
+    * (C2) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %t = scaling.to_lanes %K[%i] outs(%e : tensor<4x4x16xf32>)
+        : tensor<?x4x4xf32> -> tensor<4x4x16xf32>
+    ```
+  }];
+}
+
+def Scaling_FromLanesOp : Scaling_LanesOp<"from_lanes"> {
+  let summary = "elements side by side, each to its place in the batch";
+  let description = [{
+    The way back of `scaling.to_lanes`: lane l of the source is the element at
+    `offset + l` of the batch; lanes beyond the end of the batch go nowhere, the
+    rest of `outs` stays.
+
+    Formula: `outs[offset + l, i...] = source[i..., l]` where `offset + l < B`.
+
+    Shapes: source `[..., L]`, outs `[B, ...]`; L and what is between are
+    static.
+
+    Constraints:
+    * (C1) shapes and element types fit as described.
+    * (C2) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %r = scaling.from_lanes %t[%i] outs(%d : tensor<?x4x4xf32>)
+        : tensor<4x4x16xf32> -> tensor<?x4x4xf32>
+    ```
+  }];
+}
+
 #endif // SCALING_CORE_OPS
