@@ -22,6 +22,7 @@ void scaling::buildToCPUPipeline(OpPassManager &pm,
   pm.addPass(createScalingTileBatchPass());
   pm.addPass(createScalingGeneralizePass());
   pm.addPass(createScalingDecomposePass());
+  pm.addPass(createScalingFormLanesPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createScalingTileAndFusePass());
   // No cse: it would merge the fills that reset a statistic, and

@@ -1,13 +1,16 @@
 // RUN: scaling-opt %s --scaling-select-schedule --split-input-file | FileCheck %s
 
-// A batch of tiny matrices goes into lanes, as many as the target's vectors have.
+// A batch of tiny matrices goes into lanes, as many as the target's vectors have;
+// of the smallest, two vectors at once.
 
 // CHECK-LABEL: func.func @tiny
+// CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 32>
 // CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 16>
 module attributes {dlti.target_system_spec = #dlti.target_system_spec<"CPU" = #dlti.target_device_spec<"max_vector_op_width" = 512 : i64, "L2_cache_size_in_bytes" = 1048576 : i64>>} {
-  func.func @tiny(%z: tensor<?x4x4xf32>) -> tensor<?x4x4xf32> {
+  func.func @tiny(%z: tensor<?x4x4xf32>, %y: tensor<?x16x16xf32>) -> (tensor<?x4x4xf32>, tensor<?x16x16xf32>) {
     %P, %k, %r, %s = scaling.project logits(%z : tensor<?x4x4xf32>) preset(mhc)
-    return %P : tensor<?x4x4xf32>
+    %Q, %k1, %r1, %s1 = scaling.project logits(%y : tensor<?x16x16xf32>) preset(mhc)
+    return %P, %Q : tensor<?x4x4xf32>, tensor<?x16x16xf32>
   }
 }
 

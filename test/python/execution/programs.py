@@ -160,7 +160,7 @@ class Call:
 
     `operands` are in the order of the op, by keyword; `element` is the storage
     type of all floats among them. `dims` says which sizes the types show:
-    static, dynamic, or mixed (columns, depth and width).
+    static, dynamic, mixed (columns, depth and width), or all but the batch's.
     """
 
     op: str
@@ -191,7 +191,9 @@ class Call:
 
     def type(self, shape, tail, element):
         symbols = "b" * (len(shape) - len(tail)) + tail
-        shown = {"static": "bnmdk", "mixed": "mdk", "dynamic": ""}[self.dims]
+        shown = {
+            "static": "bnmdk", "batch": "nmdk", "mixed": "mdk", "dynamic": "",
+        }[self.dims]  # fmt: skip
         sizes = [str(s) if c in shown else "?" for s, c in zip(shape, symbols)]
         return f"tensor<{''.join(s + 'x' for s in sizes)}{element}>"
 

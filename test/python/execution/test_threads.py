@@ -36,13 +36,13 @@ func.func @f(%x: tensor<?x?xf32>) -> (tensor<?xf32>, tensor<i32>) {
   return %r#0, %r#4 : tensor<?xf32>, tensor<i32>
 }""",
     "matrices side by side": """
-func.func @f(%x: tensor<?x?xf32>) -> (tensor<?x5x5xf32>, tensor<?xi32>) {
-  %cut = tensor.extract_slice %x[0, 0] [61, 25] [1, 1] : tensor<?x?xf32> to tensor<61x25xf32>
-  %y = tensor.expand_shape %cut [[0], [1, 2]] output_shape [61, 5, 5]
-      : tensor<61x25xf32> into tensor<61x5x5xf32>
-  %z = tensor.cast %y : tensor<61x5x5xf32> to tensor<?x5x5xf32>
-  %r:4 = scaling.project logits(%z : tensor<?x5x5xf32>) preset(mhc)
-  return %r#0, %r#3 : tensor<?x5x5xf32>, tensor<?xi32>
+func.func @f(%x: tensor<?x?xf32>) -> (tensor<?x4x5x5xf32>, tensor<?x4xi32>) {
+  %cut = tensor.extract_slice %x[0, 0] [401, 100] [1, 1] : tensor<?x?xf32> to tensor<401x100xf32>
+  %y = tensor.expand_shape %cut [[0], [1, 2, 3]] output_shape [401, 4, 5, 5]
+      : tensor<401x100xf32> into tensor<401x4x5x5xf32>
+  %z = tensor.cast %y : tensor<401x4x5x5xf32> to tensor<?x4x5x5xf32>
+  %r:4 = scaling.project logits(%z : tensor<?x4x5x5xf32>) preset(mhc)
+  return %r#0, %r#3 : tensor<?x4x5x5xf32>, tensor<?x4xi32>
 }""",
     "large matrices one after the other": """
 func.func @f(%x: tensor<?x?xf32>) -> (tensor<3x?x131xf32>, tensor<3xi32>) {

@@ -16,6 +16,10 @@ using namespace mlir::scaling;
 /// Matrices of up to this many entries go side by side into vector lanes.
 static constexpr int64_t kTinyEntries = 1024;
 
+/// Of matrices of up to this many entries, two vectors are taken at once: one
+/// waits for a division or the end of a sum while the other goes on.
+static constexpr int64_t kPairedEntries = 64;
+
 /// What a schedule is chosen by where the module describes no target.
 static constexpr int64_t kDefaultL2Bytes = 1 << 20;
 static constexpr int64_t kDefaultVectorBits = 256;
@@ -68,7 +72,8 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   int64_t bytes = element.isF64() ? 8 : 4;
   if (batched && known && n * m <= kTinyEntries) {
     int64_t bits = targetInteger(op, "max_vector_op_width", kDefaultVectorBits);
-    return make(Regime::tiny_batched, bits / (8 * bytes), 0);
+    int64_t vectors = n * m <= kPairedEntries ? 2 : 1;
+    return make(Regime::tiny_batched, vectors * bits / (8 * bytes), 0);
   }
   // Half of L2: the factors and the plan want room too. A batch of unknown
   // matrices goes matrix by matrix, which no shape makes much worse.

@@ -18,6 +18,8 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
   ScheduleAttr schedule = getScheduleOf(op);
   if (batchRank == 0 || !schedule)
     return success();
+  if (takesLanes(op))
+    return tileIntoLanes(rewriter, op);
   // A large matrix occupies all threads by itself.
   bool sideBySide = schedule.getRegime() != Regime::streaming &&
                     schedule.getRegime() != Regime::cloud;

@@ -71,11 +71,28 @@ def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
     Tiles every scheduled op along its batch dimensions before it is
     generalized, so that everything it becomes lies inside the tile: an
     `scf.forall` for matrices that fit a core's cache, an `scf.for` where one
-    matrix takes all threads.
+    matrix takes all threads. Tiny matrices are taken as many at once as the
+    schedule has lanes; an `scf.forall` over chunks of them, their number a
+    function of the shape only, has an `scf.for` over these tiles inside.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
                            "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def ScalingFormLanesPass : Pass<"scaling-form-lanes"> {
+  let summary = "Compute on vectors of matrices side by side";
+  let description = [{
+    After `--scaling-decompose`, for the tiles that `--scaling-tile-batch` makes
+    of tiny matrices: the batch dimension of everything computed on a tile moves
+    from the front to the back, where it is a vector register, so that no
+    arithmetic crosses lanes. The layout changes only where the tile is read
+    (`scaling.to_lanes`) and written (`scaling.from_lanes`).
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
                            "::mlir::tensor::TensorDialect"];
 }
 

@@ -36,8 +36,22 @@ void setScheduleOf(Operation *op, ScheduleAttr schedule);
 ScheduleAttr selectSchedule(Operation *op);
 
 /// Tiles an op on whole problems so that each tile is one matrix: side by side
-/// on all threads, or one after the other where a matrix takes all threads.
+/// on all threads, or one after the other where a matrix takes all threads; or
+/// so many tiny matrices as the schedule has lanes.
 LogicalResult tileBatch(RewriterBase &rewriter, Operation *op);
+
+/// Whether the op's tiles are as many matrices as its schedule has lanes.
+bool takesLanes(Operation *op);
+
+/// Tiles a batch of tiny matrices. Everything a tile is computed from and is
+/// comes between layout changes; the tile's batch dimension, dynamic as no
+/// other is, goes first.
+LogicalResult tileIntoLanes(RewriterBase &rewriter, Operation *op);
+
+/// Moves the batch dimension of what is computed in the block from the front
+/// to the back, between the layout changes that `tileIntoLanes` put there. A
+/// block that has an op this cannot be done for stays as it is.
+void formLanes(RewriterBase &rewriter, Block *block);
 
 /// Turns the half-steps of every streaming iteration below `root` into sweeps
 /// that read the matrix once.
