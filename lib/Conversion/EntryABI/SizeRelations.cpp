@@ -89,7 +89,7 @@ static void collectStructured(ScalingStructuredOpInterface op,
     for (auto [index, dim] : llvm::enumerate(dims))
       // Sizes that are never tiled, −1: the coordinates of points are one
       // size, others may be several.
-      if (dim >= 0 || isa<PairwiseOp>(op))
+      if (dim >= 0 || isa<PairwiseOp, MarginalsOp>(op))
         collector.add(dim, operand, index, 0);
 }
 

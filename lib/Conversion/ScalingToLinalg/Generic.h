@@ -84,10 +84,15 @@ Value createZeros(OpBuilder &builder, Location loc, Value destination);
 Value createPlanBody(OpBuilder &builder, Location loc, Domain domain,
                      bool logarithm, FloatType compute, ValueRange entries);
 
+/// What one coordinate of two points adds to a metric's sum.
+Value createMetricTerm(OpBuilder &b, Location loc, Metric metric, Value x,
+                       Value y);
+
 void populateReduceToLinalgPatterns(RewritePatternSet &patterns);
 void populateUpdateToLinalgPatterns(RewritePatternSet &patterns);
 void populatePlanToLinalgPatterns(RewritePatternSet &patterns);
 void populateApplyToLinalgPatterns(RewritePatternSet &patterns);
+void populateMarginalsToLinalgPatterns(RewritePatternSet &patterns);
 void populatePairwiseToLinalgPatterns(RewritePatternSet &patterns);
 
 } // namespace mlir::scaling

@@ -16,9 +16,8 @@ using namespace mlir;
 using namespace mlir::scaling;
 using utils::IteratorType;
 
-/// What one coordinate adds.
-static Value createTerm(OpBuilder &b, Location loc, Metric metric, Value x,
-                        Value y) {
+Value scaling::createMetricTerm(OpBuilder &b, Location loc, Metric metric,
+                                Value x, Value y) {
   switch (metric) {
   case Metric::dot:
   case Metric::cosine:
@@ -113,9 +112,9 @@ struct PairwiseToLinalg final : OpRewritePattern<PairwiseOp> {
         rewriter, loc, iterators, {x, y}, sums,
         [&](OpBuilder &b, Location loc, ValueRange entries,
             ValueRange states) -> SmallVector<Value> {
-          Value term =
-              createTerm(b, loc, metric, castFloat(b, loc, entries[0], compute),
-                         castFloat(b, loc, entries[1], compute));
+          Value term = createMetricTerm(b, loc, metric,
+                                        castFloat(b, loc, entries[0], compute),
+                                        castFloat(b, loc, entries[1], compute));
           return {arith::AddFOp::create(b, loc, states[0], term)};
         })[0];
 

@@ -50,5 +50,6 @@ void scaling::populateScalingToLinalgPatterns(RewritePatternSet &patterns) {
   populateUpdateToLinalgPatterns(patterns);
   populatePlanToLinalgPatterns(patterns);
   populateApplyToLinalgPatterns(patterns);
+  populateMarginalsToLinalgPatterns(patterns);
   populatePairwiseToLinalgPatterns(patterns);
 }

@@ -11,6 +11,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -73,10 +74,10 @@ private:
   void lowerPoints(ArrayRef<Value> begins, ArrayRef<Value> masks) {
     Values yNorms;
     if (metric == Metric::cosine)
-      yNorms = createNorms(begins);
+      yNorms = createNorms(begins, masks);
     if (isShallow) {
       // All coordinates fit: sums never leave registers.
-      turn(begins, e.index(0), sizes[depthDim]);
+      turn(begins, masks, e.index(0), sizes[depthDim]);
       e.blocks(sizes[xDim], e.getRowBlock(), [&](Value first, int64_t count) {
         Values zeros(count * begins.size(), e.constant(0.0));
         Values done = addCoordinates(e.index(0), sizes[depthDim], first, count,
@@ -92,7 +93,7 @@ private:
       });
       e.loop(e.index(0), sizes[depthDim], kDepth, [&](Value depth) {
         Value end = e.minimum(e.add(depth, e.index(kDepth)), sizes[depthDim]);
-        turn(begins, depth, end);
+        turn(begins, masks, depth, end);
         forBlocks(count, begins,
                   [&](Value first, int64_t rows, ArrayRef<Position> places) {
                     return addCoordinates(depth, end, e.add(points, first),
@@ -137,21 +138,64 @@ private:
 
   /// Coordinates [depth, end) of the points of y, a vector of points for each.
   /// Lanes beyond the last point hold what was there: nobody stores them.
-  void turn(ArrayRef<Value> begins, Value depth, Value end) {
+  void turn(ArrayRef<Value> begins, ArrayRef<Value> masks, Value depth,
+            Value end) {
     for (size_t v = 0; v < begins.size(); ++v) {
-      Value begin = begins[v];
-      Value left = e.sub(sizes[yDim], begin);
-      Value count = e.minimum(left, e.index(e.lanes));
+      Value whole = depth;
+      if (!masks[v] && e.lanes > 1 && e.isContiguousAlong(y, depthDim)) {
+        whole = e.add(depth, e.roundDown(e.sub(end, depth), e.lanes));
+        e.loop(depth, whole, e.lanes, [&](Value coordinate) {
+          turnSquare(begins[v], v, depth, coordinate);
+        });
+      }
+      Value left = e.sub(sizes[yDim], begins[v]);
+      Value count =
+          masks[v] ? e.minimum(left, e.index(e.lanes)) : e.index(e.lanes);
       e.loop(e.index(0), count, 1, [&](Value point) {
         Position from = at, to(rank);
-        from[yDim] = e.add(begin, point);
+        from[yDim] = e.add(begins[v], point);
         to[yDim] = e.add(point, e.index(v * e.lanes));
-        e.loop(depth, end, 1, [&](Value coordinate) {
+        e.loop(whole, end, 1, [&](Value coordinate) {
           from[depthDim] = coordinate;
           to[depthDim] = e.sub(coordinate, depth);
           e.store(turned, to, e.loadScalar(y, from));
         });
       });
+    }
+  }
+
+  /// As many coordinates as there are lanes, of a vector of points, in
+  /// registers: blocks on either side of the diagonal change places, halves
+  /// first, single entries last.
+  void turnSquare(Value begin, size_t v, Value depth, Value coordinate) {
+    Position from = at, to(rank);
+    Values lines(e.lanes);
+    from[depthDim] = coordinate;
+    for (int64_t point = 0; point < e.lanes; ++point) {
+      from[yDim] = e.add(begin, e.index(point));
+      lines[point] = e.loadAlong(y, from, depthDim, e.lanes);
+    }
+    for (int64_t size = e.lanes / 2; size > 0; size /= 2) {
+      SmallVector<int64_t> low, high;
+      for (int64_t lane = 0; lane < e.lanes; ++lane) {
+        bool isOdd = lane / size % 2 != 0;
+        low.push_back(isOdd ? e.lanes + lane - size : lane);
+        high.push_back(isOdd ? e.lanes + lane : lane + size);
+      }
+      for (int64_t line = 0; line < e.lanes; ++line) {
+        if (line / size % 2 != 0)
+          continue;
+        Value upper = lines[line], lower = lines[line + size];
+        lines[line] = vector::ShuffleOp::create(e.b, loc, upper, lower, low);
+        lines[line + size] =
+            vector::ShuffleOp::create(e.b, loc, upper, lower, high);
+      }
+    }
+    to[yDim] = e.index(v * e.lanes);
+    Value first = e.sub(coordinate, depth);
+    for (int64_t line = 0; line < e.lanes; ++line) {
+      to[depthDim] = e.add(first, e.index(line));
+      e.store(turned, to, lines[line]);
     }
   }
 
@@ -201,13 +245,13 @@ private:
   }
 
   /// The 2-norms of vectors of points of y.
-  Values createNorms(ArrayRef<Value> begins) {
+  Values createNorms(ArrayRef<Value> begins, ArrayRef<Value> masks) {
     Values squares = e.loop(
         e.index(0), sizes[depthDim], kDepth,
         Values(begins.size(), e.constant(0.0)),
         [&](Value depth, ValueRange carried) {
           Value end = e.minimum(e.add(depth, e.index(kDepth)), sizes[depthDim]);
-          turn(begins, depth, end);
+          turn(begins, masks, depth, end);
           return e.loop(
               depth, end, 1, carried,
               [&](Value coordinate, ValueRange carried) {

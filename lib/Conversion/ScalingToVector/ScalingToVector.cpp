@@ -60,5 +60,6 @@ void scaling::populateScalingToVectorPatterns(
   populateLanesToVectorPatterns(patterns, options);
   populateLinalgToVectorPatterns(patterns, options);
   populateApplyToVectorPatterns(patterns, options);
+  populateMarginalsToVectorPatterns(patterns, options);
   populatePairwiseToVectorPatterns(patterns, options);
 }

@@ -82,6 +82,11 @@ void VectorEmitter::chooseLanes(ArrayRef<MappedBuffer> buffers) {
   }
 }
 
+bool VectorEmitter::isContiguousAlong(const MappedBuffer &buffer,
+                                      int64_t dim) const {
+  return buffer.dims.back() == dim && isContiguous(buffer.value);
+}
+
 Type VectorEmitter::typeOf(int64_t count, Type element) const {
   return count == 1 ? element : VectorType::get(count, element);
 }
@@ -366,7 +371,7 @@ Value VectorEmitter::loadAlong(const MappedBuffer &buffer, const Position &at,
                                int64_t dim, int64_t count) {
   if (count == 1)
     return loadScalar(buffer, at);
-  if (buffer.dims.back() == dim && isContiguous(buffer.value))
+  if (isContiguousAlong(buffer, dim))
     return loadVector(buffer.value, indicesOf(buffer, at), nullptr, count);
   SmallVector<Value> elements;
   Position each = at;
@@ -380,7 +385,7 @@ Value VectorEmitter::loadAlong(const MappedBuffer &buffer, const Position &at,
 
 void VectorEmitter::storeAlong(const MappedBuffer &buffer, const Position &at,
                                int64_t dim, int64_t count, Value value) {
-  if (count == 1 || (buffer.dims.back() == dim && isContiguous(buffer.value)))
+  if (count == 1 || isContiguousAlong(buffer, dim))
     return store(buffer, at, value);
   Position each = at;
   for (int64_t i = 0; i < count; ++i) {

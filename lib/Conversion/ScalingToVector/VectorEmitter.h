@@ -79,6 +79,8 @@ public:
   /// No more lanes than the vector dimension needs; one where a buffer is
   /// strided along it.
   void chooseLanes(ArrayRef<MappedBuffer> buffers);
+  /// Whether neighbours along `dim` are neighbours in memory.
+  bool isContiguousAlong(const MappedBuffer &buffer, int64_t dim) const;
   /// How many rows are taken at once.
   int64_t getRowBlock() const { return rowBlock; }
 
@@ -214,6 +216,8 @@ void populateLanesToVectorPatterns(RewritePatternSet &patterns,
                                    const ScalingToVectorPassOptions &options);
 void populateApplyToVectorPatterns(RewritePatternSet &patterns,
                                    const ScalingToVectorPassOptions &options);
+void populateMarginalsToVectorPatterns(
+    RewritePatternSet &patterns, const ScalingToVectorPassOptions &options);
 void populatePairwiseToVectorPatterns(
     RewritePatternSet &patterns, const ScalingToVectorPassOptions &options);
 

@@ -1818,6 +1818,100 @@ func.func @f(%K: tensor<2x8x4xf32>, %o: memref<2xf32>) {
 // -----
 
 //===----------------------------------------------------------------------===//
+// scaling.marginals
+//===----------------------------------------------------------------------===//
+
+// C1: a matrix or points
+func.func @f(%r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{expected either 'matrix' or points (C1)}}
+  %z:2 = scaling.marginals outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// C1: metric
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<3x4xf32>, %r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{metric 'cosine' is the metric 'dot' of normalized points here (C1)}}
+  %z:2 = scaling.marginals points cosine(%x, %y : tensor<8x3xf32>, tensor<3x4xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// C2: outs
+func.func @f(%c: tensor<8x4xf32>, %r: tensor<8xf32>) {
+  // expected-error @below {{expected 2 'outs' (C2)}}
+  %z = scaling.marginals matrix(%c : tensor<8x4xf32>) outs(%r : tensor<8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: element types
+func.func @f(%c: tensor<8x4xf32>, %r: tensor<8xf32>, %s: tensor<4xf64>) {
+  // expected-error @below {{'outs' must have equal element types (C2)}}
+  %z:2 = scaling.marginals matrix(%c : tensor<8x4xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf64>) -> tensor<8xf32>, tensor<4xf64>
+  return
+}
+
+// -----
+
+// C2: ranks
+func.func @f(%c: tensor<8xf32>, %r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{'matrix' must have rank at least 2 (C2)}}
+  %z:2 = scaling.marginals matrix(%c : tensor<8xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// C2: ranks of points
+func.func @f(%x: tensor<3xf32>, %y: tensor<3x4xf32>, %r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{points must have rank at least 2 (C2)}}
+  %z:2 = scaling.marginals points l1(%x, %y : tensor<3xf32>, tensor<3x4xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// C2: ranks of outs
+func.func @f(%c: tensor<8x4xf32>, %r: tensor<f32>, %s: tensor<f32>) {
+  // expected-error @below {{'outs' must have rank at least 1 (C2)}}
+  %z:2 = scaling.marginals matrix(%c : tensor<8x4xf32>) outs(%r, %s : tensor<f32>, tensor<f32>) -> tensor<f32>, tensor<f32>
+  return
+}
+
+// -----
+
+// C2: coordinates
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<2x4xf32>, %r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{points have 3 and 2 coordinates (C2)}}
+  %z:2 = scaling.marginals points l1(%x, %y : tensor<8x3xf32>, tensor<2x4xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// C2: sizes
+func.func @f(%c: tensor<8x5xf32>, %r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{'outs' has size 4 where 'matrix' has 5 (C2)}}
+  %z:2 = scaling.marginals matrix(%c : tensor<8x5xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+// C3
+func.func @f(%c: memref<8x4xf32>, %r: tensor<8xf32>, %s: tensor<4xf32>) {
+  // expected-error @below {{'matrix' is a memref where others are tensors (C3)}}
+  %z:2 = scaling.marginals matrix(%c : memref<8x4xf32>) outs(%r, %s : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  return
+}
+
+// -----
+
+//===----------------------------------------------------------------------===//
 // scaling.pairwise
 //===----------------------------------------------------------------------===//
 

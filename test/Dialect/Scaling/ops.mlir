@@ -351,3 +351,16 @@ func.func @pairwise(%x: tensor<8x3xf32>, %y: tensor<2x4x3xf32>, %e: tensor<2x8x4
   scaling.pairwise cosine points(%p, %q : memref<8x?xf16>, memref<4x?xf16>) outs(%o : memref<8x4xf32>)
   return
 }
+
+// CHECK-LABEL: func.func @marginals
+// CHECK: scaling.marginals matrix(%{{[a-z0-9_]+}} : tensor<8x4xf32>) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<2x8xf32>, tensor<2x4xf32>) -> tensor<2x8xf32>, tensor<2x4xf32>
+// CHECK: scaling.marginals largest points {{ ?}}sqeuclidean(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf32>, tensor<3x4xf32>)
+// CHECK-SAME: row(%{{[a-z0-9_]+}} : tensor<8xf32>) col(%{{[a-z0-9_]+}} : tensor<4xf32>) row_mask(%{{[a-z0-9_]+}} : tensor<8xi1>) col_mask(%{{[a-z0-9_]+}} : tensor<4xi1>) scale(%{{[a-z0-9_]+}} : f32)
+// CHECK: scaling.marginals points {{ ?}}l1(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : memref<8x?xf16>, memref<?x4xf16>) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : memref<8xf32>, memref<4xf32>){{$}}
+func.func @marginals(%c: tensor<8x4xf32>, %r: tensor<2x8xf32>, %s: tensor<2x4xf32>, %x: tensor<8x3xf32>, %y: tensor<3x4xf32>, %F: tensor<8xf32>, %G: tensor<4xf32>, %rm: tensor<8xi1>, %cm: tensor<4xi1>, %t: f32, %p: memref<8x?xf16>, %q: memref<?x4xf16>, %u: memref<8xf32>, %v: memref<4xf32>) {
+  %0:2 = scaling.marginals matrix(%c : tensor<8x4xf32>) outs(%r, %s : tensor<2x8xf32>, tensor<2x4xf32>) -> tensor<2x8xf32>, tensor<2x4xf32>
+  %1:2 = scaling.marginals largest points sqeuclidean(%x, %y : tensor<8x3xf32>, tensor<3x4xf32>) row(%F : tensor<8xf32>) col(%G : tensor<4xf32>)
+    row_mask(%rm : tensor<8xi1>) col_mask(%cm : tensor<4xi1>) scale(%t : f32) outs(%F, %G : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+  scaling.marginals points l1(%p, %q : memref<8x?xf16>, memref<?x4xf16>) outs(%u, %v : memref<8xf32>, memref<4xf32>)
+  return
+}

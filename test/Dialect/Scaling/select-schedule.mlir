@@ -41,6 +41,37 @@ func.func @streaming(%z: tensor<512x512xf32>, %y: tensor<2x4096x4096xf32>) -> (t
 
 // -----
 
+// Costs between points: few coordinates are cheaper than a read from memory,
+// many are not, unless storing takes too much; the cache decides how few.
+// Where the axes take turns, what is stored serves both.
+
+// CHECK-LABEL: func.func @clouds
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<cloud, row_block = 4, matrix = recomputed>
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 4>
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<cloud, row_block = 4, matrix = recomputed>
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 8>
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 4>
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 4>
+func.func @clouds(%x3: tensor<4096x3xf32>, %x64: tensor<4096x64xf32>, %z: tensor<32768x64xf32>, %w: tensor<1000x8xf32>) {
+  %e = tensor.empty() : tensor<4096x4096xf32>
+  %0 = scaling.pairwise sqeuclidean points(%x3, %x3 : tensor<4096x3xf32>, tensor<4096x3xf32>) outs(%e : tensor<4096x4096xf32>) -> tensor<4096x4096xf32>
+  %r0:5 = scaling.sinkhorn cost(%0 : tensor<4096x4096xf32>) preset(geomloss)
+  %1 = scaling.pairwise sqeuclidean points(%x64, %x64 : tensor<4096x64xf32>, tensor<4096x64xf32>) outs(%e : tensor<4096x4096xf32>) -> tensor<4096x4096xf32>
+  %r1:5 = scaling.sinkhorn cost(%1 : tensor<4096x4096xf32>) preset(geomloss)
+  %e2 = tensor.empty() : tensor<32768x32768xf32>
+  %2 = scaling.pairwise sqeuclidean points(%z, %z : tensor<32768x64xf32>, tensor<32768x64xf32>) outs(%e2 : tensor<32768x32768xf32>) -> tensor<32768x32768xf32>
+  %r2:5 = scaling.sinkhorn cost(%2 : tensor<32768x32768xf32>) preset(geomloss)
+  %e3 = tensor.empty() : tensor<1000x1000xf32>
+  %3 = scaling.pairwise sqeuclidean points(%w, %w : tensor<1000x8xf32>, tensor<1000x8xf32>) outs(%e3 : tensor<1000x1000xf32>) -> tensor<1000x1000xf32>
+  %r3:5 = scaling.sinkhorn cost(%3 : tensor<1000x1000xf32>) preset(geomloss)
+  %r4:5 = scaling.sinkhorn cost(%0 : tensor<4096x4096xf32>) stop(#scaling.stop<fixed 20>)
+  %k = scaling.pairwise dot points(%x3, %x3 : tensor<4096x3xf32>, tensor<4096x3xf32>) outs(%e : tensor<4096x4096xf32>) -> tensor<4096x4096xf32>
+  %r5:5 = scaling.sinkhorn kernel(%k : tensor<4096x4096xf32>) order(jacobi) stop(#scaling.stop<fixed 20>)
+  return
+}
+
+// -----
+
 // What is written stays.
 
 // CHECK-LABEL: func.func @given

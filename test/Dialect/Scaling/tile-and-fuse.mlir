@@ -107,3 +107,53 @@ func.func @elementwise(%z: tensor<512x512xf32>, %a: tensor<512xf32>, %b: tensor<
     outs(%out : tensor<512x512xf32>) -> tensor<512x512xf32>
   return %P : tensor<512x512xf32>
 }
+
+// Both axes updated from one pair of factors: one look at every entry, made
+// from points, without the matrix. Where sums leave the range, it is repeated.
+
+// CHECK-LABEL: func.func @cloud
+// CHECK-NOT: tensor<512x512xf32>
+// CHECK: linalg.generic {{.*}} ins({{.*}} : tensor<512x3xf32>) outs({{.*}} : tensor<3x512xf32>)
+// CHECK: scf.for
+// CHECK:   scf.forall {{.*}} in (8)
+// CHECK:     scaling.marginals points {{ ?}}sqeuclidean(%{{.*}}, %{{.*}} : tensor<64x3xf32>, tensor<3x512xf32>)
+// CHECK-NOT: exp
+// CHECK:   scaling.reduce along(cols) {{.*}} : tensor<8x512xf32>
+// CHECK:   scf.if
+// CHECK:     scaling.marginals largest
+// CHECK:   } else {
+// CHECK-NOT: scaling.marginals
+// CHECK:   }
+// CHECK:   scaling.update
+// CHECK:   scaling.update
+// CHECK-NOT: tensor<512x512xf32>
+// CHECK: return
+func.func @cloud(%x: tensor<512x3xf32>, %y: tensor<512x3xf32>) -> tensor<512xf32> {
+  %e = tensor.empty() : tensor<512x512xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<512x3xf32>, tensor<512x3xf32>) outs(%e : tensor<512x512xf32>) -> tensor<512x512xf32>
+  %F, %G, %k, %r, %s = scaling.iterate matrix(%C : tensor<512x512xf32>) order(jacobi) stop(#scaling.stop<fixed 40>)
+    numerics(#scaling.numerics<log>) schedule(#scaling.schedule<cloud, matrix = recomputed>)
+  return %F : tensor<512xf32>
+}
+
+// What makes a whole matrix is shared by rows, with what it is made from.
+
+// CHECK-LABEL: func.func @whole
+// CHECK: scf.forall {{.*}} = (0) to (512) step (32)
+// CHECK:   scaling.pairwise dot {{.*}} -> tensor<32x512xf32>
+// CHECK:   linalg.generic
+// CHECK:   scaling.plan
+// CHECK:   tensor.parallel_insert_slice
+// CHECK-NOT: scaling.pairwise
+func.func @whole(%x: tensor<512x8xf32>, %F: tensor<512xf32>) -> tensor<512x512xf32> {
+  %e = tensor.empty() : tensor<512x512xf32>
+  %C = scaling.pairwise dot points(%x, %x : tensor<512x8xf32>, tensor<512x8xf32>) outs(%e : tensor<512x512xf32>) -> tensor<512x512xf32>
+  %X = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%C : tensor<512x512xf32>) outs(%e : tensor<512x512xf32>) {
+  ^bb0(%c: f32, %o: f32):
+    %n = arith.negf %c : f32
+    linalg.yield %n : f32
+  } -> tensor<512x512xf32>
+  %P = scaling.plan domain(log) matrix(%X : tensor<512x512xf32>) row(%F : tensor<512xf32>) outs(%e : tensor<512x512xf32>) -> tensor<512x512xf32>
+  return %P : tensor<512x512xf32>
+}

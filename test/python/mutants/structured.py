@@ -184,6 +184,8 @@ TABLE = {
     "row": ("n", "factor"),
     "col": ("m", "factor"),
 }
+#: Ops with destinations.
+STRUCTURED = ("reduce", "update", "plan", "apply", "marginals", "pairwise")
 
 
 class Maker:
@@ -439,6 +441,14 @@ class Maker:
         elif op.name == "pairwise":
             attributes = {"metric": f"{self.random.randrange(5)} : i32"}
             tails["outs"] = ("nm", "storage")
+        elif op.name == "marginals":
+            points = self.chance(0.5)
+            if points:
+                attributes["metric"] = f"{self.random.randrange(5)} : i32"
+            if self.chance(0.3):
+                attributes["largest"] = "unit"
+            tails["y"] = ("dm", "storage")
+            counts["outs"] = 2
         if op.name in ("reduce", "plan") and self.chance(0.15):
             attributes["dims"] = self.pick(
                 [
@@ -456,12 +466,16 @@ class Maker:
                 present = kind_needs_operand(attributes["kind"]) ^ self.chance(0.05)
             if op.name == "apply" and name == "offset":
                 present = present and attributes["kind"].startswith("3")
+            if op.name == "marginals" and name in ("matrix", "x", "y"):
+                present = (points ^ (name == "matrix")) ^ self.chance(0.05)
             count = counts.get(name, 1) if present else 0
             if count and self.wrong and self.chance(0.05):
                 count += 1
             segments.append(count)
             for i in range(count):
                 tail, element = tails[name]
+                if op.name == "marginals" and name == "outs":
+                    tail, element = "nm"[i % 2], "factor"
                 shape = None if tail is None else self.shape(tail)
                 if shape and name not in ("outs", "own", "states") and self.chance(0.2):
                     shape = shape[len(self.batch) :]
@@ -489,7 +503,7 @@ class Maker:
         return self.function(operands, body, memref)
 
     def make(self, op):
-        structured = op.name in ("reduce", "update", "plan", "apply", "pairwise")
+        structured = op.name in STRUCTURED
         return self.structured(op) if structured else self.problem(op)
 
 

@@ -433,6 +433,81 @@ LogicalResult ApplyOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// marginals
+//===----------------------------------------------------------------------===//
+
+static SmallVector<StructuredOperand> structuredOperands(MarginalsOp op) {
+  int64_t batch = rankOf(op.getOuts()[0]) - 1;
+  auto dims = [&](std::initializer_list<int64_t> own) {
+    SmallVector<int64_t> all = range(batch);
+    llvm::append_range(all, own);
+    return all;
+  };
+  int64_t n = batch, m = batch + 1;
+  SmallVector<StructuredOperand> operands;
+  auto add = [&](StringRef name, Value value, ArrayRef<int64_t> own) {
+    if (value)
+      operands.push_back({name, value, SmallVector<int64_t>(own)});
+  };
+  add("matrix", op.getMatrix(), dims({n, m}));
+  add("x", op.getX(), dims({n, -1}));
+  add("y", op.getY(), dims({-1, m}));
+  add("row", op.getRow(), dims({n}));
+  add("col", op.getCol(), dims({m}));
+  add("row_mask", op.getRowMask(), dims({n}));
+  add("col_mask", op.getColMask(), dims({m}));
+  add("scale", op.getScale(), {});
+  add("outs", op.getOuts()[0], dims({n}));
+  add("outs", op.getOuts()[1], dims({m}));
+  return operands;
+}
+
+SmallVector<IteratorType> MarginalsOp::getStructuredIteratorTypes() {
+  SmallVector<IteratorType> types(rankOf(getOuts()[0]) - 1,
+                                  IteratorType::parallel);
+  types.append(2, IteratorType::reduction);
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> MarginalsOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void MarginalsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult MarginalsOp::verify() {
+  if (static_cast<bool>(getMatrix()) == static_cast<bool>(getMetric()) ||
+      static_cast<bool>(getX()) != static_cast<bool>(getMetric()) ||
+      static_cast<bool>(getY()) != static_cast<bool>(getMetric()))
+    return emitOpError("expected either 'matrix' or points (C1)");
+  if (getMetric() == Metric::cosine)
+    return emitOpError("metric 'cosine' is the metric 'dot' of normalized "
+                       "points here (C1)");
+  if (getOuts().size() != 2)
+    return emitOpError("expected 2 'outs' (C2)");
+  if (getElementTypeOrSelf(getOuts()[0]) != getElementTypeOrSelf(getOuts()[1]))
+    return emitOpError("'outs' must have equal element types (C2)");
+  if (rankOf(getOuts()[0]) < 1)
+    return emitOpError("'outs' must have rank at least 1 (C2)");
+  if (getMatrix() && rankOf(getMatrix()) < 2)
+    return emitOpError("'matrix' must have rank at least 2 (C2)");
+  if (getMetric()) {
+    if (rankOf(getX()) < 2 || rankOf(getY()) < 2)
+      return emitOpError("points must have rank at least 2 (C2)");
+    int64_t dx = cast<ShapedType>(getX().getType()).getShape().back();
+    int64_t dy = cast<ShapedType>(getY().getType()).getShape().take_back(2)[0];
+    if (!ShapedType::isDynamic(dx) && !ShapedType::isDynamic(dy) && dx != dy)
+      return emitOpError() << "points have " << dx << " and " << dy
+                           << " coordinates (C2)";
+  }
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
+}
+
+//===----------------------------------------------------------------------===//
 // pairwise
 //===----------------------------------------------------------------------===//
 

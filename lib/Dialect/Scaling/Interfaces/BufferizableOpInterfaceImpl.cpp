@@ -25,7 +25,7 @@ struct StructuredBufferization : public DstBufferizableOpInterfaceExternalModel<
                               const AnalysisState &) const {
     // Statistics and sums carry on from their inits; the other ops overwrite
     // them.
-    return isa<ReduceOp, ApplyOp>(op) ||
+    return isa<ReduceOp, ApplyOp, MarginalsOp>(op) ||
            !cast<DestinationStyleOpInterface>(op).isDpsInit(&operand);
   }
 
@@ -164,7 +164,8 @@ void scaling::registerBufferizableOpInterfaceExternalModels(
     DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
     context->loadDialect<bufferization::BufferizationDialect>();
-    attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, PairwiseOp>(context);
+    attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, MarginalsOp,
+                     PairwiseOp>(context);
     attachLanes<ToLanesOp, FromLanesOp>(context);
     attachBatched<IterateOp, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
                   AttentionOp, SimilarityBalanceOp>(context);

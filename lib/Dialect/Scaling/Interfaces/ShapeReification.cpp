@@ -70,7 +70,8 @@ void scaling::registerShapeReificationExternalModels(
     DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
     context->loadDialect<arith::ArithDialect, tensor::TensorDialect>();
-    attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, PairwiseOp>(context);
+    attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, MarginalsOp,
+                     PairwiseOp>(context);
     attachBatched<IterateOp, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
                   AttentionOp, SimilarityBalanceOp>(context);
   });

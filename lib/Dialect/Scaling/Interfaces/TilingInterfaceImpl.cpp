@@ -237,7 +237,8 @@ void scaling::registerTilingInterfaceExternalModels(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
     context->loadDialect<affine::AffineDialect, memref::MemRefDialect,
                          tensor::TensorDialect>();
-    attach<ReduceOp, UpdateOp, PlanOp, ApplyOp, PairwiseOp>(context);
+    attach<ReduceOp, UpdateOp, PlanOp, ApplyOp, MarginalsOp, PairwiseOp>(
+        context);
     attachPartialReductionModels(context);
   });
 }

@@ -281,9 +281,7 @@ static void recompute(RewriterBase &rewriter, ReduceOp tiled) {
   }
 }
 
-/// What an iteration alone writes gets storage of its own, as large as the
-/// largest tile.
-static void makeScratchLocal(RewriterBase &rewriter, Block *block) {
+void scaling::makeScratchLocal(RewriterBase &rewriter, Block *block) {
   for (auto slice :
        llvm::make_early_inc_range(block->getOps<tensor::ExtractSliceOp>())) {
     Value source = slice.getSource();

@@ -90,8 +90,7 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
       b, loc, e.index(0), e.index(pairs), e.index(1), state.values(),
       [&](OpBuilder &, Location, Value pair, ValueRange carried) {
         State inside = State::from(carried);
-        SmallVector<Value> rowStates = read(Axis::rows, inside.factors.col);
-        SmallVector<Value> colStates = read(Axis::cols, inside.factors.row);
+        auto [rowStates, colStates] = readBoth(inside.factors);
         Value k = arith::MulIOp::create(b, loc, pair, e.index(2));
         inside = judge(inside, rowStates, colStates, k);
         // The measure's statistics serve the first half-step (both, with
@@ -109,9 +108,10 @@ IterateDecomposer::Outcome IterateDecomposer::best() {
         scf::YieldOp::create(b, loc, inside.values());
       });
   state = State::from(loop.getResults());
-  if (stop.getLast())
-    state = judge(state, read(Axis::rows, state.factors.col),
-                  read(Axis::cols, state.factors.row), e.index(2 * pairs));
+  if (stop.getLast()) {
+    auto [rowStates, colStates] = readBoth(state.factors);
+    state = judge(state, rowStates, colStates, e.index(2 * pairs));
+  }
 
   Outcome out;
   out.factors = state.bestFactors;

@@ -34,6 +34,7 @@ IterateDecomposer::IterateDecomposer(OpBuilder &builder, IterateOp op)
 IterateDecomposer::Outcome IterateDecomposer::iterate(bool mayAbsorb) {
   if (mayAbsorb && canAbsorb())
     return absorb();
+  reader = MarginalsReader::create(e, op);
   switch (stop.getMode()) {
   case StopMode::fixed:
     return op.getAnneal() ? annealed() : fixed();

@@ -80,6 +80,13 @@ SmallVector<Value> IterateDecomposer::read(Axis axis, Value otherFactor,
   return SmallVector<Value>(reduce.getResults());
 }
 
+BothStates IterateDecomposer::readBoth(const Factors &factors, Value scale) {
+  if (reader)
+    return reader->read(factors.row, factors.col, scale);
+  return {read(Axis::rows, factors.col, scale),
+          read(Axis::cols, factors.row, scale)};
+}
+
 Value IterateDecomposer::update(Axis axis, ValueRange states, Value own,
                                 bool keep) {
   Value out = keep ? e.empty(vectorSizes(axis), accumulate) : own;
@@ -94,10 +101,9 @@ void IterateDecomposer::halfStep(Axis axis, Factors &factors, Value scale) {
 }
 
 void IterateDecomposer::jacobiStep(Factors &factors, Value scale) {
-  SmallVector<Value> rowStates = read(Axis::rows, factors.col, scale);
-  SmallVector<Value> colStates = read(Axis::cols, factors.row, scale);
-  factors.row = update(Axis::rows, rowStates, factors.row);
-  factors.col = update(Axis::cols, colStates, factors.col);
+  BothStates states = readBoth(factors, scale);
+  factors.row = update(Axis::rows, states.row, factors.row);
+  factors.col = update(Axis::cols, states.col, factors.col);
 }
 
 Factors IterateDecomposer::halfSteps(Factors factors, int64_t count) {

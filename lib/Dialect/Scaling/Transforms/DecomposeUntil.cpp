@@ -220,8 +220,7 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
 }
 
 UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
-  SmallVector<Value> rowStates = d.read(Axis::rows, state.factors.col);
-  SmallVector<Value> colStates = d.read(Axis::cols, state.factors.row);
+  auto [rowStates, colStates] = d.readBoth(state.factors);
   Factors next{
       d.update(Axis::rows, rowStates, state.factors.row, /*keep=*/true),
       d.update(Axis::cols, colStates, state.factors.col, /*keep=*/true)};

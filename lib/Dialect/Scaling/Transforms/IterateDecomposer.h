@@ -15,6 +15,7 @@
 #ifndef SCALING_LIB_TRANSFORMS_ITERATEDECOMPOSER_H
 #define SCALING_LIB_TRANSFORMS_ITERATEDECOMPOSER_H
 
+#include "MarginalsReader.h"
 #include "TensorEmitter.h"
 
 #include <limits>
@@ -109,6 +110,8 @@ public:
   /// The states of an axis' statistic under the other factor; `scale` (may be
   /// null) multiplies the matrix.
   SmallVector<Value> read(Axis axis, Value otherFactor, Value scale = Value());
+  /// Those of both axes under one pair of factors.
+  BothStates readBoth(const Factors &factors, Value scale = Value());
   /// The axis' next factor: over `own`, whose buffer serves again, or beside
   /// it where a check may still want the old one.
   Value update(Axis axis, ValueRange states, Value own, bool keep = false);
@@ -183,6 +186,8 @@ public:
   Factors targets, masks, start;
   /// Set by `run` where there are plans to read it.
   std::optional<KernelPlan> plan;
+  /// Where both axes are read at once.
+  std::optional<MarginalsReader> reader;
 };
 
 } // namespace mlir::scaling

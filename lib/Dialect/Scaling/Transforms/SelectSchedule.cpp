@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "MatrixSource.h"
+
 #include "scaling/Dialect/Scaling/IR/Shapes.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
@@ -28,6 +30,15 @@ static constexpr int64_t kDefaultVectorBits = 256;
 /// the columns'. Longer rows leave room for fewer.
 static constexpr int64_t kRowBlock = 8;
 static constexpr int64_t kLongRow = 1400;
+
+/// Costs between points are not stored where they take more than this.
+static constexpr int64_t kMostStored = int64_t(1) << 30;
+
+/// Arithmetic a core does in the time a byte comes from each level: costs of
+/// more than half of that are better read than made.
+static constexpr double kOperationsPerByte[] = {/*L2=*/1.5, /*L3=*/2.6,
+                                                /*memory=*/13.0};
+static constexpr int64_t kDefaultL3Bytes = 16 << 20;
 
 /// An integer of the target description's device "CPU".
 static int64_t targetInteger(Operation *op, StringRef key, int64_t otherwise) {
@@ -53,6 +64,57 @@ void scaling::setScheduleOf(Operation *op, ScheduleAttr schedule) {
     op->setAttr(kScheduleAttrName, schedule);
 }
 
+/// Whether the iteration's matrix is the op's own times a number.
+template <typename OpTy> static bool isScaledInput(OpTy op) {
+  FormAttr form = op.getForm();
+  return form.getInput() != scaling::Input::kernel &&
+         form.getMap() == Map::exp && form.getShift() == Shift::none &&
+         form.getEntryEps() == 0.0 && form.getNormalizeTotal().empty() &&
+         !form.getStandardize() && !op.getSlack() && op.getNumerics().isLog();
+}
+
+/// The points an op's matrix is made from, where it may as well be made in
+/// every sweep.
+static PairwiseOp findPoints(Operation *op) {
+  if (auto iterate = dyn_cast<IterateOp>(op))
+    return findScaledPairwise(iterate.getMatrix());
+  if (auto sinkhorn = dyn_cast<SinkhornOp>(op);
+      sinkhorn && isScaledInput(sinkhorn))
+    return findPairwise(sinkhorn.getMatrix());
+  if (auto project = dyn_cast<ProjectOp>(op); project && isScaledInput(project))
+    return findPairwise(project.getMatrix());
+  return {};
+}
+
+/// Whether both axes are read from one pair of factors, each entry being made
+/// once for both.
+static bool readsBothAxes(Operation *op) {
+  auto reads = [](auto named) {
+    return named.getOrder() == Order::jacobi && named.getNumerics().isLog();
+  };
+  if (auto iterate = dyn_cast<IterateOp>(op))
+    return reads(iterate);
+  if (auto sinkhorn = dyn_cast<SinkhornOp>(op))
+    return reads(sinkhorn);
+  if (auto project = dyn_cast<ProjectOp>(op))
+    return reads(project);
+  return false;
+}
+
+/// Whether costs are made anew in every sweep, rather than stored.
+static bool recomputes(Operation *op, PairwiseOp points, int64_t entries,
+                       int64_t bytes) {
+  if (ShapedType::isDynamic(entries) || entries > kMostStored / bytes)
+    return true;
+  int64_t depth = cast<ShapedType>(points.getX().getType()).getShape().back();
+  if (!readsBothAxes(op) || ShapedType::isDynamic(depth))
+    return false;
+  int64_t l2 = targetInteger(op, "L2_cache_size_in_bytes", kDefaultL2Bytes);
+  int64_t l3 = targetInteger(op, "L3_cache_size_in_bytes", kDefaultL3Bytes);
+  int64_t level = entries * bytes <= l2 ? 0 : entries * bytes <= l3 ? 1 : 2;
+  return 2.0 * depth <= kOperationsPerByte[level] * bytes;
+}
+
 ScheduleAttr scaling::selectSchedule(Operation *op) {
   if (ScheduleAttr given = getScheduleOf(op))
     return given;
@@ -66,7 +128,8 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   int64_t rowBlock =
       !ShapedType::isDynamic(m) && m > kLongRow ? kRowBlock / 2 : kRowBlock;
   auto make = [&](Regime regime, int64_t lanes, int64_t rows) {
-    return ScheduleAttr::get(context, regime, lanes, rows, false);
+    return ScheduleAttr::get(context, regime, lanes, rows,
+                             regime == Regime::cloud);
   };
   Type element = getElementTypeOrSelf(op->getOperand(0));
   int64_t bytes = element.isF64() ? 8 : 4;
@@ -80,5 +143,9 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   int64_t l2 = targetInteger(op, "L2_cache_size_in_bytes", kDefaultL2Bytes) / 2;
   if (batched && (!known || n * m * bytes <= l2))
     return make(Regime::resident, 0, 0);
+  if (PairwiseOp points = findPoints(op);
+      points &&
+      recomputes(op, points, known ? n * m : ShapedType::kDynamic, bytes))
+    return make(Regime::cloud, 0, rowBlock);
   return make(Regime::streaming, 0, rowBlock);
 }

@@ -33,11 +33,13 @@ static int64_t groupRows(int64_t rows, int64_t block) {
   return llvm::alignTo(group, std::max<int64_t>(block, 1));
 }
 
-/// Whether the op belongs to a streaming schedule, and not to a loop that is
-/// parallel already.
+/// The schedule of an op whose matrix occupies all threads by itself, outside
+/// of loops that are parallel already.
 static ScheduleAttr getStreaming(Operation *op) {
   auto schedule = op->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
-  if (!schedule || schedule.getRegime() != Regime::streaming ||
+  if (!schedule ||
+      (schedule.getRegime() != Regime::streaming &&
+       schedule.getRegime() != Regime::cloud) ||
       op->getParentOfType<scf::ForallOp>())
     return nullptr;
   return schedule;
@@ -162,6 +164,16 @@ static LogicalResult tileElementwise(RewriterBase &rewriter, Operation *op) {
 }
 
 LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
+  SmallVector<MarginalsOp> marginals;
+  root->walk([&](MarginalsOp op) {
+    if (getStreaming(op) &&
+        cast<ShapedType>(op.getOuts()[0].getType()).getRank() == 1)
+      marginals.push_back(op);
+  });
+  for (MarginalsOp op : marginals)
+    if (failed(tileMarginals(rewriter, op)))
+      return op.emitOpError("cannot be tiled along its rows");
+
   SmallVector<ReduceOp> colReduces;
   root->walk([&](ReduceOp reduce) {
     if (reduce.getAxis() == Axis::cols && getStreaming(reduce))
@@ -200,6 +212,10 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
                             group)))
       return reduce.emitOpError("cannot be tiled by rows");
   }
+
+  // Costs between points, with what they alone become, before the rest.
+  if (failed(tileCosts(rewriter, root)))
+    return failure();
 
   SmallVector<Operation *> elementwise;
   root->walk([&](Operation *op) {

@@ -5,9 +5,11 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/TilingInterface.h"
 
 using namespace mlir;
@@ -35,5 +37,20 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
   if (failed(tiled))
     return op->emitOpError("cannot be tiled along its batch");
   rewriter.replaceOp(op, tiled->replacements);
+  // Costs between points that nobody else reads are made matrix by matrix.
+  for (Operation *slice : tiled->generatedSlices) {
+    auto part = dyn_cast<tensor::ExtractSliceOp>(slice);
+    auto points =
+        part ? part.getSource().getDefiningOp<PairwiseOp>() : PairwiseOp();
+    if (!points || !points->hasOneUse())
+      continue;
+    std::optional<scf::SCFFuseProducerOfSliceResult> fused =
+        scf::tileAndFuseProducerOfSlice(rewriter, part, /*loops=*/{});
+    if (!fused)
+      continue;
+    rewriter.replaceOp(part, fused->tiledAndFusedProducer);
+    rewriter.eraseOp(points);
+  }
+  makeScratchLocal(rewriter, &tiled->loops.front()->getRegion(0).front());
   return success();
 }

@@ -325,6 +325,67 @@ def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> 
   }];
 }
 
+def Scaling_MarginalsOp : Scaling_StructuredOp<"marginals", [AttrSizedOperandSegments]> {
+  let summary = "row and column sums of the scaled matrix, each entry made once";
+  let description = [{
+    Both statistics that a simultaneous (Jacobi) update in the log domain
+    needs, with one exponential per entry: since `Σ_j P_ij = exp(F_i + l_i)`
+    with `l` the log-sum-exp under the other factor, the sums of the plan say
+    as much as two log-sum-exps, as long as they are within range.
+
+    Formula: with `P_ij = exp(F_i + s·C_ij + G_j)`, `outs` are `outs_0 + Σ_j P_ij`
+    and `outs_1 + Σ_i P_ij`; with `largest` the maxima of `outs` and of the
+    exponents `F_i + s·C_ij + G_j` along rows and columns.
+
+    C is a matrix, or made on the fly from points and a metric as in
+    `scaling.pairwise`. A missing factor is 0, a missing scale s is 1. Masked
+    entries add nothing, whatever C holds there.
+
+    Shapes: matrix `[..., n, m]`, or x `[..., n, d]` and y *transposed*,
+    `[..., d, m]`; row factor and mask `[..., n]`, column factor and mask
+    `[..., m]`, outs `[..., n]` and `[..., m]`. Operands may leave out leading
+    batch dimensions.
+
+    Constraints:
+    * (C1) either a matrix or points with a metric other than `cosine`
+      (normalized points and `dot` say the same).
+    * (C2) shapes fit as described; there are two `outs`, of one element type.
+    * (C3) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %r, %c = scaling.marginals points sqeuclidean(%x, %yt : tensor<8x3xf32>, tensor<3x4xf32>)
+        row(%F : tensor<8xf32>) col(%G : tensor<4xf32>) scale(%s : f32)
+        outs(%z0, %z1 : tensor<8xf32>, tensor<4xf32>) -> tensor<8xf32>, tensor<4xf32>
+    ```
+  }];
+  let arguments = (ins
+    Optional<Scaling_Shaped>:$matrix,
+    Optional<Scaling_Shaped>:$x, Optional<Scaling_Shaped>:$y,
+    Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
+    Optional<Scaling_MaskShaped>:$row_mask, Optional<Scaling_MaskShaped>:$col_mask,
+    Optional<Scaling_Float>:$scale,
+    Variadic<Scaling_Shaped>:$outs,
+    UnitAttr:$largest, OptionalAttr<Scaling_Metric>:$metric);
+  let results = (outs Variadic<Scaling_Tensor>:$results);
+  let assemblyFormat = [{
+    (`largest` $largest^)?
+    (`matrix` `` `(` $matrix^ `:` type($matrix) `)`)?
+    (`points` $metric^ `` `(` $x `,` $y `:` type($x) `,` type($y) `)`)?
+    (`row` `` `(` $row^ `:` type($row) `)`)?
+    (`col` `` `(` $col^ `:` type($col) `)`)?
+    (`row_mask` `` `(` $row_mask^ `:` type($row_mask) `)`)?
+    (`col_mask` `` `(` $col_mask^ `:` type($col_mask) `)`)?
+    (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let hasCanonicalizer = 0;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
 def Scaling_PairwiseOp : Scaling_StructuredOp<"pairwise"> {
   let summary = "the cost between every two points of two sets";
   let description = [{

@@ -54,6 +54,10 @@ FailureOr<TileSweepResult> tileSweep(RewriterBase &rewriter, ReduceOp reduce,
 LogicalResult tileParallel(RewriterBase &rewriter, Operation *op, unsigned dim,
                            int64_t size);
 
+/// What an iteration of a loop with this body alone writes gets storage of its
+/// own, as large as the largest tile.
+void makeScratchLocal(RewriterBase &rewriter, Block *block);
+
 } // namespace mlir::scaling
 
 #endif // SCALING_DIALECT_SCALING_TILESWEEP_TILESWEEP_H

@@ -62,6 +62,12 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
     | `tiny_batched` | a batch of matrices of at most 1,024 entries |
     | `resident` | a batch of matrices of at most half of L2, or of unknown size |
     | `streaming` | a single matrix, or larger ones |
+    | `cloud` | the same, made by `scaling.pairwise` from points, and made anew (`matrix = recomputed`) in every sweep |
+
+    The costs between points are made anew where d coordinates cost less than
+    reading what was stored, from the cache level the matrix fits in or from
+    memory, and where storing them would take more than a gigabyte or an
+    unknown number of bytes.
   }];
 }
 
@@ -99,17 +105,18 @@ def ScalingFormLanesPass : Pass<"scaling-form-lanes"> {
 def ScalingTileAndFusePass : Pass<"scaling-tile-and-fuse"> {
   let summary = "Fuse the half-steps of a sweep into one read of the matrix";
   let description = [{
-    For the streaming regime, after `--scaling-decompose`: every
+    For the streaming and cloud regimes, after `--scaling-decompose`: every
     `reduce rows; update rows; reduce cols` becomes one `scf.forall` over groups
     of rows, each walked by blocks that stay in cache, with one partial result
     per group, merged in order. So does a row and a column `reduce` of the same
-    matrix of which neither needs the other, as in simultaneous updates. A
-    `reduce` on its own is one `scf.forall` over groups of rows. The number of
-    groups is a function of the shape only.
+    matrix of which neither needs the other, as in simultaneous updates, and so
+    does every `marginals`. A `reduce` on its own is one `scf.forall` over groups
+    of rows. The number of groups is a function of the shape only.
 
-    What makes a whole matrix entry by entry, `plan` and `linalg.generic`, is
-    one `scf.forall` too, and is written over the matrix it is made from where
-    nobody reads that after.
+    Costs between points are made in an `scf.forall` over groups of rows,
+    together with what they alone become. What makes a whole matrix entry by
+    entry, `plan` and `linalg.generic`, is one `scf.forall` too, and is written
+    over the matrix it is made from where nobody reads that after.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",

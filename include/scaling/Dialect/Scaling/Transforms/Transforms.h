@@ -53,14 +53,22 @@ LogicalResult tileIntoLanes(RewriterBase &rewriter, Operation *op);
 /// block that has an op this cannot be done for stays as it is.
 void formLanes(RewriterBase &rewriter, Block *block);
 
-/// Turns the half-steps of every streaming iteration below `root` into sweeps
-/// that read the matrix once.
+/// Turns the half-steps of every iteration below `root` that takes all threads
+/// into sweeps that read the matrix once.
 LogicalResult tileSweeps(RewriterBase &rewriter, Operation *root);
 
 /// Gives an op on memrefs that runs over a whole matrix, outside of parallel
 /// loops, to all threads: an `scf.forall` over its first parallel dimension, in
 /// items that depend on the shape only. Other ops stay as they are.
 LogicalResult parallelize(RewriterBase &rewriter, Operation *op);
+
+/// Tiles the sums of a whole matrix along both axes into groups of rows side by
+/// side, whose partial sums of columns are merged in order.
+LogicalResult tileMarginals(RewriterBase &rewriter, MarginalsOp op);
+
+/// Tiles what makes a large matrix from points outside of parallel loops into
+/// rows side by side, together with what it alone reads.
+LogicalResult tileCosts(RewriterBase &rewriter, Operation *root);
 
 /// Patterns that replace named ops by their generalization.
 void populateGeneralizePatterns(RewritePatternSet &patterns);
