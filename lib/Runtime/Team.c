@@ -20,7 +20,9 @@
 |*                                                                            *|
 \*===----------------------------------------------------------------------===*/
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "scaling/Runtime/Runtime.h"
 
 #include <pthread.h>

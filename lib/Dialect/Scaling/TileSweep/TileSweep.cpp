@@ -89,8 +89,15 @@ static void moveUsersBehind(RewriterBase &rewriter, Operation *loop,
           users.insert(top))
         llvm::append_range(worklist, top->getResults());
     }
+  // A factor updated in place is gone behind the loop: who reads the old one
+  // stays in front.
+  ValueRange overwritten = cast<LoopLikeOpInterface>(loop).getInits();
   bool stay = llvm::any_of(users, [&](Operation *op) {
     return !isMemoryEffectFree(op) ||
+           llvm::any_of(op->getOperands(),
+                        [&](Value operand) {
+                          return llvm::is_contained(overwritten, operand);
+                        }) ||
            llvm::any_of(op->getUsers(), [&](Operation *user) {
              return loop->isAncestor(user);
            });
