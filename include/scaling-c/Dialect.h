@@ -58,6 +58,12 @@ typedef enum {
 } ScalingReference;
 
 typedef enum {
+  ScalingRelaxWherePossible,
+  ScalingRelaxNone,
+  ScalingRelaxAuto
+} ScalingRelax;
+
+typedef enum {
   ScalingStopFixed,
   ScalingStopUntil,
   ScalingStopBest
@@ -202,6 +208,7 @@ typedef struct {
   int64_t start;
   bool patienceFirst;
   bool last;
+  ScalingRelax relax;
 } ScalingStop;
 
 MLIR_CAPI_EXPORTED ScalingStop scalingStopDefault(ScalingStopMode mode,

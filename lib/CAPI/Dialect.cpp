@@ -35,6 +35,7 @@ static_assert(static_cast<unsigned>(Target::min_stat) == ScalingTargetMinStat);
 static_assert(static_cast<unsigned>(Reference::product) ==
               ScalingReferenceProduct);
 static_assert(static_cast<unsigned>(StopMode::best) == ScalingStopBest);
+static_assert(static_cast<unsigned>(Relax::automatic) == ScalingRelaxAuto);
 static_assert(static_cast<unsigned>(What::imbalance_sum) ==
               ScalingWhatImbalanceSum);
 static_assert(static_cast<unsigned>(Judged::both) == ScalingJudgedBoth);
@@ -175,7 +176,7 @@ MlirAttribute scalingStopAttrGet(MlirContext context,
       fields->measureLast, Number(fields->tolerance),
       static_cast<What>(fields->what), static_cast<Judged>(fields->axis),
       static_cast<Norm>(fields->norm), fields->every, fields->start,
-      fields->patienceFirst, fields->last);
+      fields->patienceFirst, fields->last, static_cast<Relax>(fields->relax));
 }
 
 bool scalingAttributeIsAStop(MlirAttribute attribute) {
@@ -196,6 +197,7 @@ ScalingStop scalingStopAttrGetFields(MlirAttribute attribute) {
   fields.start = stop.getStart();
   fields.patienceFirst = stop.getPatienceFirst();
   fields.last = stop.getLast();
+  fields.relax = static_cast<ScalingRelax>(stop.getRelax());
   return fields;
 }
 

@@ -99,6 +99,11 @@ static void testOthers(MlirContext context) {
                  context, text("#scaling.stop<until 1.0e-6, axis = cols, "
                                "limit = 100>"))));
   show("wrong text", scalingAttributeParse(context, text("#scaling.stop<x>")));
+  stop.limit = 100;
+  stop.relax = ScalingRelaxAuto;
+  until = scalingStopAttrGet(context, &stop);
+  show("relaxed stop", until);
+  REQUIRE(scalingStopAttrGetFields(until).relax == ScalingRelaxAuto);
 
   ScalingNumerics numerics = scalingNumericsDefault(ScalingDomainLog);
   numerics.accumulate = mlirF64TypeGet(context);

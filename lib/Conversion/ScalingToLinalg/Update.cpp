@@ -32,6 +32,7 @@ struct UpdateToLinalg final : OpRewritePattern<UpdateOp> {
     SmallVector<MappedOperand> inputs{reader.read(op.getOwn())};
     inputs.push_back(reader.read(op.getTarget()));
     inputs.push_back(reader.read(op.getMask()));
+    inputs.push_back(reader.read(op.getOmega()));
     llvm::append_range(inputs, states);
     SmallVector<MappedOperand> outs = reader.read(op.getOuts());
 
@@ -41,11 +42,11 @@ struct UpdateToLinalg final : OpRewritePattern<UpdateOp> {
         return value ? castFloat(b, loc, value, compute) : value;
       };
       SmallVector<Value> statistic =
-          llvm::map_to_vector(entries.drop_front(3), extended);
+          llvm::map_to_vector(entries.drop_front(4), extended);
       Value own = extended(entries[0]);
       Updated updated =
           createUpdate(b, loc, op.getRule(), op.getDomain(), statistic, own,
-                       extended(entries[1]), entries[2]);
+                       extended(entries[1]), entries[2], extended(entries[3]));
       SmallVector<Value> results{updated.factor};
       if (outs.size() == 2)
         results.push_back(updated.planStatistic);

@@ -78,6 +78,7 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
     SmallVector<MappedBuffer> inputs{reader.read(op.getOwn())};
     inputs.push_back(reader.read(op.getTarget()));
     inputs.push_back(reader.read(op.getMask()));
+    inputs.push_back(reader.read(op.getOmega()));
     llvm::append_range(inputs, states);
     SmallVector<MappedBuffer> outs = reader.read(op.getOuts());
 
@@ -87,7 +88,8 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
           Value own = values[0], target = values[1], mask = values[2];
           Updated updated =
               createUpdate(rewriter, op.getLoc(), op.getRule(), op.getDomain(),
-                           values.drop_front(3), own, target, mask);
+                           values.drop_front(4), own, target, mask,
+                           /*omega=*/values[3]);
           SmallVector<Value> results{updated.factor};
           if (outs.size() == 2)
             results.push_back(updated.planStatistic);

@@ -86,7 +86,39 @@ func.func @log(%X: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>) {
 // CHECK: scf.yield
 // CHECK-NOT: scaling.iterate
 func.func @until(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, tensor<i32>) {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) stop(#scaling.stop<until 1.0e-6, axis = rows, limit = 100, relax = none>)
+  return %u, %v, %s : tensor<8xf32>, tensor<4xf32>, tensor<i32>
+}
+
+// -----
+
+// Over-relaxation adds no read, and its ω is there before the sweep.
+// CHECK-LABEL: func.func @relaxed
+// CHECK: scf.while
+// CHECK: scf.condition
+// CHECK: ^bb0(%{{.*}}: index, %{{[a-z0-9]+}}: tensor<8xf32>, %{{[a-z0-9]+}}: tensor<4xf32>, %{{.*}}: tensor<i32>, %{{.*}}: tensor<f32>, %{{.*}}: tensor<i32>, %{{.*}}: tensor<i1>, %[[OMEGA:arg[0-9]+]]: tensor<f32>,
+// CHECK: scaling.reduce along(rows)
+// CHECK-NOT: scaling.reduce
+// CHECK: scaling.update {{.*}} omega(%[[OMEGA]] : tensor<f32>)
+// CHECK-NOT: scaling.reduce along(rows)
+// CHECK: scaling.reduce along(cols)
+// CHECK-NOT: scaling.reduce
+// CHECK: scaling.update {{.*}} omega(
+// CHECK-NOT: scaling.reduce
+// CHECK: scf.yield
+func.func @relaxed(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, tensor<i32>) {
   %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) stop(#scaling.stop<until 1.0e-6, axis = rows, limit = 100>)
+  return %u, %v, %s : tensor<8xf32>, tensor<4xf32>, tensor<i32>
+}
+
+// -----
+
+// Where it is not defined and nobody asks for it, nothing is over-relaxed.
+// CHECK-LABEL: func.func @not_relaxed
+// CHECK-NOT: omega(
+// CHECK: return
+func.func @not_relaxed(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, tensor<i32>) {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) rows(#scaling.rule<sum, tau = 0.9>) stop(#scaling.stop<until 1.0e-6, axis = rows, limit = 100>)
   return %u, %v, %s : tensor<8xf32>, tensor<4xf32>, tensor<i32>
 }
 

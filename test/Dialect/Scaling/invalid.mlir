@@ -209,6 +209,18 @@ func.func private @f() attributes {a = #scaling.stop<best 10, norm = l2>}
 // -----
 
 // C4
+// expected-error @below {{#scaling.stop: 'relax' goes with until (C4)}}
+func.func private @f() attributes {a = #scaling.stop<fixed 10, relax = none>}
+
+// -----
+
+// C5
+// expected-error @below {{#scaling.stop: relax goes with until and marginal (C5)}}
+func.func private @f() attributes {a = #scaling.stop<until 1.0e-3, what = change, limit = 10, relax = auto>}
+
+// -----
+
+// C4
 // expected-error @below {{#scaling.stop: 'every' goes with until (C4)}}
 func.func private @f() attributes {a = #scaling.stop<fixed 10, every = 2>}
 
@@ -1252,6 +1264,24 @@ func.func @f(%K: tensor<8x4xf32>) {
 
 // -----
 
+// C9: a rule that is more than a sum
+func.func @f(%K: tensor<8x4xf32>) {
+  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order other than jacobi (C9)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) rows(#scaling.rule<sum, guard = add_plan(1.0e-6)>) stop(#scaling.stop<until 1.0e-3, limit = 9, relax = auto>)
+  return
+}
+
+// -----
+
+// C9: jacobi
+func.func @f(%K: tensor<8x4xf32>) {
+  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order other than jacobi (C9)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) order(jacobi) stop(#scaling.stop<until 1.0e-3, limit = 8, relax = auto>)
+  return
+}
+
+// -----
+
 // C5
 func.func @f(%K: tensor<8x4xf32>, %b: tensor<2xf32>) {
   // expected-error @below {{'anneal' is one number per pair of half-steps, for a fixed count in the log or absorb domain (C5)}}
@@ -1552,6 +1582,24 @@ func.func @f(%s: tensor<2x8xf32>, %h: tensor<2x8xf32>) {
 func.func @f(%s: tensor<2x8xf32>, %h: tensor<2x8xf32>) {
   // expected-error @below {{'dim' must be a dimension of 'own' (C2)}}
   %x = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<2x8xf32>) own(%h : tensor<2x8xf32>) outs(%h : tensor<2x8xf32>) {dim = -1 : i64} -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// C2: omega
+func.func @f(%s: tensor<2x8xf32>, %w: tensor<8xf32>) {
+  // expected-error @below {{'omega' has size 8 where}}
+  %x = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<2x8xf32>) own(%s : tensor<2x8xf32>) omega(%w : tensor<8xf32>) outs(%s : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+// C2: omega
+func.func @f(%s: tensor<2x8xf32>, %w: tensor<2xf64>) {
+  // expected-error @below {{'omega' must have the element type of 'own' (C2)}}
+  %x = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<2x8xf32>) own(%s : tensor<2x8xf32>) omega(%w : tensor<2xf64>) outs(%s : tensor<2x8xf32>) -> tensor<2x8xf32>
   return
 }
 

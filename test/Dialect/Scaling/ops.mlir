@@ -57,7 +57,10 @@ func.func private @rules() attributes {
 // CHECK-SAME: a5 = #scaling.stop<until 1.0e-03, what = ratio, axis = rows, norm = linf, every = 10, start = 10, limit = 100>,
 // CHECK-SAME: a6 = #scaling.stop<until 1.0e-03, what = relative_change, axis = both, norm = l1, every = 2, start = 2, limit = 100>,
 // CHECK-SAME: a7 = #scaling.stop<best 32, what = imbalance>,
-// CHECK-SAME: a8 = #scaling.stop<best 32, what = imbalance_sum, patience = first, last = false>}
+// CHECK-SAME: a8 = #scaling.stop<best 32, what = imbalance_sum, patience = first, last = false>,
+// CHECK-SAME: a9 = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100, relax = auto>,
+// CHECK-SAME: aa = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100, relax = none>,
+// CHECK-SAME: ab = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100>}
 func.func private @stops() attributes {
   a0 = #scaling.stop<fixed 0>,
   a1 = #scaling.stop<fixed 20, measure = none>,
@@ -67,7 +70,10 @@ func.func private @stops() attributes {
   a5 = #scaling.stop<until 1.0e-3, what = ratio, axis = rows, norm = linf, every = 10, limit = 100>,
   a6 = #scaling.stop<until 1.0e-3, what = relative_change, limit = 100>,
   a7 = #scaling.stop<best 32>,
-  a8 = #scaling.stop<best 32, what = imbalance_sum, patience = first, last = false>}
+  a8 = #scaling.stop<best 32, what = imbalance_sum, patience = first, last = false>,
+  a9 = #scaling.stop<until 1.0e-6, limit = 100, relax = auto>,
+  aa = #scaling.stop<until 1.0e-6, relax = none, limit = 100>,
+  ab = #scaling.stop<until 1.0e-6, relax = where_possible, limit = 100>}
 
 // CHECK-LABEL: func.func private @numerics
 // CHECK-SAME: a0 = #scaling.numerics<kernel>,
@@ -292,12 +298,15 @@ func.func @reduce(%K: tensor<8x4xbf16>, %v: tensor<4xf32>, %m: tensor<4xi1>, %x:
 // CHECK-LABEL: func.func @update
 // CHECK: scaling.update rule(<sum>) domain(kernel) states(%{{[a-z0-9_]+}} : tensor<2x8xf32>) own(%{{[a-z0-9_]+}} : tensor<2x8xf32>) target(%{{[a-z0-9_]+}} : tensor<8xbf16>) mask(%{{[a-z0-9_]+}} : tensor<8xi1>) outs(%{{[a-z0-9_]+}} : tensor<2x8xf32>) -> tensor<2x8xf32>
 // CHECK: scaling.update rule(<sum>) domain(log) states(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<2x8xf32>, tensor<2x8xf32>) own(%{{[a-z0-9_]+}} : tensor<2x8xf32>) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<2x8xf32>, tensor<2x8xf32>) {dim = 0 : i64} -> tensor<2x8xf32>, tensor<2x8xf32>
+// CHECK: scaling.update rule(<sum>) domain(kernel) states(%{{[a-z0-9_]+}} : tensor<2x8xf32>) own(%{{[a-z0-9_]+}} : tensor<2x8xf32>) omega(%{{[a-z0-9_]+}} : tensor<2xf32>) outs(%{{[a-z0-9_]+}} : tensor<2x8xf32>) -> tensor<2x8xf32>
 // CHECK: scaling.update rule(<l2>) domain(kernel) states(%{{[a-z0-9_]+}} : memref<8xf32>) own(%{{[a-z0-9_]+}} : memref<8xf32>) outs(%{{[a-z0-9_]+}} : memref<8xf32>){{$}}
-func.func @update(%s: tensor<2x8xf32>, %t: tensor<8xbf16>, %m: tensor<8xi1>, %w: memref<8xf32>) {
+func.func @update(%s: tensor<2x8xf32>, %t: tensor<8xbf16>, %m: tensor<8xi1>, %w: memref<8xf32>, %o: tensor<2xf32>) {
   %0 = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<2x8xf32>) own(%s : tensor<2x8xf32>)
     target(%t : tensor<8xbf16>) mask(%m : tensor<8xi1>) outs(%s : tensor<2x8xf32>) -> tensor<2x8xf32>
   %1:2 = scaling.update rule(#scaling.rule<sum>) domain(log) states(%s, %s : tensor<2x8xf32>, tensor<2x8xf32>)
     own(%s : tensor<2x8xf32>) outs(%s, %s : tensor<2x8xf32>, tensor<2x8xf32>) {dim = 0 : i64} -> tensor<2x8xf32>, tensor<2x8xf32>
+  %2 = scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : tensor<2x8xf32>) own(%s : tensor<2x8xf32>)
+    omega(%o : tensor<2xf32>) outs(%s : tensor<2x8xf32>) -> tensor<2x8xf32>
   scaling.update rule(#scaling.rule<l2>) domain(kernel) states(%w : memref<8xf32>) own(%w : memref<8xf32>) outs(%w : memref<8xf32>)
   return
 }

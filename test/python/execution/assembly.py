@@ -49,6 +49,8 @@ def stop(stop):
             f"start = {stop.start}",
             f"limit = {stop.limit}",
         ]
+        if stop.relax:
+            parts.append(f"relax = {stop.relax}")
     else:
         parts = [f"best {stop.limit}", f"what = {stop.what}"]
         if stop.patience:

@@ -52,6 +52,8 @@ FIELDS = {
 }
 ALL = ("target", "mask", "statistic")
 B, N, M = 3, 6, 5
+#: Of the operand, per batch element.
+OMEGAS = np.array([1.0, 1.5, 1.9])
 
 
 def cases():
@@ -73,6 +75,10 @@ def cases():
     for domain in ("kernel", "log"):
         for layout in ("plain", "shared", "first"):
             yield "sum", domain, "plain", "f64", "f64", layout, ALL
+        for layout in ("batched", "first"):
+            for field in ("plain", "clamp"):
+                yield "sum", domain, field, "f64", "f64", layout, (*ALL, "omega")
+        yield "sum", domain, "plain", "f32", "f32", "batched", ("omega",)
         # Factors in a storage type: computed in f32.
         yield "sum", domain, "plain", "bf16", "bf16", "batched", ALL
 
@@ -103,6 +109,9 @@ def function_text(stat, domain, field, storage, acc, layout, options):
         if name in options:
             arguments.append((name, type_text))
             clauses.append(f"{name}(%{name} : {type_text})")
+    if "omega" in options:
+        arguments.append(("omega", tensor([None], acc)))
+        clauses.append(f"omega(%omega : {tensor([None], acc)})")
     outs = 2 if "statistic" in options else 1
     arguments += [(f"o{i}", vector) for i in range(outs)]
     types = ", ".join([vector] * outs)
@@ -145,6 +154,8 @@ def compute(program, case, h, t, s_entries, mask):
         inputs.append(store(place(t, full=False), storage))
     if "mask" in options:
         inputs.append(place(mask, full=False))
+    if "omega" in options:
+        inputs.append(store(OMEGAS, acc))
     outs = 2 if "statistic" in options else 1
     shape = place(h).shape
     inputs += [store(np.full(shape, np.nan), acc)] * outs
@@ -168,6 +179,12 @@ def expected_update(case, h, t, entries, mask):
         update, none = update_log, -np.inf
     with np.errstate(all="ignore"):
         new = update(s, h, goal, rule)
+        if "omega" in options:
+            w = OMEGAS[:, None]
+            if domain == "kernel":
+                new = h ** (1 - w) * new**w
+            else:
+                new = (1 - w) * h + w * new
     zero = goal == 0
     if "mask" in options:
         zero |= ~mask

@@ -49,6 +49,7 @@ STOPS = [
     "fixed 4",
     "fixed 5, measure = last, axis = rows, norm = linf",
     "until 1.0e-3, limit = 10",
+    "until 1.0e-3, limit = 70, relax = none",
     "until 1.0e-3, what = change, axis = cols, norm = mean, every = 2, start = 2, limit = 8",
     "until 0.0, what = ratio, axis = rows, norm = l2, every = 4, limit = 8",
     "until 1.0e-3, what = relative_change, limit = 8",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .relax import Relaxation
 from .rules import (
     Array,
     Rule,
@@ -223,9 +224,31 @@ def _run_fixed(
     return _Outcome(problem.factors, done, residual, status)
 
 
+def _can_relax(rules: tuple[Rule, Rule], order: str, stop: Stop) -> bool:
+    """Whether automatic over-relaxation is defined."""
+    plain = all(replace(rule, target="one") == Rule() for rule in rules)
+    marginal = stop.mode == "until" and stop.what == "marginal"
+    return plain and marginal and order != "jacobi"
+
+
+def _relaxation(problem: _Problem, stop: Stop) -> Relaxation | None:
+    if stop.relax == "none" or not _can_relax(problem.rules, problem.order, stop):
+        return None
+    return Relaxation(stop.tol, stop.limit, stop.axis == "both")
+
+
+def _across(problem: _Problem, axis: int, stop: Stop) -> float:
+    """The violation of an axis that is not judged, rows without support aside."""
+    sigma, target = problem.plan_statistic(axis), problem.targets[axis]
+    counts = problem.active(axis) & (problem.statistic(axis) != problem.zero)
+    return _norm((sigma - target)[counts], stop.norm)
+
+
 def _run_until(problem: _Problem, stop: Stop) -> _Outcome:
     done = 0
     replaced: dict[int, Array] = {}
+    relaxation = _relaxation(problem, stop)
+    rules = problem.rules
     jacobi = problem.order == "jacobi"
     judged = AXES[stop.axis]
     while True:
@@ -244,13 +267,23 @@ def _run_until(problem: _Problem, stop: Stop) -> _Outcome:
                 residual = _marginal(problem, stop)
             else:
                 residual = _change(problem, stop, replaced)
+            if relaxation and not last:
+                residual = relaxation.judged(residual)
             if not problem.finite() or np.isnan(residual):
                 return _Outcome(problem.factors, done, residual, DIVERGED)
             if residual <= stop.tol:
                 return _Outcome(problem.factors, done, residual, CONVERGED)
             if last:
                 return _Outcome(problem.factors, done, residual, LIMIT)
-        replaced.update(problem.advance(done))
+        now = rules
+        watched = problem.axis_at(0) if len(judged) == 2 else judged[0]
+        if relaxation and problem.axis_at(done) == watched:
+            across = _across(problem, 1 - watched, stop)
+            due = cadence and fits
+            relaxation.observe(done, due, _marginal(problem, stop), across)
+            omega = relaxation.omega
+            rules = tuple(replace(rule, omega=omega) for rule in problem.rules)
+        replaced.update(problem.advance(done, now))
         done += 2 if jacobi else 1
 
 
@@ -391,6 +424,8 @@ def _validate(
         raise ValueError(f"unknown start {start!r}")
     if domain != "kernel" and any(rule.stat != "sum" for rule in rules):
         raise ValueError("only sum exists in the log domain")
+    if stop.relax == "auto" and not _can_relax(rules, order, stop):
+        raise ValueError("relax needs plain sums, one axis after the other")
     if order == "jacobi" and (stop.half_steps % 2 or stop.limit % 2):
         raise ValueError("jacobi updates count as two half-steps")
     if not anneal and not extrapolate:

@@ -87,7 +87,7 @@ class Stop:
     """When an iteration stops; all counts are half-steps.
 
     mode `fixed` uses half_steps and measure (with axis and norm),
-    mode `until` uses what, axis, norm, tol, every, start, limit,
+    mode `until` uses what, axis, norm, tol, every, start, limit, relax,
     mode `best` uses what, limit, patience, last.
     """
 
@@ -103,6 +103,7 @@ class Stop:
     limit: int = 0
     patience: str | None = None
     last: bool = True
+    relax: str | None = None
 
     def __post_init__(self) -> None:
         whats = {
@@ -122,6 +123,10 @@ class Stop:
             raise ValueError(f"unknown measure {self.measure!r}")
         if self.patience not in (None, "first"):
             raise ValueError(f"unknown patience {self.patience!r}")
+        if self.relax not in (None, "none", "auto"):
+            raise ValueError(f"unknown relax {self.relax!r}")
+        if self.relax and (self.mode != "until" or self.what != "marginal"):
+            raise ValueError("relax goes with until and marginal")
         if self.every < 1:
             raise ValueError("every must be positive")
         if self.mode == "best" and self.limit % 2:

@@ -368,7 +368,16 @@ LogicalResult RuleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 StopAttr StopAttr::getFixed(MLIRContext *context, int64_t halfSteps,
                             bool measureLast) {
   return get(context, StopMode::fixed, halfSteps, measureLast, 0.0,
-             What::marginal, Judged::both, Norm::l1, 2, 2, false, true);
+             What::marginal, Judged::both, Norm::l1, 2, 2, false, true,
+             Relax::where_possible);
+}
+
+bool StopAttr::canRelax(RuleAttr rows, RuleAttr cols, Order order) {
+  auto isSum = [](RuleAttr rule) {
+    return isa<SumAttr>(rule.getStat()) && rule.isPlain();
+  };
+  return getMode() == StopMode::until && getWhat() == What::marginal &&
+         isSum(rows) && isSum(cols) && order != Order::jacobi;
 }
 
 Attribute StopAttr::parse(AsmParser &parser, Type) {
@@ -381,6 +390,7 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
   auto what = mode == StopMode::best ? What::imbalance : What::marginal;
   auto axis = Judged::both;
   auto norm = Norm::l1;
+  auto relax = Relax::where_possible;
   bool measureLast = false, patienceFirst = false, last = true;
   bool hasLimit = mode != StopMode::until, hasStart = false;
   if (mode == StopMode::until ? parseNumber(parser, tol)
@@ -399,7 +409,8 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
   if (mode != StopMode::best)
     fields.keyword("axis", axis).keyword("norm", norm);
   if (mode == StopMode::until)
-    fields.integer("every", every)
+    fields.keyword("relax", relax)
+        .integer("every", every)
         .add("start",
              [&]() -> ParseResult {
                hasStart = true;
@@ -420,7 +431,7 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
   fields.refuse({"measure"}, "goes with fixed (C4)")
       .refuse({"what"}, "goes with until and best (C4)")
       .refuse({"axis", "norm"}, "goes with fixed and until (C4)")
-      .refuse({"every", "start", "limit"}, "goes with until (C4)")
+      .refuse({"every", "start", "limit", "relax"}, "goes with until (C4)")
       .refuse({"patience", "last"}, "goes with best (C4)");
   if (fields.parse("stop"))
     return {};
@@ -432,7 +443,7 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
     start = every;
   return getChecked([&] { return parser.emitError(loc); }, parser.getContext(),
                     mode, limit, measureLast, tol, what, axis, norm, every,
-                    start, patienceFirst, last);
+                    start, patienceFirst, last, relax);
 }
 
 void StopAttr::print(AsmPrinter &printer) const {
@@ -454,6 +465,8 @@ void StopAttr::print(AsmPrinter &printer) const {
             << ", norm = " << stringifyNorm(getNorm())
             << ", every = " << getEvery() << ", start = " << getStart()
             << ", limit = " << getLimit();
+    if (getRelax() != Relax::where_possible)
+      printer << ", relax = " << stringifyRelax(getRelax());
     break;
   case StopMode::best:
     printer << getLimit() << ", what = " << stringifyWhat(getWhat());
@@ -470,7 +483,7 @@ LogicalResult StopAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                StopMode mode, int64_t limit, bool measureLast,
                                Number tol, What what, Judged, Norm,
                                int64_t every, int64_t start, bool patienceFirst,
-                               bool last) {
+                               bool last, Relax relax) {
   auto bad = [&](const Twine &message) -> LogicalResult {
     return emitError() << "#scaling.stop: " << message;
   };
@@ -495,6 +508,9 @@ LogicalResult StopAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return bad("measure goes with fixed (C4)");
   if ((patienceFirst || !last) && mode != StopMode::best)
     return bad("patience and last go with best (C4)");
+  if (relax != Relax::where_possible &&
+      (mode != StopMode::until || what != What::marginal))
+    return bad("relax goes with until and marginal (C5)");
   return success();
 }
 

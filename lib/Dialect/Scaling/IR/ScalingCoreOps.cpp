@@ -221,6 +221,11 @@ static SmallVector<StructuredOperand> structuredOperands(UpdateOp op) {
     operands.push_back({"target", op.getTarget(), all});
   if (op.getMask())
     operands.push_back({"mask", op.getMask(), all});
+  if (op.getOmega()) {
+    SmallVector<int64_t> batch = all;
+    batch.erase(batch.begin() + op.getAxisDim());
+    operands.push_back({"omega", op.getOmega(), batch});
+  }
   for (Value out : op.getOuts())
     operands.push_back({"outs", out, all});
   return operands;
@@ -269,6 +274,8 @@ LogicalResult UpdateOp::verify() {
     if (getElementTypeOrSelf(value) != element)
       return emitOpError("'states', 'own' and 'outs' must have one element "
                          "type (C2)");
+  if (getOmega() && getElementTypeOrSelf(getOmega()) != element)
+    return emitOpError("'omega' must have the element type of 'own' (C2)");
   return verifyStructured(*this, structuredOperands(*this), "C2", "C4");
 }
 

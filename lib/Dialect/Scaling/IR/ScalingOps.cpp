@@ -418,12 +418,13 @@ namespace {
 /// The numbers under which an op lists the constraints that its attributes put
 /// on each other.
 struct AttributeConstraints {
-  StringRef domain, parity, best, accumulate;
+  StringRef domain, parity, best, accumulate, relax;
   explicit AttributeConstraints(StringRef all)
-      : domain(all), parity(all), best(all), accumulate(all) {}
+      : domain(all), parity(all), best(all), accumulate(all), relax(all) {}
   AttributeConstraints(StringRef domain, StringRef parity, StringRef best,
-                       StringRef accumulate)
-      : domain(domain), parity(parity), best(best), accumulate(accumulate) {}
+                       StringRef accumulate, StringRef relax)
+      : domain(domain), parity(parity), best(best), accumulate(accumulate),
+        relax(relax) {}
 };
 } // namespace
 
@@ -451,6 +452,11 @@ static LogicalResult verifyIteration(Operation *op, RuleAttr rows,
     return bad("with order(jacobi) the counts, cadences and limits of 'stop' "
                "are even",
                constraints.parity);
+  if (stop.getRelax() == Relax::automatic && !stop.canRelax(rows, cols, order))
+    return bad(
+        "'relax = auto' of 'stop' needs rules that are 'sum' and at most "
+        "a target, and an order other than jacobi",
+        constraints.relax);
   if (stop.getMode() == StopMode::best && stop.getLimit() % 2 != 0)
     return bad("'stop' of the mode best needs an even limit", constraints.best);
   if (stop.getMode() == StopMode::best &&
@@ -568,7 +574,7 @@ LogicalResult IterateOp::verify() {
     return failure();
   if (failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),
                              getNumerics(), elementOf(getMatrix()),
-                             {"C3", "C4", "C8", "C6"})))
+                             {"C3", "C4", "C8", "C6", "C9"})))
     return failure();
   for (auto [rule, target, axis] :
        {std::tuple(getRows(), getRowTarget(), "row"),

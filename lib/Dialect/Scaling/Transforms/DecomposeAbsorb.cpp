@@ -45,11 +45,13 @@ struct AbsorbState {
   Factors gauge;
   Value kernel;
   Verdict verdict; // null for a fixed count
+  Relaxation relaxation;
 
   SmallVector<Value> shortValues() const {
     SmallVector<Value> all{factors.row, factors.col, gauge.row, gauge.col};
     if (verdict.done)
       llvm::append_range(all, verdict.values());
+    llvm::append_range(all, relaxation.values());
     return all;
   }
   SmallVector<Value> values() const {
@@ -61,7 +63,9 @@ struct AbsorbState {
     factors = {values[0], values[1]};
     gauge = {values[2], values[3]};
     if (verdict.done)
-      verdict = Verdict::from(values.drop_front(4));
+      verdict = Verdict::from(values.slice(4, Verdict::kNumValues));
+    if (relaxation)
+      relaxation = Relaxation::from(values.take_back(Relaxation::kNumValues));
   }
   void set(ValueRange values) {
     setShort(values.drop_back());
@@ -88,10 +92,17 @@ private:
   /// The same on logarithms; the kernel is left to be made anew.
   AbsorbState advanceOnLogarithms(AbsorbState state, ArrayRef<Axis> axes,
                                   Value k);
-  /// The check before the half-step along `axis` that `states` are for, where
-  /// `may` says that they can be trusted (null: they can).
-  Verdict judge(IterateDecomposer &on, Verdict verdict, Axis axis,
-                ValueRange states, const Factors &factors, Value may, Value k);
+  /// The check before the half-step along `axis` that `states` are for and that
+  /// makes `next`, where `may` says that they can be trusted (null: they can).
+  AbsorbState judge(IterateDecomposer &on, AbsorbState state, Axis axis,
+                    ValueRange states, const Factors &factors, Value next,
+                    Value may, Value k);
+  /// In the type that `on` computes in.
+  Value omega(IterateDecomposer &on, const Relaxation &relaxation);
+  /// `from` in the place of `to`.
+  Relaxation copied(const Relaxation &from, const Relaxation &to);
+  /// Places for another relaxation.
+  Relaxation newPlaces();
   /// The axis' next factor of the kernel.
   Value update(Axis axis, ValueRange states, const AbsorbState &state);
   /// The largest of the sums and their inverses, and, where the rule is not
@@ -337,6 +348,8 @@ AbsorbState AbsorbLoop::start() {
   state.kernel = makeKernel(state.gauge, e.empty(sizes, d.accumulate));
   if (isUntil)
     state.verdict = kernel.undecided();
+  if (d.relaxes())
+    state.relaxation = kernel.unrelaxed();
   return state;
 }
 
@@ -357,7 +370,8 @@ Value AbsorbLoop::logarithm(Axis axis, const AbsorbState &state) {
 Value AbsorbLoop::update(Axis axis, ValueRange states,
                          const AbsorbState &state) {
   if (isGaugeFree(axis))
-    return kernel.update(axis, states, state.factors[axis], /*keep=*/true);
+    return kernel.update(axis, states, state.factors[axis], /*keep=*/true,
+                         state.relaxation.omega);
   // The rule looks at the whole factor: its logarithm, in f64.
   SmallVector<Value> inputs{states[0], state.factors[axis], state.gauge[axis]};
   Value target = wide.target(axis);
@@ -385,7 +399,7 @@ Value AbsorbLoop::update(Axis axis, ValueRange states,
 }
 
 Value AbsorbLoop::spread(Axis axis, Value sum, Value next, Value gauge) {
-  bool isPlain = d.rule(axis).isPlain();
+  bool isPlain = d.rule(axis).isPlain() && !d.relaxes();
   SmallVector<Value> inputs{sum, gauge};
   if (!isPlain) {
     inputs.push_back(next);
@@ -407,26 +421,69 @@ Value AbsorbLoop::spread(Axis axis, Value sum, Value next, Value gauge) {
       }));
 }
 
-Verdict AbsorbLoop::judge(IterateDecomposer &on, Verdict verdict, Axis axis,
-                          ValueRange states, const Factors &factors, Value may,
-                          Value k) {
-  if (!d.judges(axis))
-    return verdict;
+AbsorbState AbsorbLoop::judge(IterateDecomposer &on, AbsorbState state,
+                              Axis axis, ValueRange states,
+                              const Factors &factors, Value next, Value may,
+                              Value k) {
+  auto narrow = [&](Value value) {
+    return on.accumulate == d.accumulate
+               ? value
+               : kernel.onBatch(
+                     d.accumulate, {value},
+                     [&](OpBuilder &inner, Location l, ValueRange in) {
+                       return castFloat(inner, l, in[0], d.accumulate);
+                     });
+  };
+  if (!d.judges(axis)) {
+    if (state.relaxation) {
+      Value left = on.leftResidual(axis, factors[axis], next,
+                                   omega(on, state.relaxation));
+      state.relaxation = kernel.noteAcross(
+          state.relaxation, kernel.negate(state.verdict.done), narrow(left));
+    }
+    return state;
+  }
   Value residual = on.marginal(axis, states, factors[axis]);
   if (d.stop.getAxis() == Judged::both) {
     Axis second = other(axis);
     SmallVector<Value> across = on.read(second, factors[axis]);
     residual = on.sum(residual, on.marginal(second, across, factors[second]));
   }
-  if (on.accumulate != d.accumulate)
-    residual = kernel.onBatch(d.accumulate, {residual},
-                              [&](OpBuilder &inner, Location l, ValueRange in) {
-                                return castFloat(inner, l, in[0], d.accumulate);
-                              });
-  Value due = d.isDue(k);
+  residual = narrow(residual);
+  Value due = d.isDue(k), counts = due;
   if (may)
-    due = arith::AndIOp::create(b, loc, due, may);
-  return kernel.check(verdict, due, residual, k);
+    counts = arith::AndIOp::create(b, loc, due, may);
+  Value judged = state.relaxation
+                     ? kernel.judgedResidual(state.relaxation, residual)
+                     : residual;
+  state.verdict = kernel.check(state.verdict, counts, judged, k);
+  if (state.relaxation && axis == d.watchedAxis())
+    state.relaxation = kernel.observe(state.relaxation, residual, due, k);
+  return state;
+}
+
+Relaxation AbsorbLoop::copied(const Relaxation &from, const Relaxation &to) {
+  SmallVector<Value> values;
+  for (auto [source, place] : llvm::zip_equal(from.values(), to.values()))
+    values.push_back(
+        linalg::CopyOp::create(b, loc, source, place).getResult(0));
+  return Relaxation::from(values);
+}
+
+Relaxation AbsorbLoop::newPlaces() {
+  SmallVector<Value> values(Relaxation::kNumValues);
+  for (Value &value : values)
+    value = e.empty(d.batchSizes, d.accumulate);
+  return Relaxation::from(values);
+}
+
+Value AbsorbLoop::omega(IterateDecomposer &on, const Relaxation &relaxation) {
+  if (!relaxation || on.accumulate == d.accumulate)
+    return relaxation.omega;
+  return on.onBatch(on.accumulate, {relaxation.omega},
+                    [&](OpBuilder &inner, Location l, ValueRange in) {
+                      return castFloat(inner, l, in[0], on.accumulate);
+                    });
 }
 
 AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
@@ -437,14 +494,15 @@ AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
   for (auto [i, axis] : llvm::enumerate(axes)) {
     SmallVector<Value> states = wide.read(axis, seen[other(axis)]);
     sums[axis] = states[1];
-    seen[axis] = wide.update(axis, states, whole[axis], /*keep=*/true);
+    seen[axis] = wide.update(axis, states, whole[axis], /*keep=*/true,
+                             omega(wide, state.relaxation));
     if (!isUntil) {
       whole[axis] = seen[axis];
       continue;
     }
     Value done = arith::AddIOp::create(b, loc, k, e.index(i));
-    state.verdict =
-        judge(wide, state.verdict, axis, states, whole, /*may=*/Value(), done);
+    state = judge(wide, state, axis, states, whole, seen[axis],
+                  /*may=*/Value(), done);
     Value running = isRunning(state.verdict);
     whole[axis] = vector(
         axis, f64, {seen[axis], whole[axis]},
@@ -491,6 +549,10 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
                                 Value k) {
   kernel.matrix = state.kernel;
   Factors next = state.factors;
+  // What is chosen on the kernel counts only where its half-steps do.
+  Relaxation before = state.relaxation;
+  if (before)
+    state.relaxation = copied(before, newPlaces());
   Value trusted, far, runs;
   DenseMap<Axis, Value> taken;
   for (auto [i, axis] : llvm::enumerate(axes)) {
@@ -509,8 +571,8 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
     Factors judged = next;
     judged[axis] = own;
     Value done = arith::AddIOp::create(b, loc, k, e.index(i));
-    state.verdict =
-        judge(kernel, state.verdict, axis, states, judged, trusted, done);
+    state =
+        judge(kernel, state, axis, states, judged, next[axis], trusted, done);
     runs = isRunning(state.verdict);
     taken[axis] = runs;
   }
@@ -532,6 +594,8 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
   };
   auto commit = [&](bool absorbs) {
     AbsorbState result = state;
+    if (before)
+      result.relaxation = copied(state.relaxation, before);
     for (Axis axis : kAxes) {
       if (!absorbs) {
         // A copy, which no canonicalization forwards: the loop's state stays
@@ -587,7 +651,9 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
         auto inner = scf::IfOp::create(
             b, loc, lost,
             [&](OpBuilder &, Location) {
-              yield(advanceOnLogarithms(state, axes, k));
+              AbsorbState again = state;
+              again.relaxation = before;
+              yield(advanceOnLogarithms(again, axes, k));
             },
             [&](OpBuilder &, Location) { yield(commit(/*absorbs=*/true)); });
         AbsorbState result = state;

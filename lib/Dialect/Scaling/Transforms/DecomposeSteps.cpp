@@ -88,10 +88,11 @@ BothStates IterateDecomposer::readBoth(const Factors &factors, Value scale) {
 }
 
 Value IterateDecomposer::update(Axis axis, ValueRange states, Value own,
-                                bool keep) {
+                                bool keep, Value omega) {
   Value out = keep ? e.empty(vectorSizes(axis), accumulate) : own;
   return UpdateOp::create(b, loc, own.getType(), states, own, target(axis),
-                          mask(axis), out, rule(axis), domain, IntegerAttr())
+                          mask(axis), omega, out, rule(axis), domain,
+                          IntegerAttr())
       .getResult(0);
 }
 

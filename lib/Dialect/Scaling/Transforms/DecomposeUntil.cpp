@@ -110,12 +110,14 @@ struct UntilState {
   Factors factors;
   Value rowChange, colChange; // of successive factors; null for marginals
   Verdict verdict;
+  Relaxation relaxation;
 
   SmallVector<Value> values() const {
     SmallVector<Value> all{factors.row, factors.col};
     if (rowChange)
       llvm::append_values(all, rowChange, colChange);
     llvm::append_range(all, verdict.values());
+    llvm::append_range(all, relaxation.values());
     return all;
   }
   static UntilState from(ValueRange values, bool changes) {
@@ -125,7 +127,11 @@ struct UntilState {
       state.rowChange = values[2];
       state.colChange = values[3];
     }
-    state.verdict = Verdict::from(values.drop_front(changes ? 4 : 2));
+    values = values.drop_front(changes ? 4 : 2);
+    state.verdict = Verdict::from(values.take_front(Verdict::kNumValues));
+    values = values.drop_front(Verdict::kNumValues);
+    if (!values.empty())
+      state.relaxation = Relaxation::from(values);
     return state;
   }
 };
@@ -168,6 +174,8 @@ UntilState UntilLoop::initial() {
     state.colChange = d.batchFloat(kInfinity);
   }
   state.verdict = d.undecided();
+  if (d.relaxes())
+    state.relaxation = d.unrelaxed();
   return state;
 }
 
@@ -191,7 +199,8 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
   // The new factor is made before the check, so that it can be used in the
   // same sweep; the check may discard it.
   Factors next = state.factors;
-  next[axis] = d.update(axis, states, own, /*keep=*/true);
+  next[axis] =
+      d.update(axis, states, own, /*keep=*/true, state.relaxation.omega);
   if (marginals) {
     if (d.judges(axis)) {
       Value residual = d.marginal(axis, states, own);
@@ -200,7 +209,18 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
             d.marginal(second, d.read(second, own), state.factors[second]);
         residual = d.sum(residual, across);
       }
-      state = check(state, d.isDue(k), residual, k);
+      Value due = d.isDue(k);
+      Value judged = state.relaxation
+                         ? d.judgedResidual(state.relaxation, residual)
+                         : residual;
+      state = check(state, due, judged, k);
+      if (state.relaxation && axis == d.watchedAxis())
+        state.relaxation = d.observe(state.relaxation, residual, due, k);
+    } else if (state.relaxation) {
+      Value left =
+          d.leftResidual(axis, own, next[axis], state.relaxation.omega);
+      state.relaxation =
+          d.noteAcross(state.relaxation, d.negate(state.verdict.done), left);
     }
     state.factors =
         d.replace(state.factors, d.negate(state.verdict.done), next, {axis});

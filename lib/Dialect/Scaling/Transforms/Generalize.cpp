@@ -392,7 +392,7 @@ SmallVector<Value> Generalizer::normalize(NormalizeOp op) {
                otherFactor, op.getMask(), Value());
   Value start = e.filled(vector, e.scalar(accumulate, neutral));
   Value factor = UpdateOp::create(b, loc, start.getType(), states.getResults(),
-                                  start, goal, Value(), start, rule,
+                                  start, goal, Value(), Value(), start, rule,
                                   numerics.getDomain(), IntegerAttr())
                      .getResult(0);
   bool logarithm = op.getForm().getOutput() == Output::log_plan;

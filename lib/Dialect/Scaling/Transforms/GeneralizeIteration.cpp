@@ -281,7 +281,7 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
     return StopAttr::get(b.getContext(), StopMode::fixed, halfSteps,
                          measured && isLast, stop.getTol(), stop.getWhat(),
                          stop.getAxis(), stop.getNorm(), stop.getEvery(),
-                         stop.getStart(), false, true);
+                         stop.getStart(), false, true, stop.getRelax());
   };
   bool more = anneal.size() > 1;
   SmallVector<Value> results =

@@ -42,8 +42,35 @@ struct Verdict {
   Value steps, residual, status, done;
 
   SmallVector<Value> values() const { return {steps, residual, status, done}; }
+  static constexpr size_t kNumValues = 4;
   static Verdict from(ValueRange values) {
     return {values[0], values[1], values[2], values[3]};
+  }
+};
+
+/// The over-relaxation of an `until` iteration, per batch element; all null
+/// where there is none.
+struct Relaxation {
+  Value omega; // of the half-steps that follow
+  /// What ω is but for sweeps that are to be plain.
+  Value learned;
+  /// The smallest residual; the residual of a sample, and the rate up to it.
+  Value best, sample, rate;
+  /// What both axes' residuals are to be at most for a plain sweep.
+  Value bound;
+  /// The residual of the axis that is not judged.
+  Value across;
+
+  explicit operator bool() const { return omega != nullptr; }
+  SmallVector<Value> values() const {
+    if (!omega)
+      return {};
+    return {omega, learned, best, sample, rate, bound, across};
+  }
+  static constexpr size_t kNumValues = 7;
+  static Relaxation from(ValueRange values) {
+    return {values[0], values[1], values[2], values[3],
+            values[4], values[5], values[6]};
   }
 };
 
@@ -114,7 +141,8 @@ public:
   BothStates readBoth(const Factors &factors, Value scale = Value());
   /// The axis' next factor: over `own`, whose buffer serves again, or beside
   /// it where a check may still want the old one.
-  Value update(Axis axis, ValueRange states, Value own, bool keep = false);
+  Value update(Axis axis, ValueRange states, Value own, bool keep = false,
+               Value omega = Value());
   /// A half-step on `factors`.
   void halfStep(Axis axis, Factors &factors, Value scale = Value());
   /// Both axes from the same factors.
@@ -150,6 +178,21 @@ public:
   Value isDue(Value k);
   /// Stops the elements whose residual passes, if a check is due.
   Verdict check(Verdict verdict, Value due, Value residual, Value k);
+  /// Whether an `until` over-relaxes.
+  bool relaxes() {
+    return stop.relaxes(op.getRows(), op.getCols(), op.getOrder());
+  }
+  /// The axis whose half-steps begin the sweeps that over-relaxation counts.
+  Axis watchedAxis();
+  Relaxation unrelaxed();
+  /// What a check judges of factors that the relaxation led to.
+  Value judgedResidual(const Relaxation &relaxation, Value residual);
+  /// Chooses ω at the half-step of the watched axis that `k` are done before.
+  Relaxation observe(Relaxation relaxation, Value residual, Value due, Value k);
+  /// The residual that an over-relaxed half-step leaves along its own axis.
+  Value leftResidual(Axis axis, Value own, Value next, Value omega);
+  /// Notes it for the elements that run.
+  Relaxation noteAcross(Relaxation relaxation, Value running, Value residual);
   /// (a + b)·weight.
   Value sum(Value a, Value b, double weight = 1.0);
 

@@ -175,6 +175,11 @@ public:
     Value ratio = e.exp(e.sub(low, high));
     return e.add(high, e.log(e.add(e.constant(1.0), ratio)));
   }
+  Value power(Value base, Value exponent) {
+    if (isLog)
+      return e.mul(base, exponent);
+    return e.exp(e.mul(e.log(base), exponent));
+  }
   Value power(Value base, double exponent) {
     if (exponent == 1.0)
       return base;
@@ -234,7 +239,7 @@ static Value roundToPowerOfTwo(OpBuilder &builder, Location loc, Value x) {
 
 Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
                               Domain domain, ValueRange states, Value own,
-                              Value target, Value mask) {
+                              Value target, Value mask, Value omega) {
   bool isLog = domain != Domain::kernel;
   Type type = own.getType();
   Elementwise e(builder, loc, type);
@@ -301,6 +306,12 @@ Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
   }
   if (ArrayRef<Number> clamp = rule.getClamp(); !clamp.empty())
     next = r.within(next, clamp[0], clamp[1]);
+
+  if (omega) {
+    Value mixed = r.times(own, r.power(r.over(next, own), omega));
+    Value stays = e.either(ownIsZero, e.equal(omega, 1.0));
+    next = e.select(stays, next, mixed);
+  }
 
   // Without support there is nothing to scale: the factor stays.
   if (rule.getGuard() == Guard::none && rule.getLimit().empty())

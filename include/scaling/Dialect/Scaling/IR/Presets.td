@@ -214,7 +214,7 @@ def pot : Preset<["project", "sinkhorn"]> {
   let form = "#scaling.form<cost, start = uniform>";
   let rows = "#scaling.rule<sum, target = uniform>";
   let order = "cols_first";
-  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 20, start = 2, limit = 2000>";
+  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 20, start = 2, limit = 2000, relax = none>";
   let numerics = "#scaling.numerics<kernel>";
 }
 
@@ -224,7 +224,7 @@ def pot_log : Preset<["project", "sinkhorn"]> {
   let form = "#scaling.form<cost>";
   let rows = "#scaling.rule<sum, target = uniform>";
   let order = "cols_first";
-  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 20, start = 2, limit = 2000>";
+  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 20, start = 2, limit = 2000, relax = none>";
   let numerics = "#scaling.numerics<log>";
 }
 
@@ -234,7 +234,7 @@ def pot_stabilized : Preset<["project", "sinkhorn"]> {
   let form = "#scaling.form<cost, start = uniform>";
   let rows = "#scaling.rule<sum, target = uniform>";
   let order = "cols_first";
-  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 40, start = 2, limit = 2000>";
+  let stop = "#scaling.stop<until 1.0e-9, what = marginal, axis = cols, norm = l2, every = 40, start = 2, limit = 2000, relax = none>";
   let numerics = "#scaling.numerics<absorb>";
 }
 
@@ -253,7 +253,7 @@ def ott : Preset<["project", "sinkhorn"]> {
   let form = "#scaling.form<cost>";
   let rows = "#scaling.rule<sum, target = uniform>";
   let order = "cols_first";
-  let stop = "#scaling.stop<until 1.0e-3, what = marginal, axis = cols, norm = l1, every = 20, start = 20, limit = 4000>";
+  let stop = "#scaling.stop<until 1.0e-3, what = marginal, axis = cols, norm = l1, every = 20, start = 20, limit = 4000, relax = none>";
   let numerics = "#scaling.numerics<absorb>";
 }
 

@@ -115,8 +115,15 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     #scaling.stop<fixed 20>
     #scaling.stop<fixed 20, measure = last>
     #scaling.stop<until 1.0e-6, what = marginal, axis = cols, norm = l1, every = 2, start = 2, limit = 2000>
+    #scaling.stop<until 1.0e-6, axis = rows, limit = 2000, relax = none>
     #scaling.stop<best 32, what = imbalance, patience = first, last = false>
     ```
+
+    `relax`: whether an `until` that looks at marginals over-relaxes its updates
+    with an ω of its own, which takes fewer half-steps; `docs/semantics.md` has
+    the algorithm. `auto` demands it, `none` forbids it; where nothing is said
+    it happens wherever it is defined: rules that are `sum` and at most a
+    target, and an order that is not `jacobi`.
 
     Constraints:
     * (C1) counts are between 0 and 2³¹ − 1; `every` ≥ 1.
@@ -125,6 +132,7 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
       `best` at imbalance or imbalance_sum.
     * (C4) `measure` goes with `fixed`; tolerance, cadence and limit with
       `until`; `axis` and `norm` with both; `patience` and `last` with `best`.
+    * (C5) `relax` goes with `until` and marginal.
   }];
   let parameters = (ins
     EnumParameter<Scaling_StopMode>:$mode,
@@ -137,7 +145,8 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     AttrParameter<"int64_t", "cadence of the checks">:$every,
     AttrParameter<"int64_t", "half-steps before the first check">:$start,
     AttrParameter<"bool", "best: stop updating at the first worsening">:$patienceFirst,
-    AttrParameter<"bool", "best: the last update is measured too">:$last
+    AttrParameter<"bool", "best: the last update is measured too">:$last,
+    EnumParameter<Scaling_Relax>:$relax
   );
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
@@ -145,6 +154,12 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     static StopAttr getFixed(::mlir::MLIRContext *context, int64_t halfSteps,
                              bool measureLast = false);
     bool isFixed() { return getMode() == StopMode::fixed; }
+    /// Whether over-relaxation is defined for an iteration that stops so.
+    bool canRelax(RuleAttr rows, RuleAttr cols, Order order);
+    /// Whether an iteration over-relaxes.
+    bool relaxes(RuleAttr rows, RuleAttr cols, Order order) {
+      return getRelax() != Relax::none && canRelax(rows, cols, order);
+    }
   }];
 }
 

@@ -63,6 +63,8 @@ def Scaling_IterateOp : Op<Scaling_Dialect, "iterate",
     * (C7) a rule's target is `one` or given by an operand: the other targets
       are resolved by generalization.
     * (C8) `imbalance` needs rules of one degree; `best` needs an even limit.
+    * (C9) `relax = auto` needs rules that are `sum` and at most a target, and
+      an order that is not `jacobi`.
 
     Example:
     ```mlir
@@ -170,15 +172,19 @@ def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]
     Formula: `#scaling.rule`; `docs/semantics.md`. A target of 0 or a masked
     entry gives exactly 0 (`-inf` in the log domain).
 
-    Shapes: all operands `[..., n]`; target and mask may leave out leading
-    dimensions. `dim` names the dimension that runs along the axis (default:
+    `omega`, where given, is the over-relaxation of each batch element, behind
+    what the rule does: `h^(1−ω)·h1^ω`. Where it is 1 the update is the rule's,
+    to the last bit.
+
+    Shapes: all operands `[..., n]`, `omega` without n; target, mask and omega
+    may leave out leading dimensions. `dim` names the dimension that runs along the axis (default:
     the last).
 
     Constraints:
     * (C1) as many states as the rule's statistic has in `domain`; in the log
       and absorb domains the statistic is `sum` and nothing is rounded.
-    * (C2) shapes fit as described; states, own factor and `outs` have one
-      element type.
+    * (C2) shapes fit as described; states, own factor, omega and `outs`
+      have one element type.
     * (C3) one or two `outs`: the new factor, then σ.
     * (C4) all tensors or all memrefs.
 
@@ -192,7 +198,7 @@ def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]
   let arguments = (ins
     Variadic<Scaling_Shaped>:$states, Scaling_Shaped:$own,
     Optional<Scaling_Shaped>:$target, Optional<Scaling_MaskShaped>:$mask,
-    Variadic<Scaling_Shaped>:$outs,
+    Optional<Scaling_Shaped>:$omega, Variadic<Scaling_Shaped>:$outs,
     Scaling_RuleAttr:$rule, Scaling_Domain:$domain,
     OptionalAttr<I64Attr>:$dim);
   let results = (outs Variadic<Scaling_Tensor>:$results);
@@ -202,6 +208,7 @@ def Scaling_UpdateOp : Scaling_StructuredOp<"update", [AttrSizedOperandSegments]
     `own` `` `(` $own `:` type($own) `)`
     (`target` `` `(` $target^ `:` type($target) `)`)?
     (`mask` `` `(` $mask^ `:` type($mask) `)`)?
+    (`omega` `` `(` $omega^ `:` type($omega) `)`)?
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($results)^)?
   }];

@@ -49,10 +49,10 @@ struct Updated {
 };
 
 /// Applies a rule (`docs/semantics.md`, "The rule"). `target` null means 1;
-/// `mask` null means all take part.
+/// `mask` null means all take part, `omega` null means 1.
 Updated createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
                      Domain domain, ValueRange states, Value own, Value target,
-                     Value mask);
+                     Value mask, Value omega = Value());
 
 } // namespace mlir::scaling
 
