@@ -11,6 +11,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -32,6 +33,7 @@ public:
       plan.push_back(reader.read(value));
     operand = reader.read(op.getOperand());
     reader.read(op.getOffset());
+    reader.read(op.getRowOffset());
     outs = reader.read(op.getOuts());
   }
 
@@ -41,19 +43,31 @@ public:
       return createProduct();
     case ApplyKind::value:
     case ApplyKind::mass:
+    case ApplyKind::dual:
       return createSum();
     case ApplyKind::argmax:
       return createArgMax();
-    case ApplyKind::dual:
-      break;
     }
     llvm_unreachable("a kind of apply");
   }
 
 private:
+  bool isDual() { return op.getKind() == ApplyKind::dual; }
+
+  /// The entry of the plan; of a dual value, what it lacks to the product of
+  /// the marginals, which the plan is without.
   Value createEntry(OpBuilder &b, Location loc, ValueRange entries) {
-    return createPlanBody(b, loc, op.getDomain(), /*logarithm=*/false, compute,
-                          entries.take_front(plan.size()));
+    SmallVector<Value> parts(entries.take_front(plan.size()));
+    Value product;
+    if (isDual()) {
+      product =
+          arith::MulFOp::create(b, loc, castFloat(b, loc, parts[3], compute),
+                                castFloat(b, loc, parts[4], compute));
+      parts[3] = parts[4] = Value();
+    }
+    Value entry = createPlanBody(b, loc, op.getDomain(), /*logarithm=*/false,
+                                 compute, parts);
+    return product ? arith::SubFOp::create(b, loc, product, entry) : entry;
   }
 
   /// The plan in memory, with no more batch dimensions than it depends on.
@@ -124,15 +138,65 @@ private:
           return {arith::AddFOp::create(b, loc, sums[0], term)};
         })[0];
 
-    Value init = castTensor(builder, loc, outs[0].value, compute);
-    Value result = createGeneric(
-        builder, loc, ArrayRef(iterators).drop_back(), rows,
-        MappedOperand{init, outs[0].dims},
+    MappedOperand sum = outs[0];
+    sum.value = castTensor(builder, loc, sum.value, compute);
+    sum.value = createGeneric(
+        builder, loc, ArrayRef(iterators).drop_back(), rows, sum,
         [](OpBuilder &b, Location loc, ValueRange entries,
            ValueRange sums) -> SmallVector<Value> {
           return {arith::AddFOp::create(b, loc, sums[0], entries[0])};
         })[0];
-    return {castInto(builder, loc, result, outs[0].value)};
+    if (isDual()) {
+      sum.value = addTerms(sum, plan[3], plan[1],
+                           isFirst(op.getOffset(), plan[2], plan[4]));
+      sum.value = addTerms(sum, plan[4], plan[2],
+                           isFirst(op.getRowOffset(), plan[1], plan[3]));
+    }
+    return {castInto(builder, loc, sum.value, outs[0].value)};
+  }
+
+  /// The dual value's terms of the rows or the columns, where `condition`, if
+  /// there is one.
+  Value addTerms(MappedOperand sum, MappedOperand marginal,
+                 MappedOperand factor, Value condition) {
+    // Their domain has one dimension behind the batch.
+    marginal.dims.back() = factor.dims.back() = rowDim;
+    return createGeneric(
+        builder, loc, ArrayRef(iterators).drop_back(), {marginal, factor}, sum,
+        [&](OpBuilder &b, Location loc, ValueRange entries,
+            ValueRange sums) -> SmallVector<Value> {
+          Value term = createDualTerm(b, loc, op.getDomain() != Domain::kernel,
+                                      castFloat(b, loc, entries[0], compute),
+                                      castFloat(b, loc, entries[1], compute));
+          Value next = arith::AddFOp::create(b, loc, sums[0], term);
+          if (condition)
+            next = arith::SelectOp::create(b, loc, condition, next, sums[0]);
+          return {next};
+        })[0];
+  }
+
+  /// Whether the tile begins where the whole matrix does and has an entry
+  /// there; null where that is known. Both operands have the size.
+  Value isFirst(Value begin, const MappedOperand &a, const MappedOperand &b) {
+    Value result, zero = arith::ConstantIndexOp::create(builder, loc, 0);
+    auto also = [&](arith::CmpIPredicate predicate, Value value) {
+      Value holds = arith::CmpIOp::create(builder, loc, predicate, value, zero);
+      result =
+          result ? arith::AndIOp::create(builder, loc, result, holds) : holds;
+    };
+    if (begin)
+      also(arith::CmpIPredicate::eq, begin);
+    int64_t known = ShapedType::kDynamic;
+    for (const MappedOperand *operand : {&a, &b}) {
+      int64_t size =
+          cast<ShapedType>(operand->value.getType()).getShape().back();
+      if (!ShapedType::isDynamic(size))
+        known = size;
+    }
+    if (known == 0 || ShapedType::isDynamic(known))
+      also(arith::CmpIPredicate::ne,
+           tensor::DimOp::create(builder, loc, a.value, a.dims.size() - 1));
+    return result;
   }
 
   /// P·C, 0 where P is 0: a forbidden pair may cost ∞.
@@ -181,8 +245,6 @@ struct ApplyToLinalg final : OpRewritePattern<ApplyOp> {
 
   LogicalResult matchAndRewrite(ApplyOp op,
                                 PatternRewriter &rewriter) const override {
-    if (op.getKind() == ApplyKind::dual)
-      return rewriter.notifyMatchFailure(op, "not generalized");
     if (!op.hasPureTensorSemantics())
       return rewriter.notifyMatchFailure(op, "not on tensors");
     rewriter.replaceOp(op, ApplyLowering(op, rewriter).lower());

@@ -29,7 +29,7 @@ public:
       : op(op), loc(op.getLoc()), rank(op.getStructuredIteratorTypes().size()),
         isProduct(op.getKind() == ApplyKind::product),
         rowDim(rank - (isProduct ? 3 : 2)), colDim(rowDim + 1),
-        widthDim(rowDim + 2),
+        widthDim(isDual() ? rowDim : rowDim + 2),
         e(builder, loc, getArithmeticType(SmallVector<Value>(op.getOperands())),
           colDim, options),
         wide(builder, loc, e.compute, widthDim, options), at(rank) {
@@ -39,6 +39,7 @@ public:
       plan.push_back(reader.read(value));
     operand = reader.read(op.getOperand());
     reader.read(op.getOffset());
+    reader.read(op.getRowOffset());
     outs = reader.read(op.getOuts());
 
     SmallVector<MappedBuffer> buffers(plan);
@@ -47,6 +48,8 @@ public:
     e.chooseLanes(buffers);
     if (isProduct)
       wide.chooseLanes({operand, outs[0]});
+    if (isDual())
+      wide.chooseLanes({plan[1], plan[3]});
     buffers.push_back(operand);
     llvm::append_range(buffers, outs);
     for (int64_t dim = 0; dim < rank; ++dim)
@@ -61,11 +64,10 @@ public:
         return lowerProduct();
       case ApplyKind::value:
       case ApplyKind::mass:
+      case ApplyKind::dual:
         return lowerSum();
       case ApplyKind::argmax:
         return lowerArgMax();
-      case ApplyKind::dual:
-        llvm_unreachable("the dual value is generalized");
       }
     });
     e.eraseDead();
@@ -74,6 +76,8 @@ public:
 
 private:
   using Values = SmallVector<Value>;
+
+  bool isDual() { return op.getKind() == ApplyKind::dual; }
 
   /// What of the plan does not run along the columns.
   Values loadRow() {
@@ -84,12 +88,19 @@ private:
     return parts;
   }
 
-  /// Entries of the plan at `at`, given what `loadRow` gave.
+  /// Entries of the plan at `at`, given what `loadRow` gave; of a dual value,
+  /// what they lack to the product of the marginals, which the plan is without.
   Value createEntry(Values parts, Value mask) {
     for (auto [part, buffer] : llvm::zip_equal(parts, plan))
       if (buffer.runsAlong(colDim))
         part = e.load(buffer, at, mask);
-    return createPlanAt(e, op.getDomain(), /*logarithm=*/false, parts);
+    if (!isDual())
+      return createPlanAt(e, op.getDomain(), /*logarithm=*/false, parts);
+    Value product = arith::MulFOp::create(e.b, loc, parts[3], parts[4]);
+    parts[3] = parts[4] = Value();
+    return arith::SubFOp::create(
+        e.b, loc, product,
+        createPlanAt(e, op.getDomain(), /*logarithm=*/false, parts));
   }
 
   //===--- Sums
@@ -107,8 +118,48 @@ private:
                                              createRowSum(kChains, zero))};
                          })[0];
     total = e.foldLanes(/*isMax=*/false, total);
+    if (isDual()) {
+      total = addTerms(total, wide, rowDim, plan[3], plan[1], op.getOffset(),
+                       sizes[colDim]);
+      total = addTerms(total, e, colDim, plan[4], plan[2], op.getRowOffset(),
+                       sizes[rowDim]);
+    }
     Value state = e.loadScalar(outs[0], at);
     e.store(outs[0], at, e.combine(/*isMax=*/false, state, total));
+  }
+
+  /// A dual value with the terms of its rows or columns, on a tile that begins
+  /// where the whole matrix does and has entries there.
+  Value addTerms(Value total, VectorEmitter &along, int64_t dim,
+                 const MappedBuffer &marginal, const MappedBuffer &factor,
+                 Value begin, Value acrossSize) {
+    Value zero = along.constant(0.0);
+    auto sum = [&]() -> Values {
+      Value terms = along.vectors(
+          along.index(0), sizes[dim], 1, zero,
+          [&](ArrayRef<Value> begins, ArrayRef<Value> masks,
+              ValueRange sums) -> Values {
+            at[dim] = begins[0];
+            Value term =
+                createDualTerm(along.b, loc, op.getDomain() != Domain::kernel,
+                               along.load(marginal, at, masks[0]),
+                               along.load(factor, at, masks[0]));
+            return {along.accumulate(/*isMax=*/false, sums[0], term,
+                                     /*mask=*/nullptr, masks[0], zero)};
+          })[0];
+      return {along.combine(/*isMax=*/false, total,
+                            along.foldLanes(/*isMax=*/false, terms))};
+    };
+    Value none = e.index(0), condition;
+    auto also = [&](arith::CmpIPredicate predicate, Value value) {
+      condition = e.both(
+          condition, arith::CmpIOp::create(e.b, loc, predicate, value, none));
+    };
+    if (begin)
+      also(arith::CmpIPredicate::eq, begin);
+    if (VectorEmitter::known(acrossSize).value_or(0) == 0)
+      also(arith::CmpIPredicate::ne, acrossSize);
+    return condition ? e.branch(condition, total, sum)[0] : sum()[0];
   }
 
   Value createRowSum(int64_t chains, Value zero) {
@@ -385,8 +436,6 @@ struct ApplyToVector final : OpRewritePattern<ApplyOp> {
 
   LogicalResult matchAndRewrite(ApplyOp op,
                                 PatternRewriter &rewriter) const override {
-    if (op.getKind() == ApplyKind::dual)
-      return rewriter.notifyMatchFailure(op, "not generalized");
     if (!isOnBuffers(op))
       return rewriter.notifyMatchFailure(op, "not on memrefs");
     ApplyLowering(op, rewriter, options).lower();

@@ -119,3 +119,33 @@ func.func @argmax(%K: tensor<8x4xf32>, %offset: index, %o: tensor<8xf32>, %i: te
     outs(%o, %i : tensor<8xf32>, tensor<8xi64>) -> tensor<8xf32>, tensor<8xi64>
   return %r#0, %r#1 : tensor<8xf32>, tensor<8xi64>
 }
+
+// -----
+
+// Entries first, then the terms of rows and of columns, where the tile begins
+// with them; what is known costs no comparison.
+
+// CHECK-LABEL: func.func @dual(
+// CHECK-SAME: %[[OFFSET:[a-z0-9]*]]: index
+// CHECK: linalg.generic
+// CHECK-SAME: iterator_types = ["parallel", "reduction"]
+// CHECK: arith.mulf
+// CHECK: math.exp
+// CHECK: arith.subf
+// CHECK: arith.addf
+// CHECK: linalg.generic
+// CHECK-SAME: iterator_types = ["reduction"]
+// CHECK: %[[FIRST:.*]] = arith.cmpi eq, %[[OFFSET]], %{{.*}} : index
+// CHECK: linalg.generic
+// CHECK-SAME: iterator_types = ["reduction"]
+// CHECK-SAME: ins(%{{.*}}, %{{.*}} : tensor<8xf32>, tensor<8xf32>)
+// CHECK: math.log
+// CHECK: arith.select %[[FIRST]]
+// CHECK-NOT: arith.cmpi
+// CHECK: linalg.generic
+// CHECK-SAME: ins(%{{.*}}, %{{.*}} : tensor<4xf32>, tensor<4xf32>)
+func.func @dual(%X: tensor<8x4xf32>, %F: tensor<8xf32>, %G: tensor<4xf32>, %a: tensor<8xf32>, %b: tensor<4xf32>, %offset: index, %o: tensor<f32>) -> tensor<f32> {
+  %d = scaling.apply dual domain(log) matrix(%X : tensor<8x4xf32>) row(%F : tensor<8xf32>) col(%G : tensor<4xf32>)
+    row_weight(%a : tensor<8xf32>) col_weight(%b : tensor<4xf32>) offset(%offset) outs(%o : tensor<f32>) -> tensor<f32>
+  return %d : tensor<f32>
+}

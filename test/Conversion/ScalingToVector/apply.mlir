@@ -62,3 +62,23 @@ func.func @mass(%K: memref<8x256xf32>, %o: memref<f32>) {
   scaling.apply mass domain(kernel) matrix(%K : memref<8x256xf32>) outs(%o : memref<f32>)
   return
 }
+
+// -----
+
+// The entries, the terms of the rows, those of the columns of the first tile.
+
+// CHECK-LABEL: func @dual
+// CHECK-SAME:    %[[OFFSET:[a-z0-9]*]]: index
+// CHECK:         scf.for {{.*}} -> (vector<16xf32>)
+// CHECK:           math.exp {{.*}} : vector<16xf32>
+// CHECK:         vector.load {{.*}} vector<16xf32>
+// CHECK:         math.log {{.*}} : vector<16xf32>
+// CHECK:         %[[FIRST:.*]] = arith.cmpi eq, %[[OFFSET]]
+// CHECK:         scf.if %[[FIRST]]
+// CHECK:           math.log {{.*}} : vector<16xf32>
+// CHECK:         memref.store
+func.func @dual(%X: memref<16x64xf32>, %F: memref<16xf32>, %G: memref<64xf32>, %a: memref<16xf32>, %b: memref<64xf32>, %offset: index, %o: memref<f32>) {
+  scaling.apply dual domain(log) matrix(%X : memref<16x64xf32>) row(%F : memref<16xf32>) col(%G : memref<64xf32>)
+    row_weight(%a : memref<16xf32>) col_weight(%b : memref<64xf32>) row_offset(%offset) outs(%o : memref<f32>)
+  return
+}

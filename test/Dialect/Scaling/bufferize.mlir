@@ -81,3 +81,17 @@ func.func @iterate(%K: tensor<4x4xf32>) -> tensor<4xf32> {
     order(cols_first) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<kernel>)
   return %u : tensor<4xf32>
 }
+
+// -----
+
+// A dual value is added to its start in place.
+
+// CHECK-LABEL: func.func @dual
+// CHECK-SAME: %[[O:[a-z0-9_]+]]: memref<f32>)
+// CHECK-NEXT: scaling.apply dual domain(log) {{.*}} outs(%[[O]] : memref<f32>)
+// CHECK-NEXT: return %[[O]]
+func.func @dual(%X: tensor<8x4xf32>, %F: tensor<8xf32>, %G: tensor<4xf32>, %a: tensor<8xf32>, %b: tensor<4xf32>, %o: tensor<f32>) -> tensor<f32> {
+  %d = scaling.apply dual domain(log) matrix(%X : tensor<8x4xf32>) row(%F : tensor<8xf32>) col(%G : tensor<4xf32>)
+    row_weight(%a : tensor<8xf32>) col_weight(%b : tensor<4xf32>) outs(%o : tensor<f32>) -> tensor<f32>
+  return %d : tensor<f32>
+}

@@ -130,16 +130,3 @@ func.func @similarity(%A: tensor<8x8xf64>) -> (tensor<8x8xf64>, tensor<8xf64>) {
   %B, %d, %k, %s = scaling.similarity_balance matrix(%A : tensor<8x8xf64>)
   return %B, %d : tensor<8x8xf64>, tensor<8xf64>
 }
-
-// The dual value: sums of short vectors, and the plan's mass.
-
-// CHECK-LABEL: func.func @dual_value
-// CHECK-COUNT-4: iterator_types = ["reduction"]
-// CHECK: %[[MASS:.*]] = scaling.apply mass domain(log)
-// CHECK: linalg.generic {{.*}} ins({{.*}}%[[MASS]] :
-// CHECK-NOT: scaling.apply dual
-func.func @dual_value(%X: tensor<8x4xf32>, %F: tensor<8xf32>, %G: tensor<4xf32>, %a: tensor<8xf32>, %b: tensor<4xf32>, %x: tensor<f32>) -> tensor<f32> {
-  %d = scaling.apply dual domain(log) matrix(%X : tensor<8x4xf32>) row(%F : tensor<8xf32>) col(%G : tensor<4xf32>)
-    row_weight(%a : tensor<8xf32>) col_weight(%b : tensor<4xf32>) outs(%x : tensor<f32>) -> tensor<f32>
-  return %d : tensor<f32>
-}

@@ -1786,7 +1786,7 @@ func.func @f(%K: tensor<2x8x4xf32>, %o: tensor<2xf32>) {
 
 // C1: offset
 func.func @f(%K: tensor<2x8x4xf32>, %o: tensor<2x8x16xf32>, %v: tensor<4x16xf32>, %i: index) {
-  // expected-error @below {{'offset' goes with 'argmax' (C1)}}
+  // expected-error @below {{'offset' goes with 'argmax' and 'dual' (C1)}}
   %x = scaling.apply product domain(kernel) matrix(%K : tensor<2x8x4xf32>) operand(%v : tensor<4x16xf32>) offset(%i) outs(%o : tensor<2x8x16xf32>) -> tensor<2x8x16xf32>
   return
 }
@@ -2012,6 +2012,15 @@ func.func @f(%x: tensor<8x3xf32>, %y: memref<4x3xf32>, %o: tensor<8x4xf32>) {
 func.func @f(%x: tensor<8x3xi32>, %y: tensor<4x3xf32>, %o: tensor<8x4xf32>) {
   // expected-error @below {{'scaling.pairwise' op operand #0 must be tensor or memref of floats, but got 'tensor<8x3xi32>'}}
   %z = scaling.pairwise dot points(%x, %y : tensor<8x3xi32>, tensor<4x3xf32>) outs(%o : tensor<8x4xf32>) -> tensor<8x4xf32>
+  return
+}
+
+// -----
+
+// apply C1: where the rows begin matters to the dual value only
+func.func @f(%K: tensor<8x4xf32>, %x: tensor<f32>, %i: index) {
+  // expected-error @below {{'row_offset' goes with 'dual' (C1)}}
+  %0 = scaling.apply mass domain(log) matrix(%K : tensor<8x4xf32>) row_offset(%i) outs(%x : tensor<f32>) -> tensor<f32>
   return
 }
 

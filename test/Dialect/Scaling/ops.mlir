@@ -331,9 +331,10 @@ func.func @plan(%K: tensor<8x4xf32>, %u: tensor<2x8xf32>, %v: tensor<4xf32>, %a:
 // CHECK: scaling.apply mass domain(kernel) matrix(%{{[a-z0-9_]+}} : tensor<8x4xf32>) outs(%{{[a-z0-9_]+}} : tensor<f32>) -> tensor<f32>
 // CHECK: scaling.apply argmax domain(kernel) matrix(%{{[a-z0-9_]+}} : tensor<8x4xf32>) offset(%{{[a-z0-9_]+}}) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8xf32>, tensor<8xi64>) -> tensor<8xf32>, tensor<8xi64>
 // CHECK: scaling.apply dual domain(log) matrix(%{{[a-z0-9_]+}} : tensor<8x4xf32>) row(%{{[a-z0-9_]+}} : tensor<8xf32>) col(%{{[a-z0-9_]+}} : tensor<4xf32>) row_weight(%{{[a-z0-9_]+}} : tensor<8xf32>) col_weight(%{{[a-z0-9_]+}} : tensor<4xf32>) outs(%{{[a-z0-9_]+}} : tensor<f32>) -> tensor<f32>
+// CHECK: scaling.apply dual domain(kernel) matrix(%{{[a-z0-9_]+}} : memref<8x4xbf16>) row({{.*}}) col({{.*}}) row_weight({{.*}}) col_weight({{.*}}) offset(%[[I:[a-z0-9_]+]]) row_offset(%[[I]]) outs(%{{[a-z0-9_]+}} : memref<f32>){{$}}
 // CHECK: scaling.apply mass domain(absorb) matrix(%{{[a-z0-9_]+}} : memref<8x4xbf16>) outs(%{{[a-z0-9_]+}} : memref<f32>){{$}}
 func.func @apply(%K: tensor<8x4xf32>, %a: tensor<8xf32>, %v: tensor<4xf32>, %V: tensor<4x16xf32>, %O: tensor<2x8x16xf32>, %Q: tensor<2x4x16xf32>,
-                 %x: tensor<f32>, %n: tensor<8xi64>, %i: index, %M: memref<8x4xbf16>, %w: memref<f32>) {
+                 %x: tensor<f32>, %n: tensor<8xi64>, %i: index, %M: memref<8x4xbf16>, %w: memref<f32>, %mr: memref<8xf32>, %mc: memref<4xf32>) {
   %0 = scaling.apply product domain(log) matrix(%K : tensor<8x4xf32>) row(%a : tensor<8xf32>) col(%v : tensor<4xf32>)
     row_weight(%a : tensor<8xf32>) col_weight(%v : tensor<4xf32>) operand(%V : tensor<4x16xf32>) outs(%O : tensor<2x8x16xf32>) -> tensor<2x8x16xf32>
   %1 = scaling.apply product transposed domain(kernel) matrix(%K : tensor<8x4xf32>) operand(%O : tensor<2x8x16xf32>) outs(%Q : tensor<2x4x16xf32>) -> tensor<2x4x16xf32>
@@ -342,6 +343,8 @@ func.func @apply(%K: tensor<8x4xf32>, %a: tensor<8xf32>, %v: tensor<4xf32>, %V: 
   %4:2 = scaling.apply argmax domain(kernel) matrix(%K : tensor<8x4xf32>) offset(%i) outs(%a, %n : tensor<8xf32>, tensor<8xi64>) -> tensor<8xf32>, tensor<8xi64>
   %5 = scaling.apply dual domain(log) matrix(%K : tensor<8x4xf32>) row(%a : tensor<8xf32>) col(%v : tensor<4xf32>)
     row_weight(%a : tensor<8xf32>) col_weight(%v : tensor<4xf32>) outs(%x : tensor<f32>) -> tensor<f32>
+  scaling.apply dual domain(kernel) matrix(%M : memref<8x4xbf16>) row(%mr : memref<8xf32>) col(%mc : memref<4xf32>)
+    row_weight(%mr : memref<8xf32>) col_weight(%mc : memref<4xf32>) offset(%i) row_offset(%i) outs(%w : memref<f32>)
   scaling.apply mass domain(absorb) matrix(%M : memref<8x4xbf16>) outs(%w : memref<f32>)
   return
 }

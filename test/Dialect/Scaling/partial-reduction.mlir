@@ -79,3 +79,25 @@ module attributes {transform.with_named_sequence} {
     transform.yield
   }
 }
+
+// -----
+
+// The first row and column of a dual value add more than other entries.
+
+func.func @dual(%K: tensor<12x8xf32>, %u: tensor<12xf32>, %v: tensor<8xf32>, %o: tensor<f32>) -> tensor<f32> {
+  // expected-error @below {{'dual' has no partial results entry by entry}}
+  // expected-error @below {{tile operation}}
+  // expected-error @below {{failed to generate tiling loops}}
+  %r = scaling.apply dual domain(kernel) matrix(%K : tensor<12x8xf32>) row(%u : tensor<12xf32>) col(%v : tensor<8xf32>)
+    row_weight(%u : tensor<12xf32>) col_weight(%v : tensor<8xf32>) outs(%o : tensor<f32>) -> tensor<f32>
+  return %r : tensor<f32>
+}
+module attributes {transform.with_named_sequence} {
+  transform.named_sequence @__transform_main(%m: !transform.any_op {transform.readonly}) {
+    %0 = transform.structured.match ops{["scaling.apply"]} in %m : (!transform.any_op) -> !transform.any_op
+    // expected-error @below {{}}
+    %1:4 = transform.structured.tile_reduction_using_for %0 by tile_sizes = [0, 4] : (!transform.any_op)
+      -> (!transform.any_op, !transform.any_op, !transform.any_op, !transform.any_op)
+    transform.yield
+  }
+}

@@ -101,3 +101,26 @@ module attributes {transform.with_named_sequence} {
     transform.yield
   }
 }
+
+// -----
+
+// Tiles of a dual value know where they begin in both directions.
+
+// CHECK-LABEL: func.func @dual
+// CHECK-SAME: %[[OFF:[a-z0-9]*]]: index
+// CHECK: scf.for %[[I:[a-z0-9_]+]] =
+// CHECK: scf.for %[[J:[a-z0-9_]+]] =
+// CHECK: %[[ROW:[a-z0-9_]+]] = affine.apply #{{.*}}()[%[[OFF]], %[[I]]]
+// CHECK: scaling.apply dual {{.*}} matrix(%{{.*}} : tensor<4x4xf32>) row(%{{.*}} : tensor<4xf32>) col(%{{.*}} : tensor<4xf32>) row_weight(%{{.*}} : tensor<4xf32>) col_weight(%{{.*}} : tensor<4xf32>) offset(%[[J]]) row_offset(%[[ROW]])
+func.func @dual(%K: tensor<12x8xf32>, %u: tensor<12xf32>, %v: tensor<8xf32>, %o: tensor<f32>, %off: index) -> tensor<f32> {
+  %r = scaling.apply dual domain(kernel) matrix(%K : tensor<12x8xf32>) row(%u : tensor<12xf32>) col(%v : tensor<8xf32>)
+    row_weight(%u : tensor<12xf32>) col_weight(%v : tensor<8xf32>) row_offset(%off) outs(%o : tensor<f32>) -> tensor<f32>
+  return %r : tensor<f32>
+}
+module attributes {transform.with_named_sequence} {
+  transform.named_sequence @__transform_main(%m: !transform.any_op {transform.readonly}) {
+    %0 = transform.structured.match ops{["scaling.apply"]} in %m : (!transform.any_op) -> !transform.any_op
+    %1, %2:2 = transform.structured.tile_using_for %0 tile_sizes [4, 4] : (!transform.any_op) -> (!transform.any_op, !transform.any_op, !transform.any_op)
+    transform.yield
+  }
+}

@@ -29,7 +29,8 @@ BATCHED = {
     "shared_plan": ("operand", "outs"),
     "shared_rows": ("matrix", "col", "col_weight", "outs"),
 }
-KINDS = ["plan", "log_plan", "product", "transposed", "value", "mass", "argmax"]
+KINDS = ["plan", "log_plan", "product", "transposed", "value", "mass", "argmax", "dual"]
+OFFSETS = {"argmax": ("offset",), "dual": ("offset", "row_offset")}
 
 
 class Case:
@@ -62,10 +63,10 @@ class Case:
         if self.takes_operand:
             arguments.append(("operand", self.type_of("operand", 2, self.storage)))
         clauses = [f"{n}(%{n} : {t})" for n, t in arguments]
-        if kind == "argmax":
-            arguments.append(("offset", "index"))
-            clauses.append("offset(%offset)")
-        rank = {"value": 0, "mass": 0, "argmax": 1}.get(kind, 2)
+        for offset in OFFSETS.get(kind, ()):
+            arguments.append((offset, "index"))
+            clauses.append(f"{offset}(%{offset})")
+        rank = {"value": 0, "mass": 0, "dual": 0, "argmax": 1}.get(kind, 2)
         results = [self.type_of("outs", rank, self.out)]
         if kind == "argmax":
             results.append(self.type_of("outs", rank, "i64"))
@@ -130,7 +131,27 @@ class Case:
             p = np.where(part("col", "col") == none, 0.0, p)
         return p * part("row_weight", "row") * part("col_weight", "col")
 
-    def expected(self, values, start=None, offset=0):
+    def dual(self, values, offset, row_offset):
+        """What `docs` say; zero marginals and a tile's place included."""
+        batch, n, m = values["matrix"].shape
+        names = ("row", "col", "row_weight", "col_weight")
+        row, col, a, b = (values[name] for name in names)
+        ones = dict(values, row_weight=np.ones_like(a), col_weight=np.ones_like(b))
+        entries = a[:, :, None] * b[:, None, :] - self.plan(ones)
+        with np.errstate(all="ignore"):
+            f, g = (row, col) if self.domain == "log" else (np.log(row), np.log(col))
+            rows = np.where(a == 0, 0.0, a * (f - np.log(a))).sum(axis=1)
+            cols = np.where(b == 0, 0.0, b * (g - np.log(b))).sum(axis=1)
+        total = entries.sum(axis=(1, 2))
+        if offset == 0 and m > 0:
+            total = total + rows
+        if row_offset == 0 and n > 0:
+            total = total + cols
+        return total
+
+    def expected(self, values, start=None, offset=0, row_offset=0):
+        if self.kind == "dual":
+            return [start[0] + self.dual(values, offset, row_offset)]
         p = self.plan(values)
         if self.kind == "plan":
             return [p]
@@ -158,10 +179,11 @@ class Case:
             "transposed": (batch, m, k),
             "value": (batch,),
             "mass": (batch,),
+            "dual": (batch,),
             "argmax": (batch, n),
         }.get(self.kind, (batch, n, m))
 
-    def run(self, program, values, start, offset=0):
+    def run(self, program, values, start, offset=0, row_offset=0):
         def placed(name, value):
             return value if self.is_batched(name) else value[0]
 
@@ -172,8 +194,7 @@ class Case:
         inputs += [store(placed(p, values[p]), self.acc) for p in self.parts]
         if self.takes_operand:
             inputs.append(store(placed("operand", values["operand"]), self.storage))
-        if self.kind == "argmax":
-            inputs.append(offset)
+        inputs += [offset, row_offset][: len(OFFSETS.get(self.kind, ()))]
         outs = [placed("outs", s) for s in start]
         if self.kind in ("plan", "log_plan"):
             outs = [turned(o) for o in outs]
@@ -200,7 +221,15 @@ class Case:
 
 
 def cases():
+    for domain in DOMAINS:
+        for storage, acc in TYPES[:3]:
+            yield Case("dual", domain, storage, acc, "batched", "all")
+        for layout in BATCHED:
+            if layout != "batched":
+                yield Case("dual", domain, "f64", "f64", layout, "all")
     for kind, domain in itertools.product(KINDS, DOMAINS):
+        if kind == "dual":
+            continue
         for storage, acc in TYPES[:3]:
             yield Case(kind, domain, storage, acc, "batched",
                        "factors" if kind == "log_plan" else "all")  # fmt: skip
@@ -210,6 +239,8 @@ def cases():
         for parts in ("bare", "one"):
             yield Case(kind, domain, "f64", "f64", "plain", parts)
     for kind, domain in itertools.product(KINDS, DOMAINS):
+        if kind == "dual":
+            continue
         # Results in a storage type, potentials finer than the matrix.
         if kind not in ("plan", "log_plan"):
             yield Case(kind, domain, "bf16", "bf16", "batched", "factors")
@@ -230,10 +261,10 @@ def program(tmp_path_factory):
     return program
 
 
-def check(case, program, values, offset=0):
+def check(case, program, values, offset=0, row_offset=0):
     start = case.start(values)
-    actual = case.run(program, values, start, offset)
-    expected = case.expected(values, start, offset)
+    actual = case.run(program, values, start, offset, row_offset)
+    expected = case.expected(values, start, offset, row_offset)
     assert_close(actual[0], expected[0], case.tolerance())
     if case.kind == "argmax":
         np.testing.assert_array_equal(actual[1], expected[1])
@@ -260,8 +291,40 @@ def test_empty(program, kind, sizes):
         assert_close(a, e, 1e-12)
 
 
+@pytest.mark.parametrize("offset", [0, 3])
+@pytest.mark.parametrize("row_offset", [0, 2])
 @pytest.mark.parametrize("domain", DOMAINS)
-@pytest.mark.parametrize("kind", KINDS)
+def test_dual_tiles(program, domain, offset, row_offset):
+    """A tile counts the terms of its rows or columns only at the edge; a zero
+    marginal none."""
+    case = CASES[f"dual_{domain}_f64_f64_batched_all"]
+    values = case.problem(seed=5)
+    check(case, program, values, offset, row_offset)
+    values["row_weight"][1, 2] = values["col_weight"][0, 1] = 0.0
+    values["row"][1, 2] = values["col"][0, 1] = -np.inf if domain == "log" else 0.0
+    check(case, program, values, offset, row_offset)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_dual_tiles_add_up(program, domain):
+    case = CASES[f"dual_{domain}_f64_f64_batched_all"]
+    values = case.problem(seed=6)
+    whole = case.run(program, values, case.start(values))
+    merged = case.start(values)
+    for rows, cols in itertools.product(
+        (slice(0, 2), slice(2, N)), (slice(0, 5), slice(5, M))
+    ):
+        tile = dict(values, matrix=values["matrix"][:, rows, cols])
+        for name in ("row", "row_weight"):
+            tile[name] = values[name][:, rows]
+        for name in ("col", "col_weight"):
+            tile[name] = values[name][:, cols]
+        merged = case.run(program, tile, merged, cols.start, rows.start)
+    assert_close(merged[0], whole[0], 1e-13)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dual"])
 def test_zero_factors_win(program, kind, domain):
     """Zero rows and columns are exactly zero, whatever the matrix holds."""
     case = CASES[f"{kind}_{domain}_f64_f64_shared_factors_factors"]

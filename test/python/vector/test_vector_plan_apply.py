@@ -6,6 +6,8 @@ from test_plan_apply import (
     CASES,
     check,
     test_argmax_first_among_equals_and_merges,
+    test_dual_tiles,
+    test_dual_tiles_add_up,
     test_empty,
     test_values,
     test_zero_factors_win,

@@ -356,9 +356,6 @@ static int64_t batchRank(ApplyOp op) {
 
 static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
   int64_t batch = batchRank(op), n = batch, m = batch + 1, k = batch + 2;
-  // The dual value is not a sum over tiles: rows and columns stay whole.
-  if (op.getKind() == ApplyKind::dual)
-    n = m = -1;
   auto dims = [&](std::initializer_list<int64_t> own) {
     SmallVector<int64_t> all = range(batch);
     llvm::append_range(all, own);
@@ -374,6 +371,8 @@ static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
         {"operand", op.getOperand(), product ? dims({read, k}) : dims({n, m})});
   if (op.getOffset())
     operands.push_back({"offset", op.getOffset(), {}});
+  if (op.getRowOffset())
+    operands.push_back({"row_offset", op.getRowOffset(), {}});
   for (Value out : op.getOuts())
     operands.push_back({"outs", out,
                         product                             ? dims({kept, k})
@@ -385,8 +384,6 @@ static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
 SmallVector<IteratorType> ApplyOp::getStructuredIteratorTypes() {
   int64_t batch = batchRank(*this);
   SmallVector<IteratorType> types(batch, IteratorType::parallel);
-  if (getKind() == ApplyKind::dual)
-    return types;
   bool product = getKind() == ApplyKind::product;
   bool rowsKept =
       (product && !getTransposed()) || getKind() == ApplyKind::argmax;
@@ -416,14 +413,16 @@ LogicalResult ApplyOp::verify() {
     return emitOpError() << "kind '" << stringifyApplyKind(getKind()) << "' "
                          << (needsOperand ? "needs" : "takes no")
                          << " 'operand' (C1)";
-  if (getKind() == ApplyKind::dual &&
-      !(getRow() && getCol() && getRowWeight() && getColWeight()))
+  bool dual = getKind() == ApplyKind::dual;
+  if (dual && !(getRow() && getCol() && getRowWeight() && getColWeight()))
     return emitOpError("kind 'dual' needs 'row', 'col', 'row_weight' and "
                        "'col_weight' (C1)");
   if (getTransposed() && !product)
     return emitOpError("'transposed' goes with 'product' (C1)");
-  if (getOffset() && !argmax)
-    return emitOpError("'offset' goes with 'argmax' (C1)");
+  if (getOffset() && !argmax && !dual)
+    return emitOpError("'offset' goes with 'argmax' and 'dual' (C1)");
+  if (getRowOffset() && !dual)
+    return emitOpError("'row_offset' goes with 'dual' (C1)");
   if (getOuts().size() != (argmax ? 2 : 1))
     return emitOpError() << "expected " << (argmax ? 2 : 1) << " 'outs' (C2)";
   for (auto [index, out] : llvm::enumerate(getOuts())) {

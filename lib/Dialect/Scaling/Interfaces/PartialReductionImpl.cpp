@@ -115,6 +115,13 @@ static bool isMergeable(ApplyOp op) {
   return op.getKind() != ApplyKind::argmax;
 }
 
+/// Whether every entry adds the same formula. The first row and column of a
+/// dual value add more, which vectors of entries would compute for all.
+static bool hasEqualEntries(ReduceOp) { return true; }
+static bool hasEqualEntries(ApplyOp op) {
+  return op.getKind() != ApplyKind::dual;
+}
+
 /// Whether the states are known to be neutral: rebasing leaves them so.
 static bool areNeutral(ValueRange states, StatisticAttrInterface stat) {
   for (auto [pass, state] : llvm::enumerate(states)) {
@@ -267,6 +274,10 @@ struct PartialReduction
       ReductionTilingStrategy strategy, ValueRange init,
       ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
       const DimSet &reductionDims, ArrayRef<OpFoldResult> splitIvs) const {
+    bool outerParallel =
+        strategy == ReductionTilingStrategy::PartialReductionOuterParallel;
+    if (!outerParallel && !hasEqualEntries(cast<OpTy>(op)))
+      return op->emitOpError("'dual' has no partial results entry by entry");
     OwnStructure structured(op);
     auto dps = cast<DestinationStyleOpInterface>(op);
     TilingResult result;
@@ -286,11 +297,13 @@ struct PartialReduction
     }
 
     Operation *tiled =
-        strategy == ReductionTilingStrategy::PartialReductionOuterParallel
+        outerParallel
             ? mlir::clone(builder, op, ValueRange(inits).getTypes(),
                           llvm::to_vector(llvm::concat<Value>(inputs, inits)))
             : accumulateElementwise(cast<OpTy>(op), builder, inputs, inits,
                                     reductionDims);
+    if (outerParallel)
+      adjustOffsets(builder, tiled, offsets);
     result.tiledOps.push_back(tiled);
     llvm::append_range(result.tiledValues, tiled->getResults());
     return result;

@@ -119,22 +119,29 @@ Value scaling::sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
   return slices.back()->getResult(0);
 }
 
-void scaling::adjustColumnOffset(OpBuilder &builder, Operation *tiled,
-                                 ArrayRef<OpFoldResult> offsets) {
+void scaling::adjustOffsets(OpBuilder &builder, Operation *tiled,
+                            ArrayRef<OpFoldResult> offsets) {
   auto apply = dyn_cast<ApplyOp>(tiled);
-  if (!apply || apply.getKind() != ApplyKind::argmax)
-    return;
-  OpFoldResult column = offsets.back();
-  if (isConstantIntValue(column, 0))
+  if (!apply || (apply.getKind() != ApplyKind::argmax &&
+                 apply.getKind() != ApplyKind::dual))
     return;
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPoint(apply);
-  if (Value before = apply.getOffset()) {
-    AffineExpr a, b;
-    bindSymbols(builder.getContext(), a, b);
-    column = affine::makeComposedFoldedAffineApply(
-        builder, apply.getLoc(), a + b, {OpFoldResult(before), column});
-  }
-  apply.getOffsetMutable().assign(
-      getValueOrCreateConstantIndexOp(builder, apply.getLoc(), column));
+  auto adjust = [&](MutableOperandRange operand, OpFoldResult offset) {
+    if (isConstantIntValue(offset, 0))
+      return;
+    if (!operand.empty()) {
+      AffineExpr a, b;
+      bindSymbols(builder.getContext(), a, b);
+      Value before = operand[0].get();
+      offset = affine::makeComposedFoldedAffineApply(
+          builder, apply.getLoc(), a + b, {OpFoldResult(before), offset});
+    }
+    operand.assign(
+        getValueOrCreateConstantIndexOp(builder, apply.getLoc(), offset));
+  };
+  // Both have rows and columns last.
+  adjust(apply.getOffsetMutable(), offsets.back());
+  if (apply.getKind() == ApplyKind::dual)
+    adjust(apply.getRowOffsetMutable(), offsets[offsets.size() - 2]);
 }

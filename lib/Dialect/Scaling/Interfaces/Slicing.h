@@ -48,9 +48,9 @@ Value sliceOperand(OpBuilder &builder, ScalingStructuredOpInterface op,
                    ArrayRef<OpFoldResult> sizes,
                    SmallVectorImpl<Operation *> &slices);
 
-/// Moves the column numbers of `apply argmax` on a tile of the columns.
-void adjustColumnOffset(OpBuilder &builder, Operation *tiled,
-                        ArrayRef<OpFoldResult> offsets);
+/// Tells `apply` of the kinds that depend on it where a tile begins.
+void adjustOffsets(OpBuilder &builder, Operation *tiled,
+                   ArrayRef<OpFoldResult> offsets);
 
 /// Attaches `PartialReductionOpInterface`. It extends `TilingInterface`, which
 /// must be there before.

@@ -123,7 +123,7 @@ struct StructuredTiling
         types.push_back(operands.back().getType());
     }
     Operation *tiled = mlir::clone(builder, op, types, operands);
-    adjustColumnOffset(builder, tiled, offsets);
+    adjustOffsets(builder, tiled, offsets);
     result.tiledOps.push_back(tiled);
     llvm::append_range(result.tiledValues, tiled->getResults());
     return result;

@@ -5,7 +5,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "DualValue.h"
 #include "Generalizer.h"
 #include "SimilarityBalance.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
@@ -468,7 +467,7 @@ SmallVector<Value> Generalizer::attention(AttentionOp op) {
   Value output =
       ApplyOp::create(b, loc, zeros.getType(), prepared.matrix, results[0],
                       results[1], Value(), Value(), op.getValue(), Value(),
-                      zeros, ApplyKind::product, /*transposed=*/false,
+                      Value(), zeros, ApplyKind::product, /*transposed=*/false,
                       numerics.getDomain())
           .getResult(0);
   output = cast(
@@ -518,22 +517,11 @@ template <typename OpTy> struct GeneralizePattern : OpRewritePattern<OpTy> {
     return success();
   }
 };
-struct GeneralizeDualValue : OpRewritePattern<ApplyOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(ApplyOp op,
-                                PatternRewriter &rewriter) const override {
-    FailureOr<Value> dual = generalizeDualValue(rewriter, op);
-    if (failed(dual))
-      return rewriter.notifyMatchFailure(op, "not a dual value on tensors");
-    rewriter.replaceOp(op, *dual);
-    return success();
-  }
-};
 } // namespace
 
 void scaling::populateGeneralizePatterns(RewritePatternSet &patterns) {
-  patterns.add<GeneralizeDualValue, GeneralizePattern<SinkhornOp>,
-               GeneralizePattern<ProjectOp>, GeneralizePattern<BalanceOp>,
-               GeneralizePattern<NormalizeOp>, GeneralizePattern<AttentionOp>,
+  patterns.add<GeneralizePattern<SinkhornOp>, GeneralizePattern<ProjectOp>,
+               GeneralizePattern<BalanceOp>, GeneralizePattern<NormalizeOp>,
+               GeneralizePattern<AttentionOp>,
                GeneralizePattern<SimilarityBalanceOp>>(patterns.getContext());
 }

@@ -206,6 +206,20 @@ private:
 };
 } // namespace
 
+Value scaling::createDualTerm(OpBuilder &builder, Location loc, bool isLog,
+                              Value marginal, Value factor) {
+  if (!isLog)
+    factor = math::LogOp::create(builder, loc, factor);
+  Value zero = createConstant(builder, loc, marginal.getType(), 0.0);
+  Value isZero = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OEQ,
+                                       marginal, zero);
+  // The marginals are inside the factors.
+  Value density = arith::SubFOp::create(
+      builder, loc, factor, math::LogOp::create(builder, loc, marginal));
+  Value term = arith::MulFOp::create(builder, loc, marginal, density);
+  return arith::SelectOp::create(builder, loc, isZero, zero, term);
+}
+
 Value scaling::createPowerOfTwoBelow(OpBuilder &builder, Location loc,
                                      Value x) {
   Type type = x.getType();

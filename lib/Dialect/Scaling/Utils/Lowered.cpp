@@ -15,12 +15,9 @@ LogicalResult scaling::verifyLowered(Operation *root, StringRef wrongPlace) {
   WalkResult left = root->walk([&](Operation *op) {
     if (!isa_and_present<ScalingDialect>(op->getDialect()))
       return WalkResult::advance();
-    // The dual value is the one core op that generalization writes as others.
-    auto apply = dyn_cast<ApplyOp>(op);
-    bool isDual = apply && apply.getKind() == ApplyKind::dual;
     if (isa<IterateOp>(op))
       op->emitOpError("must be decomposed first (--scaling-decompose)");
-    else if (isa<ScalingStructuredOpInterface>(op) && !isDual)
+    else if (isa<ScalingStructuredOpInterface>(op))
       op->emitOpError(wrongPlace);
     else
       op->emitOpError("must be generalized first (--scaling-generalize)");

@@ -253,6 +253,21 @@ def reductions(p):
     return lanes, lanes_t, row, row_t, cube, cube_t
 
 
+def dual(p, case, shape):
+    """The dual value of positive factors."""
+    kernel, kernel_t = p.data(shape)
+    row, row_t = p.data(shape[1:2])
+    col, col_t = p.data([shape[0], shape[2]])
+    start, start_t = p.fill(shape[:1])
+    p.case(
+        case,
+        f"scaling.apply dual domain(kernel) matrix({kernel} : {kernel_t}) "
+        f"row({row} : {row_t}) col({col} : {col_t}) row_weight({row} : {row_t}) "
+        f"col_weight({col} : {col_t}) outs({start} : {start_t})",
+        [start_t],
+    )
+
+
 def tiling():
     p = Program()
     lanes, lanes_t, row, row_t, cube, cube_t = reductions(p)
@@ -291,6 +306,7 @@ def tiling():
         f"scaling.pairwise euclidean points({x}, {y} : {x_t}, {y_t}) outs({out} : {cube_t})",
         [cube_t],
     )
+    dual(p, 11, shape=(2, 13, 11))
     sizes = {
         1: [8, 16],
         2: [2, 3, 8],
@@ -302,6 +318,7 @@ def tiling():
         8: [2, 3, 8],
         9: [1, 4, 3],
         10: [1, 4, 3],
+        11: [1, 4, 3],
     }
     loops = {
         case: (
@@ -325,6 +342,7 @@ def partial():
         5: ([0, 4, 3], 4),
         6: ([0, 5, 0], 4),
     }
+    dual(p, 7, shape=(2, 13, 11))
     parts = {"program": p.text()}
     for loop in ("for", "forall"):
         steps = {}
@@ -334,6 +352,13 @@ def partial():
                 f"transform.structured.tile_reduction_using_{loop} {{op}} "
                 f"reduction_dims = {dims} by tile_sizes = {tile}",
                 results,
+            )
+        if loop == "forall":
+            # Entry by entry a dual value has no partial results.
+            steps[7] = (
+                "transform.structured.tile_reduction_using_forall {op} "
+                "reduction_dims = [1, 2] by tile_sizes = [0, 4, 3]",
+                4,
             )
         parts[loop] = schedule(steps)
     return parts

@@ -280,7 +280,7 @@ def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> 
     | `value` | C `[..., n, m]` | `[...]` | `outs + Σ P_ij C_ij`, 0 where P is 0 |
     | `mass` | none | `[...]` | `outs + Σ P_ij` |
     | `argmax` | none | `[..., n]`, i64 `[..., n]` | the largest entry of each row and its column, the first among equals |
-    | `dual` | none; the weights are the marginals a, b | `[...]` | `outs + Σ a_i (F_i − log a_i) + Σ b_j (G_j − log b_j) + Σ a_i Σ b_j − Σ P_ij`, P without weights |
+    | `dual` | none; the weights are the marginals a, b | `[...]` | `outs + Σ a_i (F_i − log a_i) + Σ b_j (G_j − log b_j) + Σ (a_i b_j − P_ij)`, P without weights |
 
     `argmax` keeps an entry of `outs` unless a larger one is found; start it
     from a number below all entries (−1 and index −1: the plan is not
@@ -289,14 +289,17 @@ def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> 
 
     The transport value ⟨P, C⟩ is `value` with the cost. `dual` is the dual
     value in units of ε against the product of the marginals, with F and G the
-    logarithms of the factors and no contribution where a marginal is 0: it is not a sum over entries, so it is
-    tiled along the batch only, and `--scaling-generalize` writes it as sums of
-    short vectors and a `mass`.
+    logarithms of the factors and no contribution where a marginal is 0. It is
+    a sum over entries: `a_i b_j − P_ij` each, the term of a row counted in the
+    first column, that of a column in the first row. `offset` and `row_offset`
+    say where the columns and rows of a tile begin in the whole matrix: only a
+    tile that begins at column 0 counts the terms of its rows, and only one that
+    begins at row 0 those of its columns. A matrix without entries adds nothing.
 
     Constraints:
     * (C1) the operand is there just when the kind needs it; `transposed` goes
-      with `product`; `offset` with `argmax`; `dual` needs both factors and
-      both weights.
+      with `product`; `offset` with `argmax` and `dual`, `row_offset` with
+      `dual`; `dual` needs both factors and both weights.
     * (C2) shapes fit as described.
     * (C3) all tensors or all memrefs.
 
@@ -312,6 +315,7 @@ def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> 
     Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
     Optional<Scaling_Shaped>:$row_weight, Optional<Scaling_Shaped>:$col_weight,
     Optional<Scaling_Shaped>:$operand, Optional<Index>:$offset,
+    Optional<Index>:$row_offset,
     Variadic<Scaling_OutShaped>:$outs,
     Scaling_ApplyKind:$kind, UnitAttr:$transposed, Scaling_Domain:$domain);
   let results = (outs Variadic<RankedTensorOf<[Scaling_Float, I64]>>:$results);
@@ -324,6 +328,7 @@ def Scaling_ApplyOp : Scaling_StructuredOp<"apply", [AttrSizedOperandSegments]> 
     (`col_weight` `` `(` $col_weight^ `:` type($col_weight) `)`)?
     (`operand` `` `(` $operand^ `:` type($operand) `)`)?
     (`offset` `` `(` $offset^ `)`)?
+    (`row_offset` `` `(` $row_offset^ `)`)?
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($results)^)?
   }];

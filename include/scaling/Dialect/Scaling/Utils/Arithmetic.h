@@ -39,6 +39,11 @@ Value createPlanEntry(OpBuilder &builder, Location loc, bool isLog,
                       Value rowWeight, Value colWeight,
                       FloatType narrow = nullptr);
 
+/// What a row or column adds to the dual value besides its entries: a (F − log
+/// a) with F the logarithm of the factor, 0 where the marginal a is 0.
+Value createDualTerm(OpBuilder &builder, Location loc, bool isLog,
+                     Value marginal, Value factor);
+
 /// 2^floor(log2 x) for a normal x > 0, exactly: the mantissa is cleared.
 Value createPowerOfTwoBelow(OpBuilder &builder, Location loc, Value x);
 
