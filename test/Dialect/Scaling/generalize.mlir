@@ -130,3 +130,15 @@ func.func @similarity(%A: tensor<8x8xf64>) -> (tensor<8x8xf64>, tensor<8xf64>) {
   %B, %d, %k, %s = scaling.similarity_balance matrix(%A : tensor<8x8xf64>)
   return %B, %d : tensor<8x8xf64>, tensor<8xf64>
 }
+
+// Only the values have a batch: the counts of the one problem are those of all.
+
+// CHECK-LABEL: func.func @attention_of_batched_values
+// CHECK: %[[STEPS:[a-z_]+]], %{{[a-z]+}}, %{{[a-z]+}} = scaling.iterate matrix(%{{.*}} : tensor<5x7xf32>)
+// CHECK: scaling.apply product {{.*}} outs(%{{.*}} : tensor<3x5x2xf32>)
+// CHECK: %[[K:.*]] = linalg.generic {{.*}} ins(%[[STEPS]] : tensor<i32>) outs(%{{.*}} : tensor<3xi32>)
+// CHECK: return %{{.*}}, %[[K]]
+func.func @attention_of_batched_values(%q: tensor<5x4xf32>, %k: tensor<7x4xf32>, %v: tensor<3x7x2xf32>) -> (tensor<3x5x2xf32>, tensor<3xi32>) {
+  %O, %n, %r, %s = scaling.attention query(%q : tensor<5x4xf32>) key(%k : tensor<7x4xf32>) value(%v : tensor<3x7x2xf32>) preset(sinkformer)
+  return %O, %n : tensor<3x5x2xf32>, tensor<3xi32>
+}

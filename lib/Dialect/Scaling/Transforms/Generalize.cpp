@@ -473,6 +473,15 @@ SmallVector<Value> Generalizer::attention(AttentionOp op) {
   output = cast(
       scaleOutput(output, problem, Size::rows, Size::cols, /*logarithm=*/false),
       storage);
+  // A batch that only the values have is of one problem.
+  Sizes whole = sizes({});
+  for (Value &result : MutableArrayRef(results).drop_front(2)) {
+    auto type = mlir::cast<RankedTensorType>(result.getType());
+    if (type.getRank() < static_cast<int64_t>(whole.size()))
+      result = e.elementwise(
+          whole, 0, type.getElementType(), {{result, {}}},
+          [](OpBuilder &, Location, ValueRange in) -> Value { return in[0]; });
+  }
   return {output, results[2], results[3], results[4]};
 }
 
