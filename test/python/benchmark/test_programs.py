@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from findtool import find_tool
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "benchmark"))
@@ -86,10 +87,8 @@ REFERENCES = {
 
 @pytest.fixture(autouse=True)
 def tools(monkeypatch):
-    """Where the compiler is: $SCALING_BIN, else the build folder."""
-    folder = Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin"))
-    if not (folder / "scaling-compile").exists():
-        pytest.skip("no scaling-compile: set SCALING_BIN or build the project")
+    """Where the compiler is."""
+    folder = Path(find_tool("scaling-compile")).parent
     monkeypatch.setenv("SCALING_BIN", str(folder))
 
 

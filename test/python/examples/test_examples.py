@@ -9,15 +9,18 @@ import sys
 
 import numpy as np
 import pytest
+from findtool import need_module
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin"))
 COLOUR_TRANSFER = ROOT / "examples" / "colour_transfer" / "colour_transfer.py"
 ATTENTION = ROOT / "examples" / "attention" / "attention.py"
 
-pytest.importorskip("PIL")
-pytest.importorskip("sklearn")
-pytest.importorskip("matplotlib")
+
+@pytest.fixture(autouse=True)
+def packages():
+    for package in ("PIL", "sklearn", "matplotlib"):
+        need_module(package)
 
 
 def run(script, *arguments, ok=True):

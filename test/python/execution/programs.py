@@ -1,14 +1,11 @@
 """Many calls of scaling ops, compiled once per route, called from NumPy.
 
 Every call becomes a function of its own; functions are compiled in a few shared
-libraries, side by side. SCALING_BIN names the folder with the tools, else they
-are taken from the build folder or the PATH.
+libraries, side by side.
 """
 
 import ctypes
-import functools
 import os
-import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from findtool import find_llvm, find_tool
 
-ROOT = Path(__file__).resolve().parents[3]
 ALIGNMENT = 64
 #: The long run: more cases, and all code optimized as it is for users.
 FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
+#: SCALING_TEST_ROUTES lists others, separated by commas.
+ROUTES = os.environ.get("SCALING_TEST_ROUTES", "linalg,cpu").split(",")
 #: Functions per shared library: enough to share what a compiler start costs.
 CHUNK = 24
 
@@ -37,57 +36,6 @@ DTYPES = {
 }
 #: Relative error of one rounding to the type.
 ROUNDING = {"f64": 2.0**-53, "f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
-
-
-@functools.lru_cache
-def find_tool(name):
-    folders = [ROOT / "build" / "bin"]
-    if "SCALING_BIN" in os.environ:
-        folders.insert(0, Path(os.environ["SCALING_BIN"]))
-    for folder in folders:
-        if (folder / name).exists():
-            return str(folder / name)
-    found = shutil.which(name)
-    if not found:
-        pytest.skip(f"no {name}: set SCALING_BIN or build the project")
-    return found
-
-
-@functools.lru_cache
-def find_llvm(name):
-    """A program of the LLVM the project is built with."""
-    found = shutil.which(name, path="/usr/lib/llvm-22/bin") or shutil.which(
-        f"{name}-22"
-    )
-    if not found:
-        pytest.skip(f"no {name} of LLVM 22")
-    return found
-
-
-@functools.lru_cache
-def distinct_routes(routes):
-    """The routes that give code of their own, in order."""
-    text = "func.func @f(%x: tensor<8x8xf32>) -> (tensor<8xf32>, tensor<8xf32>," + (
-        " tensor<i32>, tensor<f32>, tensor<i32>) {\n"
-        "%r:5 = scaling.sinkhorn logits(%x : tensor<8x8xf32>) "
-        "stop(#scaling.stop<fixed 4>)\n"
-        "return %r#0, %r#1, %r#2, %r#3, %r#4 : tensor<8xf32>, tensor<8xf32>,"
-        " tensor<i32>, tensor<f32>, tensor<i32>\n}\n"
-    )
-    seen, kept = set(), []
-    for route in routes:
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "f.mlir"
-            source.write_text(text)
-            done = subprocess.run(
-                [find_tool("scaling-compile"), source, "--emit=mlir",
-                 f"--pipeline={route}", "--no-threads", "-o", "-"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-        if done.stdout not in seen:
-            seen.add(done.stdout)
-            kept.append(route)
-    return kept
 
 
 def to_bf16(values):
@@ -248,9 +196,9 @@ class Failed(Exception):
 class Programs:
     """Functions of one route; they are compiled when the first is called."""
 
-    def __init__(self, route, calls, optimized=FULL):
+    def __init__(self, route, calls, level=3 if FULL else 1):
         self.route = route
-        self.optimized = optimized
+        self.level = level
         self.calls = dict(calls)
         self.libraries = {}
         self.folder = tempfile.TemporaryDirectory(prefix="scaling-execution-")
@@ -259,21 +207,21 @@ class Programs:
         """A library of these functions, or what the compiler said.
 
         LLVM's O3, ten times slower than the rest of the compiler, is for what
-        asks for it: it knows nothing of the dialect.
+        asks for it: it knows nothing of the dialect. O0 takes a fifth of O1.
         """
         stem = Path(self.folder.name) / f"{names[0]}-{len(names)}"
         source, shared = stem.with_suffix(".mlir"), stem.with_suffix(".so")
         source.write_text("\n".join(self.calls[n].text(n) for n in names))
         compiler = [find_tool("scaling-compile"), source, "--no-threads",
                     f"--pipeline={self.route}"]  # fmt: skip
-        if self.optimized:
+        if self.level == 3:
             commands = [[*compiler, "--emit=shared", "-o", shared]]
         else:
             lowered, code = stem.with_suffix(".llvm.mlir"), stem.with_suffix(".ll")
             commands = [
                 [*compiler, "--emit=mlir", "-o", lowered],
                 [find_llvm("mlir-translate"), "--mlir-to-llvmir", lowered, "-o", code],
-                [find_llvm("clang"), "-O1", "-march=native", "-w", "-fPIC", "-shared",
+                [find_llvm("clang"), f"-O{self.level}", "-march=native", "-w", "-fPIC", "-shared",
                  "-x", "ir", code, "-lm", "-o", shared],
             ]  # fmt: skip
         for command in commands:

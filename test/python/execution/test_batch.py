@@ -75,12 +75,14 @@ def test_alone(programs, name):
         assert status[4] == sr.LIMIT and steps[4] == STOPS[name[0]].limit
 
 
-@pytest.mark.parametrize("name", NAMES, ids="-".join)
+@pytest.mark.parametrize(
+    "name",
+    [n for n in NAMES if n[0] in ("marginal", "columns", "fixed")],
+    ids="-".join,
+)
 def test_residual_is_that_of_what_is_returned(programs, name):
     """Recomputed from the potentials in f64."""
     stop = STOPS[name[0]]
-    if name[0] not in ("marginal", "columns", "fixed"):
-        pytest.skip("not a marginal error")
     f, g, _, residual, status = programs("_".join(name))
     plan = np.exp(f[..., :, None] + g[..., None, :] - COST)
     rows, cols = plan.sum(-1) - A, plan.sum(-2) - B

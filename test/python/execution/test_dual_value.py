@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scaling_reference as sr
 
-from programs import find_tool
+from findtool import find_tool
 
 PROGRAM = """
 func.func @dual(%K: tensor<?x?xf64>, %u: tensor<?x?xf64>, %v: tensor<?x?xf64>,

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from programs import find_tool
+from findtool import find_tool
 
 PROGRAM = """
 func.func @f(%x: tensor<3x?x7xf32>) -> (tensor<3x?xf32>, tensor<3x7xf32>, tensor<3xi32>, tensor<3xf32>, tensor<3xi32>) {{

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from programs import find_tool
+from findtool import find_tool
 
 PROGRAMS = {
     "sweeps of a kernel": """

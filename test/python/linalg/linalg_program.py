@@ -1,19 +1,15 @@
 """Functions in MLIR text, lowered to linalg, compiled and called from NumPy.
 
 Many small functions go into one program, so that a test module compiles once.
-SCALING_BIN names the folder with the tools, else they are taken from the PATH
-or from the build folder.
 """
 
 import ctypes
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
-import pytest
+from findtool import find_tool
 
 HERE = Path(__file__).resolve().parent
 ALIGNMENT = 64
@@ -35,19 +31,6 @@ TOLERANCE = {"f64": 1e-12, "f32": 4e-6}
 ROUNDING = {"f64": 0.0, "f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
 #: Storage type and the type sums and factors have.
 TYPES = [("f64", "f64"), ("f32", "f32"), ("bf16", "f32"), ("f16", "f32")]
-
-
-def find_tool(name):
-    folders = [HERE.parents[2] / "build" / "bin"]
-    if "SCALING_BIN" in os.environ:
-        folders.insert(0, Path(os.environ["SCALING_BIN"]))
-    for folder in folders:
-        if (folder / name).exists():
-            return str(folder / name)
-    found = shutil.which(name)
-    if not found:
-        pytest.skip(f"no {name}: set SCALING_BIN or build the project")
-    return found
 
 
 def tensor(shape, element):

@@ -1,24 +1,19 @@
 """Runs the expansion of exp2, exp, log2, log and powf on the machine.
 
-By default a sample of the f32 patterns; all 2^32 of them with
-SCALING_TEST_FULL=1 (a few minutes). SCALING_OPT names the scaling-opt to test,
-else it is taken from the PATH or from the build folder.
+All 2^32 patterns of f32, one after the other; what has two arguments or is
+wider is sampled, more of it with SCALING_TEST_FULL=1.
 """
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 import kernels
+import pytest
+from findtool import find_llvm, find_tool
 
 HERE = Path(__file__).resolve().parent
-LLVM_BIN = Path(os.environ.get("LLVM_BIN", "/usr/lib/llvm-22/bin"))
 FULL = os.environ.get("SCALING_TEST_FULL", "0") not in ("", "0")
-# A prime: the low and the high bits of the patterns both take all values.
-STRIDE = 1 if FULL else 97
 COUNT = 20_000_000 if FULL else 2_000_000
 
 # Largest error in ulp: what the pass documents.
@@ -48,41 +43,26 @@ for source, target in kernels.CONVERSIONS:
 BOUNDS["exact_f32"] = BOUNDS["exact_f64"] = 0.0
 
 
-def find_scaling_opt():
-    if "SCALING_OPT" in os.environ:
-        return os.environ["SCALING_OPT"]
-    in_build = HERE.parents[2] / "build" / "bin" / "scaling-opt"
-    found = shutil.which("scaling-opt") or (in_build.exists() and str(in_build))
-    if not found:
-        pytest.skip("no scaling-opt: set SCALING_OPT or build the project")
-    return found
-
-
-def llvm_tool(name):
-    path = LLVM_BIN / name
-    return str(path) if path.exists() else name
-
-
 def cpu_has(*features):
     cpuinfo = Path("/proc/cpuinfo")
     words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
     return words.issuperset(features)
 
 
-@pytest.fixture(scope="module", params=["portable", "scalef"])
+#: The ways to build a power of two that this machine can run.
+WAYS = ["portable"]
+if cpu_has("avx512f", "avx512vl"):
+    WAYS.append("scalef")
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def build(request, tmp_path_factory):
     """The object of all kernels, and the checker linked with it."""
     folder = tmp_path_factory.mktemp("expand_math")
-    option = ""
-    if request.param == "scalef":
-        option = "=use-scalef"
-        if not cpu_has("avx512f", "avx512vl"):
-            pytest.skip("use-scalef needs AVX-512")
-    elif not cpu_has("fma") and not cpu_has("asimd"):
-        pytest.skip("the expansion needs fused multiply-add")
+    option = "=use-scalef" if request.param == "scalef" else ""
     lowered = subprocess.run(
         [
-            find_scaling_opt(),
+            find_tool("scaling-opt"),
             f"--scaling-expand-math{option}",
             "--convert-scf-to-cf",
             "--convert-vector-to-llvm",
@@ -97,12 +77,12 @@ def build(request, tmp_path_factory):
     assert lowered.returncode == 0, lowered.stderr
     source = folder / "kernels.ll"
     subprocess.run(
-        [llvm_tool("mlir-translate"), "--mlir-to-llvmir", "-o", str(source)],
+        [find_llvm("mlir-translate"), "--mlir-to-llvmir", "-o", str(source)],
         input=lowered.stdout,
         text=True,
         check=True,
     )
-    clang = llvm_tool("clang++")
+    clang = find_llvm("clang++")
     flags = ["-O2", "-march=native", "-Wno-override-module"]
     subprocess.run(
         [clang, *flags, "-c", str(source), "-o", str(folder / "kernels.o")], check=True
@@ -120,7 +100,7 @@ def build(request, tmp_path_factory):
 def results(build):
     """{check: (ulp, wrong, worst argument)}"""
     run = subprocess.run(
-        [str(build / "check_math"), str(STRIDE), str(COUNT)],
+        [str(build / "check_math"), "1", str(COUNT)],
         capture_output=True,
         text=True,
     )
@@ -131,7 +111,7 @@ def results(build):
 
 def test_object_calls_nothing(build):
     symbols = subprocess.run(
-        [llvm_tool("llvm-nm"), "--undefined-only", str(build / "kernels.o")],
+        [find_llvm("llvm-nm"), "--undefined-only", str(build / "kernels.o")],
         capture_output=True,
         text=True,
         check=True,

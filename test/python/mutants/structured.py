@@ -13,7 +13,7 @@ import random
 import subprocess
 from dataclasses import dataclass
 
-from tool import ROOT, find_tool
+from findtool import ROOT, find_llvm
 
 TD = ROOT / "include" / "scaling" / "Dialect" / "Scaling" / "IR" / "ScalingOps.td"
 FLOATS = ["f32", "f64", "f16", "bf16"]
@@ -117,10 +117,10 @@ class OpDefinition:
 
 @functools.cache
 def definitions():
-    tblgen = find_tool("llvm-tblgen")
+    tblgen = find_llvm("llvm-tblgen")
     include = str(ROOT / "include")
     upstream = subprocess.run(
-        [find_tool("llvm-config"), "--includedir"],
+        [find_llvm("llvm-config"), "--includedir"],
         capture_output=True,
         text=True,
         check=True,
@@ -176,6 +176,7 @@ TABLE = {
     "col_mask": ("m", "mask"),
     "anneal": ("k", "factor"),
     "offset": (None, "index"),
+    "row_offset": (None, "index"),
     "scale": (None, "factor"),
     **{
         f"{axis}_{role}": ("n" if axis == "row" else "m", "factor")
@@ -428,7 +429,7 @@ class Maker:
             if self.chance(0.2):
                 attributes["logarithm"] = "unit"
         elif op.name == "apply":
-            kind = self.random.randrange(4)
+            kind = self.random.randrange(5)
             attributes = {"kind": f"{kind} : i32", "domain": f"{domain} : i32"}
             transposed = kind == 0 and self.chance(0.4) or self.chance(0.05)
             if transposed:
@@ -436,7 +437,7 @@ class Maker:
             read, kept = ("n", "m") if transposed else ("m", "n")
             tails |= {
                 "operand": (read + "w" if kind == 0 else "nm", "storage"),
-                "outs": ((kept + "w", "", "", "n")[kind], "factor"),
+                "outs": ((kept + "w", "", "", "n", "")[kind], "factor"),
             }
             counts["outs"] = 2 if kind == 3 else 1
         elif op.name == "pairwise":
@@ -465,8 +466,11 @@ class Maker:
             present = kind != "optional" or self.chance(0.4)
             if op.name == "apply" and name == "operand":
                 present = kind_needs_operand(attributes["kind"]) ^ self.chance(0.05)
-            if op.name == "apply" and name == "offset":
-                present = present and attributes["kind"].startswith("3")
+            if attributes.get("kind", "").startswith("4") and name in DUAL_OPERANDS:
+                present = not self.chance(0.05)
+            if op.name == "apply" and name.endswith("offset"):
+                kinds = ("3", "4") if name == "offset" else ("4",)
+                present = present and attributes["kind"].startswith(kinds)
             if op.name == "marginals" and name in ("matrix", "x", "y"):
                 present = (points ^ (name == "matrix")) ^ self.chance(0.05)
             count = counts.get(name, 1) if present else 0
@@ -506,6 +510,10 @@ class Maker:
     def make(self, op):
         structured = op.name in STRUCTURED
         return self.structured(op) if structured else self.problem(op)
+
+
+#: What `apply` of the kind `dual` cannot be without.
+DUAL_OPERANDS = ("row", "col", "row_weight", "col_weight")
 
 
 def kind_needs_operand(kind):

@@ -7,35 +7,19 @@ neither failed in silence; when the process dies, halving the batch finds whose
 fault it was.
 """
 
-import os
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from findtool import find_tool
 
-ROOT = Path(__file__).resolve().parents[3]
 SEPARATOR = "// -----"
 ERROR = re.compile(r":(\d+):\d+: error: (.*)")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer: .*|\S*: runtime error: .*")
 #: Seconds for a batch; the endless loop of one module is found like a crash.
 TIMEOUT = 120
-
-
-def find_tool(name):
-    folders = [ROOT / "build" / "bin"]
-    if "SCALING_BIN" in os.environ:
-        folders.insert(0, Path(os.environ["SCALING_BIN"]))
-    for folder in folders:
-        if (folder / name).exists():
-            return str(folder / name)
-    found = shutil.which(name)
-    if not found:
-        pytest.skip(f"no {name}: set SCALING_BIN or build the project")
-    return found
 
 
 @dataclass

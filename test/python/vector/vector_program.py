@@ -10,13 +10,13 @@ import mmap
 import re
 
 import numpy as np
+from findtool import find_tool
 from linalg_program import (
     DTYPES,
     SCALARS,
     Program,
     descriptor,
     element_of,
-    find_tool,
     load,
     run,
 )
