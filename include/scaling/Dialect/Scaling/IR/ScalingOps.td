@@ -147,7 +147,9 @@ def Scaling_NormalizeOp : Scaling_NamedOp<"normalize", [AttrSizedOperandSegments
     `along(rows)` of logits with the rule `sum`.
 
     Operands: `target`, `mask` along the other axis' entries (true: takes
-    part; others come out as 0), `epsilon` as in `scaling.sinkhorn`.
+    part; others come out as 0), `epsilon` as in `scaling.sinkhorn`. There is
+    no status: a row (column) whose factor is not finite comes out as NaN, the
+    others as they are.
 
     Constraints:
     * (C1) the matrix has rank at least 2 and a float element type.
