@@ -62,6 +62,9 @@ def main():
             "-rfE",
             "-p",
             "no:cacheprovider",
+            # Tests of a file share what they compiled.
+            f"--numprocesses={min(os.cpu_count() or 1, 4)}",
+            "--dist=loadfile",
         ]
         + ["--junitxml", reports / "pytest.xml", ROOT / "test" / "python"],
     }
