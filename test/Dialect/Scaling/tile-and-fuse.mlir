@@ -157,3 +157,20 @@ func.func @whole(%x: tensor<512x8xf32>, %F: tensor<512xf32>) -> tensor<512x512xf
   %P = scaling.plan domain(log) matrix(%X : tensor<512x512xf32>) row(%F : tensor<512xf32>) outs(%e : tensor<512x512xf32>) -> tensor<512x512xf32>
   return %P : tensor<512x512xf32>
 }
+
+// A read of one axis alone makes its rows anew, too.
+
+// CHECK-LABEL: func.func @lazy_alone
+// CHECK-NOT: tensor<512x512xf32>
+// CHECK: scf.forall
+// CHECK:   scaling.pairwise {{.*}} -> tensor<8x512xf32>
+// CHECK:   scaling.reduce along(rows)
+// CHECK-NOT: tensor<512x512xf32>
+// CHECK: return
+func.func @lazy_alone(%x: tensor<512x8xf32>) -> tensor<512xf32> {
+  %e = tensor.empty() : tensor<512x512xf32>
+  %C = scaling.pairwise dot points(%x, %x : tensor<512x8xf32>, tensor<512x8xf32>) outs(%e : tensor<512x512xf32>) -> tensor<512x512xf32>
+  %F, %G, %k, %r, %s = scaling.iterate matrix(%C : tensor<512x512xf32>) stop(#scaling.stop<fixed 1>)
+    numerics(#scaling.numerics<log>) schedule(#scaling.schedule<cloud, row_block = 8, matrix = recomputed>)
+  return %F : tensor<512xf32>
+}

@@ -187,7 +187,10 @@ TABLE = {
     "col": ("m", "factor"),
 }
 #: Ops with destinations.
-STRUCTURED = ("reduce", "update", "plan", "apply", "marginals", "pairwise")
+STRUCTURED = (
+    "reduce", "update", "plan", "apply", "marginals", "pairwise", "to_lanes",
+    "from_lanes",
+)  # fmt: skip
 
 
 class Maker:
@@ -449,8 +452,16 @@ class Maker:
                 attributes["metric"] = f"{self.random.randrange(5)} : i32"
             if self.chance(0.3):
                 attributes["largest"] = "unit"
-            tails["y"] = ("dm", "storage")
+            # Rows, then columns.
+            tails |= {"y": ("dm", "storage"), "outs": ("n", "factor")}
             counts["outs"] = 2
+        elif op.name in ("to_lanes", "from_lanes"):
+            # Static but for the batch, which is all there is in front.
+            self.batch, self.dynamic = [], self.dynamic & {"k"}
+            lanes = ("nmw", "storage")
+            tails |= {"source": ("knm", "storage"), "outs": lanes}
+            if op.name == "from_lanes":
+                tails |= {"source": lanes, "outs": ("knm", "storage")}
         if op.name in ("reduce", "plan") and self.chance(0.15):
             attributes["dims"] = self.pick(
                 [
@@ -480,7 +491,7 @@ class Maker:
             for i in range(count):
                 tail, element = tails[name]
                 if op.name == "marginals" and name == "outs":
-                    tail, element = "nm"[i % 2], "factor"
+                    tail = "nm"[i % 2]
                 shape = None if tail is None else self.shape(tail)
                 if shape and name not in ("outs", "own", "states") and self.chance(0.2):
                     shape = shape[len(self.batch) :]
@@ -495,14 +506,17 @@ class Maker:
             self.type_text(shape, element, memref) for _, shape, element in operands
         ]
         outs = [t for t, g in zip(types, groups) if g == "outs" and not memref]
-        if any(n != 1 for n in segments) or op.name != "pairwise":
+        if any(n != 1 for n in segments) or op.name not in (
+            "pairwise", "to_lanes", "from_lanes",
+        ):  # fmt: skip
             attributes["operandSegmentSizes"] = (
                 f"array<i32: {', '.join(map(str, segments))}>"
             )
+        properties = ", ".join(f"{k} = {v}" for k, v in attributes.items())
         body = (
             (f"%r{f':{len(outs)}' if len(outs) > 1 else ''} = " if outs else "")
             + f'"scaling.{op.name}"({", ".join("%" + name for name, _, _ in operands)})'
-            + f" <{{{', '.join(f'{k} = {v}' for k, v in attributes.items())}}}>"
+            + (f" <{{{properties}}}>" if properties else "")
             + f" : ({', '.join(types)}) -> ({', '.join(outs)})"
         )
         return self.function(operands, body, memref)

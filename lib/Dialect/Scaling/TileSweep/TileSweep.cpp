@@ -451,7 +451,8 @@ FailureOr<TileSweepResult> scaling::tileSweep(RewriterBase &rewriter,
 }
 
 LogicalResult scaling::tileParallel(RewriterBase &rewriter, Operation *op,
-                                    unsigned dim, int64_t size) {
+                                    unsigned dim, int64_t size,
+                                    bool recomputeMatrix) {
   OpBuilder::InsertionGuard guard(rewriter);
   auto target = cast<TilingInterface>(op);
   rewriter.setInsertionPoint(op);
@@ -469,6 +470,13 @@ LogicalResult scaling::tileParallel(RewriterBase &rewriter, Operation *op,
   for (LoopLikeOpInterface loop : tiled->loops) {
     readFromIterArgs(rewriter, loop);
     mergeSlices(rewriter, &loop->getRegion(0).front());
+  }
+  auto reduce = dyn_cast<ReduceOp>(tiled->tiledOps.front());
+  if (recomputeMatrix && reduce) {
+    Block *body = reduce->getBlock();
+    recompute(rewriter, reduce);
+    eraseDead(rewriter, body, reduce);
+    makeScratchLocal(rewriter, body);
   }
   return success();
 }

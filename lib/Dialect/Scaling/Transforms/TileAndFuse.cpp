@@ -206,10 +206,13 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
   });
   for (ReduceOp reduce : alone) {
     auto shape = cast<ShapedType>(reduce.getMatrix().getType()).getShape();
-    int64_t group =
-        groupRows(shape[shape.size() - 2], getStreaming(reduce).getRowBlock());
+    ScheduleAttr schedule = getStreaming(reduce);
+    int64_t block = std::max<int64_t>(schedule.getRowBlock(), 1);
+    int64_t group = groupRows(shape[shape.size() - 2], block);
+    // What is made anew is as much as stays in cache.
     if (failed(tileParallel(rewriter, reduce, reduce.getMatrixDims().first,
-                            group)))
+                            schedule.getRecompute() ? block : group,
+                            schedule.getRecompute())))
       return reduce.emitOpError("cannot be tiled by rows");
   }
 

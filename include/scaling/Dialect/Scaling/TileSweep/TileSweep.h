@@ -50,9 +50,10 @@ FailureOr<TileSweepResult> tileSweep(RewriterBase &rewriter, ReduceOp reduce,
                                      const TileSweepOptions &options);
 
 /// Turns an op whose results keep domain dimension `dim` into a parallel loop
-/// over parts of `size` along it.
+/// over parts of `size` along it, in which the matrix is made anew where asked
+/// for.
 LogicalResult tileParallel(RewriterBase &rewriter, Operation *op, unsigned dim,
-                           int64_t size);
+                           int64_t size, bool recomputeMatrix = false);
 
 /// What an iteration of a loop with this body alone writes gets storage of its
 /// own, as large as the largest tile.
