@@ -9,7 +9,7 @@
 
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
-#include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
+#include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
@@ -42,7 +42,7 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
 void scaling::registerAllPasses() {
   registerEntryABIPasses();
   registerAllocateFromArenaPasses();
-  registerExpandCopiesPasses();
+  registerExpandMemRefsPasses();
   registerExpandMathPasses();
   registerFormTeamPasses();
   registerPlanWorkspacePasses();

@@ -92,6 +92,7 @@ void populateReduceToLinalgPatterns(RewritePatternSet &patterns);
 void populateUpdateToLinalgPatterns(RewritePatternSet &patterns);
 void populatePlanToLinalgPatterns(RewritePatternSet &patterns);
 void populateApplyToLinalgPatterns(RewritePatternSet &patterns);
+void populateLanesToLinalgPatterns(RewritePatternSet &patterns);
 void populateMarginalsToLinalgPatterns(RewritePatternSet &patterns);
 void populatePairwiseToLinalgPatterns(RewritePatternSet &patterns);
 

@@ -51,5 +51,6 @@ void scaling::populateScalingToLinalgPatterns(RewritePatternSet &patterns) {
   populatePlanToLinalgPatterns(patterns);
   populateApplyToLinalgPatterns(patterns);
   populateMarginalsToLinalgPatterns(patterns);
+  populateLanesToLinalgPatterns(patterns);
   populatePairwiseToLinalgPatterns(patterns);
 }

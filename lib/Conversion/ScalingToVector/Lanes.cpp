@@ -67,9 +67,8 @@ LanesLowering::LanesLowering(Location loc, Value batch, Value tile,
   lanes = cast<MemRefType>(tile.getType()).getShape().back();
   int64_t most = std::max<int64_t>(
       options.vectorBits / element.getIntOrFloatBitWidth(), 1);
-  width = std::min<int64_t>(lanes, llvm::bit_floor<uint64_t>(most));
-  while (lanes % width != 0)
-    width /= 2;
+  // A power of two that divides the lanes.
+  width = std::min<int64_t>(lanes & -lanes, llvm::bit_floor<uint64_t>(most));
 }
 
 Value LanesLowering::rowOf(int64_t lane) {

@@ -9,7 +9,7 @@
 
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
-#include "scaling/Conversion/ExpandCopies/ExpandCopies.h"
+#include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
@@ -66,7 +66,7 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
 
 void mlir::scaling::buildMemRefToLLVMPipeline(
     OpPassManager &pm, const LinalgToLLVMOptions &options) {
-  pm.addPass(createScalingExpandCopiesPass());
+  pm.addPass(createScalingExpandMemRefsPass());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToLoopsPass());
   ScalingFormTeamPassOptions team;
   team.threads = options.threads;

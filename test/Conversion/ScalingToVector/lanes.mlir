@@ -99,3 +99,14 @@ func.func @elementwise(%h: memref<4x16xf32>, %f: memref<16xi1>, %any: memref<i1>
   }
   return
 }
+
+// Any number of lanes: squares are of a power of two that divides it.
+
+// CHECK-LABEL: func.func @three_lanes
+// CHECK-NOT: vector.shuffle
+// CHECK-NOT: scaling.
+// CHECK: return
+func.func @three_lanes(%t: memref<8x1x3xf64>, %i: index, %P: memref<?x8x1xf64>) {
+  scaling.from_lanes %t[%i] outs(%P : memref<?x8x1xf64>) : memref<8x1x3xf64>
+  return
+}

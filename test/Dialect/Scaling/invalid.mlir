@@ -2059,6 +2059,14 @@ func.func @f(%K: tensor<?x4xf32>, %i: index, %t: tensor<4x?xf32>) {
 
 // -----
 
+func.func @f(%K: tensor<?x4xf32>, %i: index, %t: tensor<4x0xf32>) {
+  // expected-error @below {{'scaling.to_lanes' op needs at least one lane (C1)}}
+  %0 = scaling.to_lanes %K[%i] outs(%t : tensor<4x0xf32>) : tensor<?x4xf32> -> tensor<4x0xf32>
+  return
+}
+
+// -----
+
 func.func @f(%K: memref<?x4xf32>, %i: index, %t: tensor<4x16xf32>) {
   // expected-error @below {{'scaling.to_lanes' op must be on tensors, with a result, or on memrefs, without (C2)}}
   %0 = scaling.to_lanes %K[%i] outs(%t : tensor<4x16xf32>) : memref<?x4xf32> -> tensor<4x16xf32>

@@ -155,8 +155,9 @@ def programs(route):
     return Programs(route, calls)
 
 
-def expected(name):
-    problem, domain, stop, shift = CASES[name]
+def expected(name, stop=None):
+    problem, domain, kind, shift = CASES[name]
+    stop = stop or STOPS[kind]
     given = dict(PROBLEMS[problem])
     renamed = {
         {"row_marginal": "row_target", "col_marginal": "col_target",
@@ -165,7 +166,7 @@ def expected(name):
     }  # fmt: skip
     return sr.sinkhorn(
         renamed.pop("cost"), kind="cost", form=sr.Form(shift=shift), domain=domain,
-        stop=STOPS[stop], **renamed,
+        stop=stop, **renamed,
     )  # fmt: skip
 
 
@@ -175,6 +176,11 @@ def test_problem(programs, name):
     call = transport(PROBLEMS[problem], domain, STOPS[stop], shift)
     f, g, steps, residual, status = programs.call(signature(name), call)
     reference = expected(name)
+    if stop == "best" and np.ndim(steps) == 0 and steps != reference.half_steps:
+        # Where nothing improves, rounding decides which of equals is the best:
+        # the residual must still be the reference's.
+        equal = expected(name, sr.fixed(int(steps)))
+        reference = reference._replace(f=equal.f, g=equal.g, half_steps=steps)
     assert steps.shape == reference.half_steps.shape
     assert not np.any(np.isnan(residual))
     assert np.all(steps <= max(STOPS[stop].limit, STOPS[stop].half_steps))

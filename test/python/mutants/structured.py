@@ -185,6 +185,7 @@ TABLE = {
     },
     "row": ("n", "factor"),
     "col": ("m", "factor"),
+    "omega": ("", "factor"),
 }
 #: Ops with destinations.
 STRUCTURED = (

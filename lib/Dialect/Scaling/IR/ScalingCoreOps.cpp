@@ -582,6 +582,8 @@ static LogicalResult verifyLanes(Operation *op, ShapedType batch,
   ArrayRef<int64_t> laneShape = lanes.getShape();
   if (ShapedType::isDynamicShape(laneShape))
     return op->emitOpError("lanes must have a static shape (C1)");
+  if (laneShape.empty() || laneShape.back() == 0)
+    return op->emitOpError("needs at least one lane (C1)");
   if (batch.getRank() != lanes.getRank() ||
       batch.getShape().drop_front() != laneShape.drop_back())
     return op->emitOpError()

@@ -162,21 +162,37 @@ SmallVector<Value> MarginalsReader::sweep(bool largest, Value row, Value col,
   return SmallVector<Value>(sums.getResults());
 }
 
-/// −F; lowest where F is −∞, as the maximum of nothing.
-Value MarginalsReader::negated(Value factor) {
-  TypedAttr lowest = e->b.getFloatAttr(
-      accumulate,
-      llvm::APFloat::getLargest(accumulate.getFloatSemantics(), true));
+/// −F; another number where F is a certain one.
+Value MarginalsReader::negated(Value factor, llvm::APFloat unless,
+                               llvm::APFloat instead) {
   return e->elementwise(
       tensor::getMixedSizes(e->b, e->loc, factor), 1, accumulate,
       {{factor, {0}}}, [&](OpBuilder &b, Location l, ValueRange in) -> Value {
-        Value none = createConstant(b, l, accumulate, -kInfinity);
-        Value isNone =
-            arith::CmpFOp::create(b, l, arith::CmpFPredicate::OEQ, in[0], none);
-        return arith::SelectOp::create(b, l, isNone,
-                                       arith::ConstantOp::create(b, l, lowest),
+        auto constant = [&](const llvm::APFloat &value) -> Value {
+          return arith::ConstantOp::create(b, l,
+                                           b.getFloatAttr(accumulate, value));
+        };
+        Value isNone = arith::CmpFOp::create(b, l, arith::CmpFPredicate::OEQ,
+                                             in[0], constant(unless));
+        return arith::SelectOp::create(b, l, isNone, constant(instead),
                                        arith::NegFOp::create(b, l, in[0]));
       });
+}
+
+/// The maximum that goes with sums of the plan: −F, and that of nothing where F
+/// is −∞.
+Value MarginalsReader::asMaximum(Value factor) {
+  const llvm::fltSemantics &type = accumulate.getFloatSemantics();
+  return negated(factor, llvm::APFloat::getInf(type, /*Negative=*/true),
+                 llvm::APFloat::getLargest(type, /*Negative=*/true));
+}
+
+/// What takes the maximum off: its negative, and 0 where there was nothing,
+/// whose entries are −∞ anyway and must meet no +∞.
+Value MarginalsReader::asShift(Value maximum) {
+  const llvm::fltSemantics &type = accumulate.getFloatSemantics();
+  return negated(maximum, llvm::APFloat::getLargest(type, /*Negative=*/true),
+                 llvm::APFloat::getZero(type));
 }
 
 /// Whether any sum that counts is out of range or not a number.
@@ -237,7 +253,7 @@ BothStates MarginalsReader::read(Value row, Value col, Value scale) {
     return e->empty(tensor::getMixedSizes(b, loc, like), accumulate);
   };
 
-  Value rowMax = negated(row), colMax = negated(col);
+  Value rowMax = asMaximum(row), colMax = asMaximum(col);
   SmallVector<Value> sums =
       sweep(false, shifted(row), col, number, vector(row), vector(col));
   Value lost = arith::OrIOp::create(
@@ -251,9 +267,9 @@ BothStates MarginalsReader::read(Value row, Value col, Value scale) {
             sweep(true, Value(), shifted(col), number, rowMax, vector(col))[0];
         Value colLarge =
             sweep(true, shifted(row), Value(), number, vector(row), colMax)[1];
-        Value rowSum = sweep(false, negated(rowLarge), shifted(col), number,
+        Value rowSum = sweep(false, asShift(rowLarge), shifted(col), number,
                              sums[0], vector(col))[0];
-        Value colSum = sweep(false, shifted(row), negated(colLarge), number,
+        Value colSum = sweep(false, shifted(row), asShift(colLarge), number,
                              vector(row), sums[1])[1];
         scf::YieldOp::create(b, loc,
                              ValueRange{rowLarge, rowSum, colLarge, colSum});

@@ -43,7 +43,9 @@ private:
   Value transposed(Value points);
   SmallVector<Value> sweep(bool largest, Value row, Value col, Value scale,
                            Value rowOut, Value colOut);
-  Value negated(Value factor);
+  Value negated(Value factor, llvm::APFloat unless, llvm::APFloat instead);
+  Value asMaximum(Value factor);
+  Value asShift(Value maximum);
   Value isLost(Value sums, Value target, Value mask);
 
   TensorEmitter *e;

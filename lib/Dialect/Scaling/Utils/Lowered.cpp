@@ -17,7 +17,7 @@ LogicalResult scaling::verifyLowered(Operation *root, StringRef wrongPlace) {
       return WalkResult::advance();
     if (isa<IterateOp>(op))
       op->emitOpError("must be decomposed first (--scaling-decompose)");
-    else if (isa<ScalingStructuredOpInterface>(op))
+    else if (isa<ScalingStructuredOpInterface, ToLanesOp, FromLanesOp>(op))
       op->emitOpError(wrongPlace);
     else
       op->emitOpError("must be generalized first (--scaling-generalize)");

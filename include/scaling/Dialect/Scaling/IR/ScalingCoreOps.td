@@ -473,8 +473,8 @@ def Scaling_ToLanesOp : Scaling_LanesOp<"to_lanes"> {
 
     Formula: `outs[i..., l] = source[min(offset + l, B - 1), i...]`.
 
-    Shapes: source `[B, ...]`, outs `[..., L]`; L and what is between are
-    static.
+    Shapes: source `[B, ...]`, outs `[..., L]`; L > 0 and what is between
+    are static.
 
     Constraints:
     * (C1) shapes and element types fit as described.
@@ -497,8 +497,8 @@ def Scaling_FromLanesOp : Scaling_LanesOp<"from_lanes"> {
 
     Formula: `outs[offset + l, i...] = source[i..., l]` where `offset + l < B`.
 
-    Shapes: source `[..., L]`, outs `[B, ...]`; L and what is between are
-    static.
+    Shapes: source `[..., L]`, outs `[B, ...]`; L > 0 and what is between
+    are static.
 
     Constraints:
     * (C1) shapes and element types fit as described.
