@@ -9,8 +9,8 @@
 
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
-#include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
+#include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
