@@ -35,7 +35,8 @@ typedef enum { ScalingAxisRows, ScalingAxisCols } ScalingAxis;
 typedef enum {
   ScalingOrderRowsFirst,
   ScalingOrderColsFirst,
-  ScalingOrderJacobi
+  ScalingOrderJacobi,
+  ScalingOrderSymmetric
 } ScalingOrder;
 
 typedef enum {

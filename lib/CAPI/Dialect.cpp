@@ -50,7 +50,7 @@ static_assert(static_cast<unsigned>(Output::log_plan) == ScalingOutputLogPlan);
 static_assert(static_cast<unsigned>(OutputScale::rows_plus_cols) ==
               ScalingOutputScaleRowsPlusCols);
 static_assert(static_cast<unsigned>(Regime::cloud) == ScalingRegimeCloud);
-static_assert(static_cast<unsigned>(Order::jacobi) == ScalingOrderJacobi);
+static_assert(static_cast<unsigned>(Order::symmetric) == ScalingOrderSymmetric);
 static_assert(static_cast<unsigned>(Axis::cols) == ScalingAxisCols);
 
 // An array of Number is read as an array of double.

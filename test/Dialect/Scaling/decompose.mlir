@@ -59,6 +59,37 @@ func.func @jacobi(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>) {
 
 // -----
 
+// One factor for both axes, one read of the matrix per update.
+// CHECK-LABEL: func.func @symmetric(
+// CHECK: %[[LOOP:.*]] = scf.for {{.*}} iter_args(%[[U:.*]] = %{{.*}}) -> (tensor<4xf32>)
+// CHECK: %[[S:.*]] = scaling.reduce along(rows) {{.*}} factor(%[[U]] : tensor<4xf32>)
+// CHECK: %[[HALF:.*]] = linalg.fill ins(%{{.*}} : f32) outs(%{{.*}} : tensor<f32>)
+// CHECK: scaling.update {{.*}} states(%[[S]] : tensor<4xf32>) own(%[[U]] : tensor<4xf32>) target(%{{.*}} : tensor<4xf32>) omega(%[[HALF]] : tensor<f32>)
+// CHECK-NOT: scaling.reduce
+// CHECK: scf.yield
+// CHECK-NOT: scaling.reduce
+// CHECK: return
+func.func @symmetric(%K: tensor<4x4xf32>, %a: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) row_target(%a : tensor<4xf32>) order(symmetric) stop(#scaling.stop<fixed 40>)
+  return %u, %v : tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
+// The check costs no read of its own but the last, at the limit.
+// CHECK-LABEL: func.func @symmetric_until
+// CHECK: scf.while
+// CHECK: do
+// CHECK-COUNT-2: scaling.reduce along(rows)
+// CHECK-NOT: scaling.reduce
+// CHECK: scf.yield
+func.func @symmetric_until(%K: tensor<4x4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) order(symmetric) stop(#scaling.stop<until 1.0e-3, limit = 40>)
+  return %u, %v : tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
 // The log domain: a log-sum-exp, in two passes of one op.
 // CHECK-LABEL: func.func @log
 // CHECK: scf.for

@@ -1266,7 +1266,7 @@ func.func @f(%K: tensor<8x4xf32>) {
 
 // C9: a rule that is more than a sum
 func.func @f(%K: tensor<8x4xf32>) {
-  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order other than jacobi (C9)}}
+  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order that is rows_first or cols_first (C9)}}
   %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) rows(#scaling.rule<sum, guard = add_plan(1.0e-6)>) stop(#scaling.stop<until 1.0e-3, limit = 9, relax = auto>)
   return
 }
@@ -1275,8 +1275,80 @@ func.func @f(%K: tensor<8x4xf32>) {
 
 // C9: jacobi
 func.func @f(%K: tensor<8x4xf32>) {
-  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order other than jacobi (C9)}}
+  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order that is rows_first or cols_first (C9)}}
   %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) order(jacobi) stop(#scaling.stop<until 1.0e-3, limit = 8, relax = auto>)
+  return
+}
+
+// -----
+
+// C9: symmetric
+func.func @f(%K: tensor<4x4xf32>) {
+  // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order that is rows_first or cols_first (C9)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) order(symmetric) stop(#scaling.stop<until 1.0e-3, limit = 8, relax = auto>)
+  return
+}
+
+// -----
+
+// C10: not square
+func.func @f(%K: tensor<8x4xf32>) {
+  // expected-error @below {{with order(symmetric) the matrix must be square, not 8 by 4 (C10)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) order(symmetric) stop(#scaling.stop<fixed 4>)
+  return
+}
+
+// -----
+
+// C10: two rules
+func.func @f(%K: tensor<4x4xf32>) {
+  // expected-error @below {{with order(symmetric) 'rows' and 'cols' must be the same rule (C10)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) rows(#scaling.rule<sum, omega = 1.5>) order(symmetric) stop(#scaling.stop<fixed 4>)
+  return
+}
+
+// -----
+
+// C10: an operand of the columns
+func.func @f(%K: tensor<4x4xf32>, %b: tensor<4xf32>) {
+  // expected-error @below {{with order(symmetric) 'col_target' must not be given: it is the operand of the rows (C10)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) row_target(%b : tensor<4xf32>) col_target(%b : tensor<4xf32>) order(symmetric) stop(#scaling.stop<fixed 4>)
+  return
+}
+
+// -----
+
+// C10: best
+func.func @f(%K: tensor<4x4xf32>) {
+  // expected-error @below {{with order(symmetric) 'stop' must not be of the mode best (C10)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) order(symmetric) stop(#scaling.stop<best 4>)
+  return
+}
+
+// -----
+
+// C10: anneal
+func.func @f(%K: tensor<4x4xf32>, %b: tensor<2xf32>) {
+  // expected-error @below {{with order(symmetric) 'anneal' must not be given (C10)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) anneal(%b : tensor<2xf32>) order(symmetric) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<log>)
+  return
+}
+
+// -----
+
+// C4: a shift makes a symmetric matrix another
+func.func @f(%C: tensor<4x4xf32>) {
+  // expected-error @below {{with order(symmetric) 'form' has no softmax, no shift and no anneal (C4)}}
+  %P, %k, %r, %s = scaling.project cost(%C : tensor<4x4xf32>) form(#scaling.form<cost, shift = row_max>) order(symmetric) stop(#scaling.stop<fixed 4>)
+  return
+}
+
+// -----
+
+// C4: attention
+func.func @f(%Q: tensor<4x2xf32>) {
+  // expected-error @below {{order(symmetric) does not belong to attention (C4)}}
+  %O, %k, %r, %s = scaling.attention query(%Q : tensor<4x2xf32>) key(%Q : tensor<4x2xf32>) value(%Q : tensor<4x2xf32>) order(symmetric) stop(#scaling.stop<fixed 4>)
   return
 }
 

@@ -199,6 +199,8 @@ class Maker:
 
     def __init__(self, seed):
         self.random = random.Random(seed)
+        #: Of instances in the place of others, which leave the rest as it is.
+        self.instead = random.Random(seed + 1)
 
     def chance(self, probability):
         return self.random.random() < probability
@@ -275,7 +277,18 @@ class Maker:
         )
 
     def problem(self, op):
+        text = self.any_problem(op, symmetric=False)
+        if "order" not in op.attributes or self.instead.random() > 0.15:
+            return text
+        own, self.random = self.random, random.Random(self.instead.random())
+        text = self.any_problem(op, symmetric=True)
+        self.random = own
+        return text
+
+    def any_problem(self, op, symmetric):
         self.begin()
+        if symmetric:
+            self.sizes["m"] = self.sizes["n"]
         wild = (
             self.random.choice(["form", "rows", "cols", "stop", "order"])
             if self.wrong > 1
@@ -290,6 +303,8 @@ class Maker:
         domain = self.pick(["log", "absorb"]) if log else "kernel"
         operands = []
         for name, kind in op.operands:
+            if symmetric and name.startswith("col_") and wild != "order":
+                continue
             if kind == "optional" and not self.chance(0.3 if name != "anneal" else 0.1):
                 continue
             tail, element = TABLE[name] if name in TABLE else (None, None)
@@ -344,12 +359,17 @@ class Maker:
                 rule = self.rule(log, wild == name)
                 if op.name == "iterate" and wild != name:
                     rule = rule.replace(", target = uniform", "")
+                if symmetric and name == "cols" and wild != "order":
+                    attributes.append(attributes[-1].replace("rows", "cols", 1))
+                    continue
                 attributes.append(f"{name}(#scaling.rule<{rule}>)")
         stop = self.pick(WILD_STOPS if wild == "stop" else STOPS)
         if "anneal" in names and wild != "stop":
             stop = "fixed 4"
         if "order" in op.attributes:
             order = self.pick(["rows_first", "cols_first", "jacobi"])
+            if symmetric:
+                order = "symmetric"
             if (
                 order == "jacobi"
                 and wild != "order"

@@ -176,6 +176,9 @@ def _solve(
     matrix = np.asarray(matrix, dtype=np.float64)
     n, m = matrix.shape[-2:]
     extra = 0 if slack is None else 1
+    if order == "symmetric":
+        # What belongs to the rows serves both axes.
+        col_target, g_start, col_mask = row_target, f_start, row_mask
     # The slack row and column are appended to the masks, too.
     row_mask = np.ones(n, bool) if row_mask is None else np.asarray(row_mask, bool)
     col_mask = np.ones(m, bool) if col_mask is None else np.asarray(col_mask, bool)

@@ -23,7 +23,7 @@ from .rules import (
 
 FIXED, CONVERGED, LIMIT, DIVERGED = 0, 1, 2, 3
 DOMAINS = ("kernel", "log", "absorb")
-ORDERS = ("rows_first", "cols_first", "jacobi")
+ORDERS = ("rows_first", "cols_first", "jacobi", "symmetric")
 STARTS = ("neutral", "uniform", "targets")
 AXES = {"rows": (0,), "cols": (1,), "both": (0, 1)}
 
@@ -110,6 +110,8 @@ class _Problem:
         rules = rules or self.rules
         if self.order == "jacobi":
             return self.jacobi(rules)
+        if self.order == "symmetric":
+            return self.symmetric(rules[0])
         axis = self.axis_at(half_step)
         old = self.factors[axis]
         self.factors[axis] = self.updated(axis, rules[axis])
@@ -119,6 +121,13 @@ class _Problem:
         old = list(self.factors)
         self.factors = [self.updated(axis, rules[axis]) for axis in (0, 1)]
         return {0: old[0], 1: old[1]}
+
+    def symmetric(self, rule: Rule) -> dict[int, Array]:
+        """The geometric mean of the old factor and what the rule makes of it."""
+        old = self.factors[0]
+        new = self.updated(0, replace(rule, omega=rule.omega / 2))
+        self.factors = [new, new]
+        return {0: old, 1: old}
 
     def finite(self) -> bool:
         return all(
@@ -147,13 +156,13 @@ def _norm(values: Array, norm: str) -> float:
     return float(np.mean(values))
 
 
+def _violation(problem: _Problem, axis: int, stop: Stop) -> float:
+    violation = problem.plan_statistic(axis) - problem.targets[axis]
+    return _norm(violation[problem.active(axis)], stop.norm)
+
+
 def _marginal(problem: _Problem, stop: Stop) -> float:
-    total = 0.0
-    for axis in AXES[stop.axis]:
-        active = problem.active(axis)
-        violation = problem.plan_statistic(axis) - problem.targets[axis]
-        total += _norm(violation[active], stop.norm)
-    return total
+    return sum(_violation(problem, axis, stop) for axis in AXES[stop.axis])
 
 
 def _change(problem: _Problem, stop: Stop, replaced: dict[int, Array]) -> float:
@@ -228,7 +237,7 @@ def _can_relax(rules: tuple[Rule, Rule], order: str, stop: Stop) -> bool:
     """Whether automatic over-relaxation is defined."""
     plain = all(replace(rule, target="one") == Rule() for rule in rules)
     marginal = stop.mode == "until" and stop.what == "marginal"
-    return plain and marginal and order != "jacobi"
+    return plain and marginal and order in ("rows_first", "cols_first")
 
 
 def _relaxation(problem: _Problem, stop: Stop) -> Relaxation | None:
@@ -250,12 +259,14 @@ def _run_until(problem: _Problem, stop: Stop) -> _Outcome:
     relaxation = _relaxation(problem, stop)
     rules = problem.rules
     jacobi = problem.order == "jacobi"
+    simultaneous = jacobi or problem.order == "symmetric"
     judged = AXES[stop.axis]
     while True:
         cadence = done >= stop.start and (done - stop.start) % stop.every == 0
         if stop.what == "marginal":
-            fits = jacobi or len(judged) == 2 or judged == (problem.axis_at(done),)
-        elif jacobi:
+            one = judged == (problem.axis_at(done),)
+            fits = simultaneous or len(judged) == 2 or one
+        elif simultaneous:
             fits = done > 0
         elif len(judged) == 2:
             fits = done > 0 and done % 2 == 0
@@ -279,8 +290,8 @@ def _run_until(problem: _Problem, stop: Stop) -> _Outcome:
         watched = problem.axis_at(0) if len(judged) == 2 else judged[0]
         if relaxation and problem.axis_at(done) == watched:
             across = _across(problem, 1 - watched, stop)
-            due = cadence and fits
-            relaxation.observe(done, due, _marginal(problem, stop), across)
+            own = _violation(problem, watched, stop)
+            relaxation.observe(done, cadence and fits, own, across)
             omega = relaxation.omega
             rules = tuple(replace(rule, omega=omega) for rule in problem.rules)
         replaced.update(problem.advance(done, now))
@@ -428,6 +439,10 @@ def _validate(
         raise ValueError("relax needs plain sums, one axis after the other")
     if order == "jacobi" and (stop.half_steps % 2 or stop.limit % 2):
         raise ValueError("jacobi updates count as two half-steps")
+    if order == "symmetric" and (rules[0] != rules[1] or stop.mode == "best"):
+        raise ValueError("symmetric needs one rule, and no best")
+    if order == "symmetric" and anneal:
+        raise ValueError("symmetric does not go with annealing")
     if not anneal and not extrapolate:
         return
     if domain == "kernel":
@@ -470,6 +485,11 @@ def iterate(
     _validate(domain, (rows, cols), order, stop, start, anneal, extrapolate)
     matrix = np.asarray(matrix, dtype=np.float64)
     n, m = matrix.shape[-2:]
+    if order == "symmetric":
+        if n != m:
+            raise ValueError("symmetric needs a square matrix")
+        # What belongs to the rows serves both axes.
+        col_target, col_start, col_mask = row_target, row_start, row_mask
     targets = (_as_float(row_target), _as_float(col_target))
     starts = (_as_float(row_start), _as_float(col_start))
     masks = (

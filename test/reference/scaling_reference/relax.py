@@ -33,7 +33,10 @@ class Relaxation:
         return math.inf
 
     def observe(self, done: int, due: bool, residual: float, across: float) -> None:
-        """At a half-step of the watched axis; `done` half-steps are done."""
+        """At a half-step of the watched axis; `done` half-steps are done.
+
+        The residuals are the watched axis' and the other one's.
+        """
         if due:
             if self.holds:
                 self.holds = False
@@ -42,8 +45,8 @@ class Relaxation:
             elif self.omega != 1 and not self.judges_both:
                 self.holds = residual <= self.bound and across <= self.bound
         self.best = min(self.best, residual)
-        if residual > 10 * self.best:
-            self.next_omega, self.best = 1.0, residual
+        if residual > 100 * self.best:
+            self.next_omega, self.best = (1 + self.next_omega) / 2, residual
             self.holds = False
             self.forget()
         elif done // 2 % SWEEPS == 0 and not self.holds:

@@ -250,8 +250,9 @@ struct FoldEmptyIteration final : OpRewritePattern<IterateOp> {
       unsigned number = result.getResultNumber();
       if (result.use_empty())
         continue;
+      bool one = op.getOrder() == Order::symmetric;
       Value start = number == 0   ? op.getRowStart()
-                    : number == 1 ? op.getColStart()
+                    : number == 1 ? one ? op.getRowStart() : op.getColStart()
                                   : Value();
       if (start) {
         if (!tensor::CastOp::areCastCompatible(start.getType(), type))
@@ -295,8 +296,9 @@ struct ProjectToNormalize final : OpRewritePattern<ProjectOp> {
                                 PatternRewriter &rewriter) const override {
     StopAttr stop = op.getStop();
     if (!stop.isFixed() || stop.getLimit() != 1 ||
-        op.getOrder() == Order::jacobi || op.getRowInit() || op.getColInit() ||
-        op.getSlack() || op.getForm().getStart() != Start::neutral)
+        op.getOrder() == Order::jacobi || op.getOrder() == Order::symmetric ||
+        op.getRowInit() || op.getColInit() || op.getSlack() ||
+        op.getForm().getStart() != Start::neutral)
       return rewriter.notifyMatchFailure(op, "not one half-step from neutral");
     if (!op.getResidual().use_empty() || !op.getStatus().use_empty() ||
         (!op.getHalfSteps().use_empty() &&

@@ -377,7 +377,8 @@ bool StopAttr::canRelax(RuleAttr rows, RuleAttr cols, Order order) {
     return isa<SumAttr>(rule.getStat()) && rule.isPlain();
   };
   return getMode() == StopMode::until && getWhat() == What::marginal &&
-         isSum(rows) && isSum(cols) && order != Order::jacobi;
+         isSum(rows) && isSum(cols) &&
+         (order == Order::rows_first || order == Order::cols_first);
 }
 
 Attribute StopAttr::parse(AsmParser &parser, Type) {

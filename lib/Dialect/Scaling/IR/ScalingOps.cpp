@@ -418,15 +418,42 @@ namespace {
 /// The numbers under which an op lists the constraints that its attributes put
 /// on each other.
 struct AttributeConstraints {
-  StringRef domain, parity, best, accumulate, relax;
+  StringRef domain, parity, best, accumulate, relax, symmetric;
   explicit AttributeConstraints(StringRef all)
-      : domain(all), parity(all), best(all), accumulate(all), relax(all) {}
+      : domain(all), parity(all), best(all), accumulate(all), relax(all),
+        symmetric(all) {}
   AttributeConstraints(StringRef domain, StringRef parity, StringRef best,
-                       StringRef accumulate, StringRef relax)
+                       StringRef accumulate, StringRef relax,
+                       StringRef symmetric)
       : domain(domain), parity(parity), best(best), accumulate(accumulate),
-        relax(relax) {}
+        relax(relax), symmetric(symmetric) {}
 };
 } // namespace
+
+/// With one factor for both axes what belongs to the rows serves the columns.
+static LogicalResult verifySymmetric(Operation *op, RuleAttr rows,
+                                     RuleAttr cols, StopAttr stop,
+                                     StringRef constraint) {
+  auto bad = [&](const Twine &message) -> LogicalResult {
+    return op->emitOpError()
+           << "with order(symmetric) " << message << " (" << constraint << ")";
+  };
+  SmallVector<BatchedOperand> operands = getBatchedOperands(op);
+  ProblemShape shape = *inferProblemShape(operands, "", nullptr);
+  int64_t n = shape[Size::rows], m = shape[Size::cols];
+  if (!ShapedType::isDynamic(n) && !ShapedType::isDynamic(m) && n != m)
+    return bad("the matrix must be square, not " + Twine(n) + " by " +
+               Twine(m));
+  if (rows != cols)
+    return bad("'rows' and 'cols' must be the same rule");
+  for (const BatchedOperand &operand : operands)
+    if (operand.value && ArrayRef(operand.tail) == ArrayRef(Size::cols))
+      return bad("'" + operand.name +
+                 "' must not be given: it is the operand of the rows");
+  if (stop.getMode() == StopMode::best)
+    return bad("'stop' must not be of the mode best");
+  return success();
+}
 
 /// Constraints that rules, order, stop and numerics put on each other.
 static LogicalResult verifyIteration(Operation *op, RuleAttr rows,
@@ -455,8 +482,11 @@ static LogicalResult verifyIteration(Operation *op, RuleAttr rows,
   if (stop.getRelax() == Relax::automatic && !stop.canRelax(rows, cols, order))
     return bad(
         "'relax = auto' of 'stop' needs rules that are 'sum' and at most "
-        "a target, and an order other than jacobi",
+        "a target, and an order that is rows_first or cols_first",
         constraints.relax);
+  if (order == Order::symmetric &&
+      failed(verifySymmetric(op, rows, cols, stop, constraints.symmetric)))
+    return failure();
   if (stop.getMode() == StopMode::best && stop.getLimit() % 2 != 0)
     return bad("'stop' of the mode best needs an even limit", constraints.best);
   if (stop.getMode() == StopMode::best &&
@@ -574,11 +604,14 @@ LogicalResult IterateOp::verify() {
     return failure();
   if (failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),
                              getNumerics(), elementOf(getMatrix()),
-                             {"C3", "C4", "C8", "C6", "C9"})))
+                             {"C3", "C4", "C8", "C6", "C9", "C10"})))
     return failure();
   for (auto [rule, target, axis] :
        {std::tuple(getRows(), getRowTarget(), "row"),
-        std::tuple(getCols(), getColTarget(), "column")})
+        std::tuple(getCols(),
+                   getOrder() == Order::symmetric ? getRowTarget()
+                                                  : getColTarget(),
+                   "column")})
     if (rule.getTarget() != Target::one && !target)
       return emitOpError() << "the " << axis << " rule's target '"
                            << stringifyTarget(rule.getTarget())
@@ -594,6 +627,9 @@ LogicalResult IterateOp::verify() {
                            << getAccumulateType() << " (C6)";
   if (!getAnneal())
     return success();
+  if (getOrder() == Order::symmetric)
+    return emitOpError("with order(symmetric) 'anneal' must not be given "
+                       "(C10)");
   auto anneal = cast<RankedTensorType>(getAnneal().getType());
   if (anneal.getRank() != 1 || !getNumerics().isLog() || !getStop().isFixed())
     return emitOpError("'anneal' is one number per pair of half-steps, for a "
@@ -657,6 +693,12 @@ template <typename OpTy> static LogicalResult verifyTransport(OpTy op) {
       failed(verifyMarginal(op, "row_marginal", op.getRowMarginal(), "C7")) ||
       failed(verifyMarginal(op, "col_marginal", op.getColMarginal(), "C7")))
     return failure();
+  FormAttr form = op.getForm();
+  if (op.getOrder() == Order::symmetric &&
+      (form.getMap() == Map::softmax_rows || form.getShift() != Shift::none ||
+       !form.getAnneal().empty()))
+    return op.emitOpError("with order(symmetric) 'form' has no softmax, no "
+                          "shift and no anneal (C4)");
   for (auto [rule, marginal, axis] :
        {std::tuple(op.getRows(), op.getRowMarginal(), "row"),
         std::tuple(op.getCols(), op.getColMarginal(), "column")}) {
@@ -920,6 +962,8 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("'form' must take logits (C3)");
   if (getForm().getOutput() != Output::plan)
     return emitOpError("'form' must give the plan, not its logarithm (C3)");
+  if (getOrder() == Order::symmetric)
+    return emitOpError("order(symmetric) does not belong to attention (C4)");
   if (failed(verifyForm(*this, getForm(), getRows(), getCols(), getStop(),
                         getNumerics(), "C4")) ||
       failed(verifyIteration(*this, getRows(), getCols(), getOrder(), getStop(),

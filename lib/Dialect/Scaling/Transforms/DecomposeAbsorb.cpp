@@ -443,22 +443,23 @@ AbsorbState AbsorbLoop::judge(IterateDecomposer &on, AbsorbState state,
     }
     return state;
   }
-  Value residual = on.marginal(axis, states, factors[axis]);
+  Value watched = on.marginal(axis, states, factors[axis]);
+  Value residual = watched;
   if (d.stop.getAxis() == Judged::both) {
     Axis second = other(axis);
     SmallVector<Value> across = on.read(second, factors[axis]);
     residual = on.sum(residual, on.marginal(second, across, factors[second]));
   }
-  residual = narrow(residual);
   Value due = d.isDue(k), counts = due;
   if (may)
     counts = arith::AndIOp::create(b, loc, due, may);
-  Value judged = state.relaxation
-                     ? kernel.judgedResidual(state.relaxation, residual)
-                     : residual;
+  Value judged = narrow(residual);
+  if (state.relaxation)
+    judged = kernel.judgedResidual(state.relaxation, judged);
   state.verdict = kernel.check(state.verdict, counts, judged, k);
   if (state.relaxation && axis == d.watchedAxis())
-    state.relaxation = kernel.observe(state.relaxation, residual, due, k);
+    state.relaxation =
+        kernel.observe(state.relaxation, narrow(watched), due, k);
   return state;
 }
 
@@ -785,7 +786,7 @@ bool IterateDecomposer::canAbsorb() {
       (stop.getMode() == StopMode::until && stop.getWhat() == What::marginal);
   return domain == Domain::absorb && batchSizes.empty() &&
          stop.getLimit() > 1 && !op.getAnneal() &&
-         op.getOrder() != Order::jacobi && stores && stops;
+         op.getOrder() != Order::jacobi && !isSymmetric() && stores && stops;
 }
 
 IterateDecomposer::Outcome IterateDecomposer::absorb() {

@@ -29,6 +29,11 @@ IterateDecomposer::IterateDecomposer(OpBuilder &builder, IterateOp op)
     batchSizes.push_back(getBatchSize(b, loc, operands, shape, i));
   rows = getProblemSize(b, loc, operands, shape, Size::rows);
   cols = getProblemSize(b, loc, operands, shape, Size::cols);
+  if (isSymmetric()) {
+    (isa<Attribute>(rows) ? cols : rows) = isa<Attribute>(rows) ? rows : cols;
+    targets.col = targets.row;
+    masks.col = masks.row;
+  }
 }
 
 IterateDecomposer::Outcome IterateDecomposer::iterate(bool mayAbsorb) {

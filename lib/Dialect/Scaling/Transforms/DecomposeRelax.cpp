@@ -28,7 +28,7 @@ static constexpr double kLargestOmega = 1.985;
 /// How steady the rate has to be, as a part of its distance from one.
 static constexpr double kSteady = 0.3;
 /// How far above its best the residual may rise.
-static constexpr double kWorse = 10.0;
+static constexpr double kWorse = 100.0;
 
 namespace {
 /// Arithmetic on the numbers of a batch element.
@@ -148,11 +148,13 @@ Relaxation IterateDecomposer::observe(Relaxation relaxation, Value residual,
       Value tries = n.both(n.both(due, n.negate(isPlain)), small);
       holds = n.either(holds, tries);
     }
-    // Too large a step: from the beginning.
+    // Too large a step. Each step that is made larger raises the residual for
+    // a while; only far more than that counts.
     best = n.select(n.less(now, best), now, best);
     Value worse = n.less(n.mul(n.constant(kWorse), best), now);
     best = n.select(worse, now, best);
-    learned = n.select(worse, one, learned);
+    Value halfway = n.mul(n.constant(0.5), n.add(one, learned));
+    learned = n.select(worse, halfway, learned);
     holds = n.both(holds, n.negate(worse));
     Value forgets = n.either(failed, worse);
     sample = n.select(forgets, none, sample);

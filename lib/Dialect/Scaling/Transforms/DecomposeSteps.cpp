@@ -44,6 +44,10 @@ Value IterateDecomposer::hasWeight(OpBuilder &builder, Location loc, Axis axis,
 Factors IterateDecomposer::startFactors() {
   Factors factors;
   for (Axis axis : {Axis::rows, Axis::cols}) {
+    if (axis == Axis::cols && isSymmetric()) {
+      factors.col = factors.row;
+      continue;
+    }
     Value given = axis == Axis::rows ? op.getRowStart() : op.getColStart();
     Value neutral = e.scalar(accumulate, isLog ? 0.0 : 1.0);
     Value none = e.scalar(accumulate, isLog ? -kInfinity : 0.0);
@@ -107,7 +111,20 @@ void IterateDecomposer::jacobiStep(Factors &factors, Value scale) {
   factors.col = update(Axis::cols, states.col, factors.col);
 }
 
+Value IterateDecomposer::updateMean(ValueRange states, Value own, bool keep) {
+  return update(Axis::rows, states, own, keep, batchFloat(0.5));
+}
+
 Factors IterateDecomposer::halfSteps(Factors factors, int64_t count) {
+  if (isSymmetric()) {
+    auto loop = scf::ForOp::create(
+        b, loc, e.index(0), e.index(count), e.index(1), factors.row,
+        [&](OpBuilder &, Location, Value, ValueRange carried) {
+          Value next = updateMean(read(Axis::rows, carried[0]), carried[0]);
+          scf::YieldOp::create(b, loc, next);
+        });
+    return {loop.getResult(0), loop.getResult(0)};
+  }
   bool jacobi = op.getOrder() == Order::jacobi;
   // Columns first: one column half-step, then the loop is rows, columns again.
   if (op.getOrder() == Order::cols_first && count > 0) {

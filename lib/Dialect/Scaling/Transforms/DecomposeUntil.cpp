@@ -149,6 +149,8 @@ private:
   /// A half-step with the checks that fall due; `k` half-steps are done.
   UntilState halfStep(Axis axis, UntilState state, Value k);
   UntilState jacobiPair(UntilState state, Value k);
+  /// The same with one factor for both axes, which is carried as the rows'.
+  UntilState symmetricStep(UntilState state, Value k);
   /// Stops the elements whose residual passes, if a check is due.
   UntilState check(UntilState state, Value due, Value residual, Value k) {
     state.verdict = d.check(state.verdict, due, residual, k);
@@ -193,6 +195,8 @@ Value UntilLoop::combinedChange(const UntilState &state) {
 }
 
 UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
+  if (d.isSymmetric())
+    return symmetricStep(state, k);
   Axis second = other(axis);
   SmallVector<Value> states = d.read(axis, state.factors[second]);
   Value own = state.factors[axis];
@@ -203,7 +207,7 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
       d.update(axis, states, own, /*keep=*/true, state.relaxation.omega);
   if (marginals) {
     if (d.judges(axis)) {
-      Value residual = d.marginal(axis, states, own);
+      Value watched = d.marginal(axis, states, own), residual = watched;
       if (stop.getAxis() == Judged::both) {
         Value across =
             d.marginal(second, d.read(second, own), state.factors[second]);
@@ -215,7 +219,7 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
                          : residual;
       state = check(state, due, judged, k);
       if (state.relaxation && axis == d.watchedAxis())
-        state.relaxation = d.observe(state.relaxation, residual, due, k);
+        state.relaxation = d.observe(state.relaxation, watched, due, k);
     } else if (state.relaxation) {
       Value left =
           d.leftResidual(axis, own, next[axis], state.relaxation.omega);
@@ -266,6 +270,31 @@ UntilState UntilLoop::jacobiPair(UntilState state, Value k) {
                 d.change(Axis::cols, state.factors.col, next.col));
   state.factors = d.replace(state.factors, running, next);
   Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(2));
+  return check(state, d.isDue(after), combinedChange(state), after);
+}
+
+UntilState UntilLoop::symmetricStep(UntilState state, Value k) {
+  Value own = state.factors.row;
+  SmallVector<Value> states = d.read(Axis::rows, own);
+  Factors next{d.updateMean(states, own, /*keep=*/true), Value()};
+  auto advanced = [&] {
+    Value running = d.negate(state.verdict.done);
+    return d.replace(state.factors, running, next, {Axis::rows});
+  };
+  if (marginals) {
+    Value residual = d.marginal(Axis::rows, states, own);
+    if (stop.getAxis() == Judged::both)
+      residual = d.sum(residual, residual);
+    state = check(state, d.isDue(k), residual, k);
+    state.factors = advanced();
+    return state;
+  }
+  Value running = d.negate(state.verdict.done);
+  Value change = d.change(Axis::rows, own, next.row);
+  state.rowChange = d.replace(state.rowChange, running, change);
+  state.colChange = d.replace(state.colChange, running, change);
+  state.factors = advanced();
+  Value after = arith::AddIOp::create(d.b, d.loc, k, d.e.index(1));
   return check(state, d.isDue(after), combinedChange(state), after);
 }
 
@@ -336,15 +365,19 @@ IterateDecomposer::Outcome UntilLoop::run() {
     state = unlessDone(state, [&](UntilState inside) {
       return halfStep(first, inside, d.e.index(lastPair));
     });
+  auto factors = [&](const UntilState &inside) {
+    return d.isSymmetric() ? Factors{inside.factors.row, inside.factors.row}
+                           : inside.factors;
+  };
   // The last check, due or not.
   state = unlessDone(state, [&](UntilState inside) {
-    Value residual =
-        marginals ? d.measuredMarginal(inside.factors) : combinedChange(inside);
+    Value residual = marginals ? d.measuredMarginal(factors(inside))
+                               : combinedChange(inside);
     Value due = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
     return check(inside, due, residual, d.e.index(limit));
   });
   IterateDecomposer::Outcome out;
-  out.factors = state.factors;
+  out.factors = factors(state);
   out.steps = state.verdict.steps;
   out.residual = state.verdict.residual;
   out.status = state.verdict.status;

@@ -193,12 +193,22 @@ Value Generalizer::potential(const Problem &problem, Axis axis, Value factor,
 // The named ops
 //===----------------------------------------------------------------------===//
 
+/// With one factor for both axes what belongs to the rows serves the columns.
+static Problem completed(Problem problem) {
+  if (problem.order != Order::symmetric)
+    return problem;
+  problem.colMarginal = problem.rowMarginal;
+  problem.colInit = problem.rowInit;
+  problem.colMask = problem.rowMask;
+  return problem;
+}
+
 template <typename OpTy> static Problem transportProblem(OpTy op) {
-  return {op.getMatrix(),  op.getRowMarginal(), op.getColMarginal(),
-          op.getRowInit(), op.getColInit(),     op.getRowMask(),
-          op.getColMask(), op.getSlack(),       op.getEpsilon(),
-          op.getForm(),    op.getRows(),        op.getCols(),
-          op.getOrder(),   op.getStop(),        op.getNumerics()};
+  return completed({op.getMatrix(), op.getRowMarginal(), op.getColMarginal(),
+                    op.getRowInit(), op.getColInit(), op.getRowMask(),
+                    op.getColMask(), op.getSlack(), op.getEpsilon(),
+                    op.getForm(), op.getRows(), op.getCols(), op.getOrder(),
+                    op.getStop(), op.getNumerics()});
 }
 
 SmallVector<Value> Generalizer::sinkhorn(SinkhornOp op) {
@@ -244,21 +254,12 @@ SmallVector<Value> Generalizer::project(ProjectOp op) {
 }
 
 SmallVector<Value> Generalizer::balance(BalanceOp op) {
-  Problem problem{op.getMatrix(),
-                  op.getRowTarget(),
-                  op.getColTarget(),
-                  Value(),
-                  Value(),
-                  op.getRowMask(),
-                  op.getColMask(),
-                  Value(),
-                  Value(),
-                  FormAttr::getDefault(op.getContext(), scaling::Input::kernel),
-                  op.getRows(),
-                  op.getCols(),
-                  op.getOrder(),
-                  op.getStop(),
-                  op.getNumerics()};
+  Problem problem =
+      completed({op.getMatrix(), op.getRowTarget(), op.getColTarget(), Value(),
+                 Value(), op.getRowMask(), op.getColMask(), Value(), Value(),
+                 FormAttr::getDefault(op.getContext(), scaling::Input::kernel),
+                 op.getRows(), op.getCols(), op.getOrder(), op.getStop(),
+                 op.getNumerics()});
   Value rowTarget = target(problem, Axis::rows);
   Value colTarget = target(problem, Axis::cols);
   auto factor = [&](Value given) {

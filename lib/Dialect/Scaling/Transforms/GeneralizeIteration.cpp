@@ -251,9 +251,13 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
                                         Value rowTarget, Value colTarget) {
   auto emit = [&](Value row, Value col, Value anneal, RuleAttr rows,
                   RuleAttr cols, Order order, StopAttr stop) {
-    auto op = IterateOp::create(b, loc, matrix, row, col, rowTarget, colTarget,
-                                problem.rowMask, problem.colMask, anneal, rows,
-                                cols, order, stop, problem.numerics, schedule);
+    // What belongs to the rows serves both axes.
+    bool one = order == Order::symmetric;
+    Value none;
+    auto op = IterateOp::create(
+        b, loc, matrix, row, one ? none : col, rowTarget,
+        one ? none : colTarget, problem.rowMask, one ? none : problem.colMask,
+        anneal, rows, cols, order, stop, problem.numerics, schedule);
     return SmallVector<Value>(op.getResults());
   };
   ArrayRef<Number> anneal = problem.form.getAnneal();

@@ -147,6 +147,11 @@ public:
   void halfStep(Axis axis, Factors &factors, Value scale = Value());
   /// Both axes from the same factors.
   void jacobiStep(Factors &factors, Value scale = Value());
+  /// Whether one factor serves both axes.
+  bool isSymmetric() { return op.getOrder() == Order::symmetric; }
+  /// The factor's next value with `order(symmetric)`, given its states under
+  /// itself.
+  Value updateMean(ValueRange states, Value own, bool keep = false);
   /// `count` half-steps from `factors`, the loop rolled.
   Factors halfSteps(Factors factors, int64_t count);
 

@@ -123,7 +123,7 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     with an ω of its own, which takes fewer half-steps; `docs/semantics.md` has
     the algorithm. `auto` demands it, `none` forbids it; where nothing is said
     it happens wherever it is defined: rules that are `sum` and at most a
-    target, and an order that is not `jacobi`.
+    target, and an order that is `rows_first` or `cols_first`.
 
     Constraints:
     * (C1) counts are between 0 and 2³¹ − 1; `every` ≥ 1.

@@ -43,7 +43,11 @@ def Scaling_IterateOp : Op<Scaling_Dialect, "iterate",
     1 converged, 2 limit, 3 diverged).
 
     Formula, for the axis at turn, with s its statistic under the other
-    factor: `h' = rule(h, s, t)`; see `#scaling.rule`.
+    factor: `h' = rule(h, s, t)`; see `#scaling.rule`. With `order(symmetric)`
+    there is one factor for both axes, s is its own, and a half-step takes the
+    geometric mean: `h' = √(h · rule(h, s, t))`, on logarithms
+    `½(h + rule(h, s, t))`. That the matrix is symmetric is promised, not
+    checked; the operands of the rows are those of the columns.
 
     Shapes: starts, targets and masks are `[..., n]` for rows and `[..., m]`
     for columns; leading batch dimensions may be missing. `anneal` is `[k]`:
@@ -64,7 +68,9 @@ def Scaling_IterateOp : Op<Scaling_Dialect, "iterate",
       are resolved by generalization.
     * (C8) `imbalance` needs rules of one degree; `best` needs an even limit.
     * (C9) `relax = auto` needs rules that are `sum` and at most a target, and
-      an order that is not `jacobi`.
+      an order that is `rows_first` or `cols_first`.
+    * (C10) with `order(symmetric)` n = m, both rules are the same, no operand
+      of the columns is given, and there is neither `best` nor `anneal`.
 
     Example:
     ```mlir

@@ -18,9 +18,9 @@ class Scaling_Enum<string name, string summary, list<I32EnumAttrCase> cases>
 def Scaling_Axis : Scaling_Enum<"Axis", "the axis a statistic or factor belongs to", [
   I32EnumAttrCase<"rows", 0>, I32EnumAttrCase<"cols", 1>]>;
 
-def Scaling_Order : Scaling_Enum<"Order", "which axis is updated first", [
+def Scaling_Order : Scaling_Enum<"Order", "how half-steps follow each other", [
   I32EnumAttrCase<"rows_first", 0>, I32EnumAttrCase<"cols_first", 1>,
-  I32EnumAttrCase<"jacobi", 2>]>;
+  I32EnumAttrCase<"jacobi", 2>, I32EnumAttrCase<"symmetric", 3>]>;
 
 def Scaling_Guard : Scaling_Enum<"Guard", "how a sum is kept away from zero", [
   I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"add_plan", 1>,
