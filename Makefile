@@ -47,6 +47,7 @@ $(BUILD)/.venv: $(REQUIREMENTS) $(BUILD)/.packages
 $(BUILD)/.configured: CMakePresets.json $(BUILD)/.packages $(BUILD)/.venv
 	@echo "== cmake: preset release in $(BUILD)"
 	@cmake --preset release -B $(BUILD) -DPython3_EXECUTABLE=$(abspath $(PYTHON)) \
+	  -DSCALING_PYTHON=ON \
 	  $(if $(CCACHE),-DCMAKE_CXX_COMPILER_LAUNCHER=$(CCACHE)) > $(BUILD)/cmake.log 2>&1 \
 	  || { cat $(BUILD)/cmake.log; exit 1; }
 	@touch $@

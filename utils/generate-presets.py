@@ -2,8 +2,8 @@
 """Makes everything that lists the presets from the one file that defines them.
 
 Input: the JSON dump of Presets.td (llvm-tblgen --dump-json). Output, by --emit:
-cpp (the parser's table), md (the documentation page), python (names for the
-Python package), json (for tests).
+cpp (the parser's table), md (the documentation page), python (the Python
+package's table), json (for tests).
 """
 
 import argparse
@@ -69,6 +69,22 @@ def emit_python(presets):
         "",
     ]
     out += [f'    {name} = "{name}"' for name, _ in presets]
+    out += [
+        "",
+        "",
+        "#: Where a preset may be used, and the attributes it stands for.",
+        "ATTRIBUTES: dict[str, dict[str, object]] = {",
+    ]
+    for name, record in presets:
+        ops = ", ".join(f'"{op}"' for op in record["ops"])
+        out += [f'    "{name}": {{', f'        "ops": [{ops}],']
+        out += [
+            f'        "{field}": "{record[field]}",'
+            for field in FIELDS
+            if record[field]
+        ]
+        out.append("    },")
+    out.append("}")
     return "\n".join(out) + "\n"
 
 

@@ -15,6 +15,7 @@
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Target/TargetMachine.h"
 
 using namespace mlir;
@@ -59,17 +60,24 @@ static void addPackedWrappers(llvm::Module &module) {
   }
 }
 
-llvm::Expected<std::unique_ptr<CompiledModule>>
-CompiledModule::create(ModuleOp module, const CPUTarget &target) {
-  auto context = std::make_unique<llvm::LLVMContext>();
+/// Translates and optimizes a module, with a packed function for every one that
+/// C can call.
+static llvm::Expected<std::unique_ptr<llvm::Module>>
+translate(ModuleOp module, const CPUTarget &target,
+          llvm::LLVMContext &context) {
   std::unique_ptr<llvm::Module> llvmModule =
-      translateToLLVMIR(module, target, *context);
+      translateToLLVMIR(module, target, context);
   if (!llvmModule)
     return llvm::createStringError("translation to LLVM IR failed");
   addPackedWrappers(*llvmModule);
   if (llvm::Error error = optimize(*llvmModule, target))
     return error;
+  return llvmModule;
+}
 
+/// A linker of code for the CPU that knows the runtime.
+static llvm::Expected<std::unique_ptr<llvm::orc::LLJIT>>
+createJIT(const CPUTarget &target) {
   llvm::orc::JITTargetMachineBuilder machineBuilder(
       (llvm::Triple(target.triple)));
   machineBuilder.setCPU(target.cpu);
@@ -95,20 +103,61 @@ CompiledModule::create(ModuleOp module, const CPUTarget &target) {
   if (llvm::Error error = (*jit)->getMainJITDylib().define(
           llvm::orc::absoluteSymbols(std::move(runtime))))
     return error;
+  return jit;
+}
+
+llvm::Expected<std::unique_ptr<CompiledModule>>
+CompiledModule::create(ModuleOp module, const CPUTarget &target) {
+  auto context = std::make_unique<llvm::LLVMContext>();
+  auto llvmModule = translate(module, target, *context);
+  if (!llvmModule)
+    return llvmModule.takeError();
+  auto jit = createJIT(target);
+  if (!jit)
+    return jit.takeError();
   if (llvm::Error error = (*jit)->addIRModule(llvm::orc::ThreadSafeModule(
-          std::move(llvmModule), std::move(context))))
+          std::move(*llvmModule), std::move(context))))
     return error;
   return std::unique_ptr<CompiledModule>(new CompiledModule(std::move(*jit)));
+}
+
+llvm::Expected<std::unique_ptr<CompiledModule>>
+CompiledModule::load(StringRef object, const CPUTarget &target) {
+  auto jit = createJIT(target);
+  if (!jit)
+    return jit.takeError();
+  if (llvm::Error error = (*jit)->addObjectFile(
+          llvm::MemoryBuffer::getMemBufferCopy(object, "object")))
+    return error;
+  return std::unique_ptr<CompiledModule>(new CompiledModule(std::move(*jit)));
+}
+
+llvm::Error mlir::scaling::emitCallableObject(ModuleOp module,
+                                              const CPUTarget &target,
+                                              SmallVectorImpl<char> &object) {
+  llvm::LLVMContext context;
+  auto llvmModule = translate(module, target, context);
+  if (!llvmModule)
+    return llvmModule.takeError();
+  return emitObject(**llvmModule, target, object);
+}
+
+llvm::Expected<CompiledModule::PackedFunction>
+CompiledModule::lookup(StringRef name) {
+  auto symbol = jit->lookup((kPackedPrefix + name).str());
+  if (!symbol)
+    return symbol.takeError();
+  return symbol->toPtr<PackedFunction>();
 }
 
 llvm::Expected<CompiledModule::Call>
 CompiledModule::prepare(StringRef name, const EntryPoint &entry,
                         ArrayRef<Buffer> inputs, ArrayRef<Buffer> outputs) {
-  auto symbol = jit->lookup((kPackedPrefix + name).str());
-  if (!symbol)
-    return symbol.takeError();
+  auto function = lookup(name);
+  if (!function)
+    return function.takeError();
   Call call;
-  call.function = symbol->toPtr<void (*)(void **)>();
+  call.function = *function;
   size_t count = inputs.size() + outputs.size();
   // Arguments point into `pointers`: it must not move.
   call.pointers.reserve(count);

@@ -31,32 +31,44 @@ static DialectRegistry createRegistry() {
   return registry;
 }
 
-Program::Program() : context(createRegistry()) {
+Program::Program(llvm::raw_ostream *messages)
+    : messages(messages ? *messages : llvm::errs()), context(createRegistry()) {
   // A note with the whole module helps nobody.
   context.printOpOnDiagnostic(false);
 }
 Program::~Program() = default;
 
-void mlir::scaling::printError(const llvm::Twine &message) {
-  llvm::WithColor::error() << message << '\n';
+void mlir::scaling::printError(const llvm::Twine &message,
+                               llvm::raw_ostream *messages) {
+  llvm::WithColor::error(messages ? *messages : llvm::errs())
+      << message << '\n';
 }
 
 LogicalResult Program::load(StringRef path, StringRef cpu) {
-  llvm::Expected<CPUTarget> found = getCPUTarget(cpu);
-  if (!found) {
-    printError(llvm::toString(found.takeError()));
-    return failure();
-  }
-  target = *found;
-
   std::string message;
   std::unique_ptr<llvm::MemoryBuffer> file = openInputFile(path, &message);
   if (!file) {
-    printError(message);
+    printError(message, &messages);
     return failure();
   }
-  sources.AddNewSourceBuffer(std::move(file), llvm::SMLoc());
-  diagnostics = std::make_unique<SourceMgrDiagnosticHandler>(sources, &context);
+  return load(std::move(file), cpu);
+}
+
+LogicalResult Program::loadText(StringRef text, StringRef name, StringRef cpu) {
+  return load(llvm::MemoryBuffer::getMemBufferCopy(text, name), cpu);
+}
+
+LogicalResult Program::load(std::unique_ptr<llvm::MemoryBuffer> buffer,
+                            StringRef cpu) {
+  llvm::Expected<CPUTarget> found = getCPUTarget(cpu);
+  if (!found) {
+    printError(llvm::toString(found.takeError()), &messages);
+    return failure();
+  }
+  target = *found;
+  sources.AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
+  diagnostics =
+      std::make_unique<SourceMgrDiagnosticHandler>(sources, &context, messages);
   module = parseSourceFile<ModuleOp>(sources, &context);
   if (!module)
     return failure();
@@ -99,6 +111,6 @@ LogicalResult Program::lower(Route route, bool threads,
   if (succeeded(pm.run(*module)))
     return success();
   if (!explained)
-    printError("the program cannot be compiled");
+    printError("the program cannot be compiled", &messages);
   return failure();
 }

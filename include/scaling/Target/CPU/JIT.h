@@ -38,7 +38,15 @@ public:
   /// Compiles a module in the LLVM dialect.
   static llvm::Expected<std::unique_ptr<CompiledModule>>
   create(ModuleOp module, const CPUTarget &target);
+  /// Links an object that `emitCallableObject` made for this CPU.
+  static llvm::Expected<std::unique_ptr<CompiledModule>>
+  load(llvm::StringRef object, const CPUTarget &target);
   ~CompiledModule();
+
+  /// A function that takes the addresses of its arguments: of a pointer to the
+  /// descriptor for a memref, of the value for a scalar; inputs, then outputs.
+  using PackedFunction = void (*)(void **);
+  llvm::Expected<PackedFunction> lookup(llvm::StringRef name);
 
   /// A call that can be made again and again: what does not depend on the
   /// contents of the buffers is done once.
@@ -48,7 +56,7 @@ public:
 
   private:
     friend class CompiledModule;
-    void (*function)(void **) = nullptr;
+    PackedFunction function = nullptr;
     /// One descriptor per memref: two pointers, offset, sizes, strides.
     SmallVector<std::unique_ptr<int64_t[]>> descriptors;
     /// The addresses of the descriptors. A std::vector: `arguments` points into
@@ -74,6 +82,11 @@ private:
 
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
+
+/// Compiles a module in the LLVM dialect to an object that
+/// `CompiledModule::load` can call the functions of.
+llvm::Error emitCallableObject(ModuleOp module, const CPUTarget &target,
+                               llvm::SmallVectorImpl<char> &object);
 
 } // namespace scaling
 } // namespace mlir

@@ -28,15 +28,20 @@ enum class Route {
   Linalg
 };
 
-/// One MLIR file on its way to machine code. Every function that fails has
+/// One MLIR program on its way to machine code. Every function that fails has
 /// printed why.
 class Program {
 public:
-  Program();
+  /// `messages` is where diagnostics go (default: standard error).
+  explicit Program(llvm::raw_ostream *messages = nullptr);
   ~Program();
 
   /// Reads a file (`-`: standard input) and describes its entry points.
   LogicalResult load(llvm::StringRef path, llvm::StringRef cpu);
+
+  /// The same from text; diagnostics call it `name`.
+  LogicalResult loadText(llvm::StringRef text, llvm::StringRef name,
+                         llvm::StringRef cpu);
 
   /// Lowers the module to the LLVM dialect.
   LogicalResult lower(Route route, bool threads,
@@ -47,6 +52,10 @@ public:
   llvm::ArrayRef<EntryPoint> getEntries() const { return entries; }
 
 private:
+  LogicalResult load(std::unique_ptr<llvm::MemoryBuffer> buffer,
+                     llvm::StringRef cpu);
+
+  llvm::raw_ostream &messages;
   llvm::SourceMgr sources;
   MLIRContext context;
   std::unique_ptr<SourceMgrDiagnosticHandler> diagnostics;
@@ -56,7 +65,8 @@ private:
 };
 
 /// Prints an error of a tool, in the style of diagnostics.
-void printError(const llvm::Twine &message);
+void printError(const llvm::Twine &message,
+                llvm::raw_ostream *messages = nullptr);
 
 } // namespace scaling
 } // namespace mlir

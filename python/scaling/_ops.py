@@ -1,0 +1,543 @@
+"""The functions people call."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._arrays import as_array
+from ._attributes import (
+    INPUTS,
+    Attributes,
+    Rule,
+    Stop,
+    _parse,
+    float_text,
+    number,
+    one_of,
+    resolve,
+)
+from ._calls import REPORT, Info, Kind, Operand, Result, Writer, array_of, call
+from .presets import ATTRIBUTES, Preset
+
+Array = NDArray[Any]
+
+#: Where neither a preset nor an argument says when to stop.
+SINKHORN_STOP = Stop.until(1e-5, axis="rows", norm="l1")
+PROJECT_STOP = Stop.until(1e-5, axis="rows", norm="linf")
+BALANCE_STOP = Stop.until(1e-3, axis="both", norm="linf")
+
+_MATRIX = Operand("matrix", "nm", "storage")
+_TRANSPORT = (
+    _MATRIX,
+    Operand("row_marginal", "n", with_slack=1),
+    Operand("col_marginal", "m", with_slack=1),
+    Operand("row_init", "n", with_slack=1),
+    Operand("col_init", "m", with_slack=1),
+    Operand("row_mask", "n", "mask"),
+    Operand("col_mask", "m", "mask"),
+    Operand("slack", ""),
+    Operand("epsilon", ""),
+)
+_FORM = (
+    "map", "shift", "standardize", "entry_eps", "normalize_total", "start", "output",
+    "scale", "anneal", "extrapolate",
+)  # fmt: skip
+_RULES = ("rows", "cols", "order", "stop", "half_steps", "tol", "max_half_steps")
+_NUMERICS = ("domain", "accumulate", "strict")
+
+
+@dataclass(frozen=True, slots=True)
+class SinkhornResult:
+    """Potentials f `[..., n]` and g `[..., m]` in the cost's units, marginals
+    inside: P = exp((f_i + g_j − C_ij)/ε); and how the iteration ended."""
+
+    f: Array
+    g: Array
+    info: Info
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceResult:
+    """matrix `[..., n, m]` = row_scale_i · A_ij · col_scale_j."""
+
+    matrix: Array
+    row_scale: Array
+    col_scale: Array
+    info: Info
+
+
+def _info(report: Any) -> Info:
+    half_steps, residual, status = report
+    # Arrays of rank 0 become numbers.
+    return Info(half_steps[()], residual[()], status[()])
+
+
+def _gather(pairs: tuple) -> tuple[tuple, list]:
+    """The operands that were given: their names, and arrays."""
+    names, arrays = [], []
+    for name, value in pairs:
+        if value is not None:
+            names.append(name)
+            arrays.append(array_of(name, value))
+    return tuple(names), arrays
+
+
+def _temperature(value: Any) -> Any:
+    """A number must be positive; of an array each problem's status tells."""
+    if type(value) is float:
+        if 0 < value < math.inf:
+            return np.float64(value)
+    elif value is None or isinstance(value, np.ndarray) and value.ndim:
+        return value
+    else:
+        array = as_array("temperature", value)
+        if array.ndim:
+            return array
+        if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
+            raise TypeError(f"temperature: a number is needed, {value!r} was given")
+        value = float(array)
+        if 0 < value < math.inf:
+            return np.float64(value)
+    raise ValueError(f"temperature: {value} was given, allowed is above 0, finite")
+
+
+def _op_lines(
+    op: str,
+    results: int,
+    types: dict[str, str],
+    attributes: Attributes,
+    extra: str = "",
+) -> tuple[list[str], list[str]]:
+    """A named op on operands that carry its own keywords."""
+    keyword = {"matrix": attributes.input if op not in ("balance",) else "matrix"}
+    given = " ".join(
+        f"{keyword.get(name, name)}(%{name} : {type})" for name, type in types.items()
+    )
+    values = [f"%r#{i}" for i in range(results)] if results > 1 else ["%r"]
+    head = f"%r:{results}" if results > 1 else "%r"
+    line = f"  {head} = scaling.{op} {extra}{given} {attributes.text}"
+    return [line], values
+
+
+def sinkhorn(
+    matrix: ArrayLike,
+    row_marginal: ArrayLike | None = None,
+    col_marginal: ArrayLike | None = None,
+    *,
+    preset: Preset | str | None = None,
+    input: str | None = None,
+    temperature: ArrayLike | None = None,
+    row_init: ArrayLike | None = None,
+    col_init: ArrayLike | None = None,
+    row_mask: ArrayLike | None = None,
+    col_mask: ArrayLike | None = None,
+    slack: ArrayLike | None = None,
+    map: str | None = None,
+    shift: str | None = None,
+    normalize_total: float | None = None,
+    start: str | None = None,
+    anneal: Any = None,
+    extrapolate: bool | None = None,
+    rows: Rule | str | None = None,
+    cols: Rule | str | None = None,
+    order: str | None = None,
+    stop: Stop | None = None,
+    half_steps: int | None = None,
+    tol: float | None = None,
+    max_half_steps: int | None = None,
+    domain: str | None = None,
+    accumulate: str | None = None,
+    strict: bool | None = None,
+) -> SinkhornResult:
+    """The potentials of an entropic transport problem.
+
+    P_ij = exp((f_i + g_j − C_ij)/ε) has the row sums a and column sums b
+    (Cuturi, 2013). The marginals are inside the potentials; the gauge (f + c,
+    g − c) is the iteration's own.
+
+    Args:
+        matrix: cost `[..., n, m]`, or what `input` says.
+        row_marginal: a `[..., n]`, default 1/n each. col_marginal: b `[..., m]`.
+        preset: a published convention (`scaling.Preset`, docs/presets.md); what
+            is given besides replaces its attributes one by one.
+        input: "cost" (default), "logits" (−cost) or "kernel" (exp(−cost/ε)).
+        temperature: ε > 0, in the cost's units: a number, or one per problem.
+        row_init, col_init: start potentials. row_mask, col_mask: booleans, True
+            takes part. slack: cost of a dustbin row and column.
+        map, shift, normalize_total, start, anneal, extrapolate: of the form,
+            rows, cols: rules; order, stop (or half_steps, or tol and
+            max_half_steps); domain, accumulate, strict: of the numerics. The
+            page docs/python.md has all of them, docs/semantics.md their meaning.
+
+    Without a preset: both marginals uniform where not given, rows first, until
+    the l1 error of the row sums is at most 1e-5, in the absorb domain.
+
+    Returns an object with `.f` `[..., n]`, `.g` `[..., m]` (f64 for f64, else
+    f32) and `.info`. Warns with ConvergenceWarning when not converged.
+    """
+    names, arrays = _gather(
+        (
+            ("matrix", matrix),
+            ("row_marginal", row_marginal),
+            ("col_marginal", col_marginal),
+            ("row_init", row_init),
+            ("col_init", col_init),
+            ("row_mask", row_mask),
+            ("col_mask", col_mask),
+            ("slack", slack),
+            ("epsilon", _temperature(temperature)),
+        )
+    )
+    given = (
+        preset, input, map, shift, normalize_total, start, anneal, extrapolate, rows,
+        cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate, strict,
+    )  # fmt: skip
+
+    def make() -> Kind:
+        attributes = _resolve_sinkhorn(given)
+        return Kind(
+            "sinkhorn",
+            _TRANSPORT,
+            (Result("n", "factor", 1), Result("m", "factor", 1), *REPORT),
+            lambda w, types: _op_lines("sinkhorn", 5, types, attributes),
+            attributes.accumulate,
+            attributes.is_best,
+        )
+
+    f, g, *report = call(("sinkhorn", names, given), make, names, arrays)
+    return SinkhornResult(f, g, _info(report))
+
+
+_SINKHORN_ATTRIBUTES = (
+    "preset", "input", "map", "shift", "normalize_total", "start", "anneal",
+    "extrapolate", *_RULES, *_NUMERICS,
+)  # fmt: skip
+
+
+def _resolve_sinkhorn(given: tuple) -> Attributes:
+    return resolve(
+        "sinkhorn",
+        dict(zip(_SINKHORN_ATTRIBUTES, given)),
+        default_input="cost",
+        default_target="uniform",
+        default_stop=SINKHORN_STOP,
+    )
+
+
+_PROJECT_ATTRIBUTES = ("preset", "input", *_FORM, *_RULES, *_NUMERICS)
+
+
+def project(
+    matrix: ArrayLike,
+    *,
+    preset: Preset | str | None = None,
+    input: str | None = None,
+    temperature: ArrayLike | None = None,
+    row_marginal: ArrayLike | None = None,
+    col_marginal: ArrayLike | None = None,
+    row_init: ArrayLike | None = None,
+    col_init: ArrayLike | None = None,
+    row_mask: ArrayLike | None = None,
+    col_mask: ArrayLike | None = None,
+    slack: ArrayLike | None = None,
+    map: str | None = None,
+    shift: str | None = None,
+    standardize: bool | None = None,
+    entry_eps: float | None = None,
+    normalize_total: float | None = None,
+    start: str | None = None,
+    output: str | None = None,
+    scale: str | None = None,
+    anneal: Any = None,
+    extrapolate: bool | None = None,
+    rows: Rule | str | None = None,
+    cols: Rule | str | None = None,
+    order: str | None = None,
+    stop: Stop | None = None,
+    half_steps: int | None = None,
+    tol: float | None = None,
+    max_half_steps: int | None = None,
+    domain: str | None = None,
+    accumulate: str | None = None,
+    strict: bool | None = None,
+    return_info: bool = False,
+) -> Any:
+    """The scaled matrix itself: the nearest one, in relative entropy, that has
+    the wanted row and column sums (Sinkhorn and Knopp, 1967).
+
+    Args:
+        matrix: logits `[..., n, m]`, or what `input` says.
+        preset: a published convention, such as "mhc", "sinkformer",
+            "superglue", "swav" (docs/presets.md).
+        input: "logits" (default), "cost" or "kernel".
+        temperature: ε > 0 the logits are divided by: a number, or one per problem.
+        row_marginal `[..., n]`, col_marginal `[..., m]`: the sums; default 1 each.
+        output: "plan" or "log_plan"; scale: "rows" multiplies it by n, and so on.
+        The other arguments are those of `sinkhorn`, and of the form: standardize,
+        entry_eps.
+
+    Without a preset: rows first, until no row sum is off by more than 1e-5.
+
+    Returns the plan `[..., n, m]` (with slack `[..., n+1, m+1]`) in the input's
+    element type; with return_info=True also an `Info`. Warns with
+    ConvergenceWarning when not converged.
+    """
+    names, arrays = _gather(
+        (
+            ("matrix", matrix),
+            ("row_marginal", row_marginal),
+            ("col_marginal", col_marginal),
+            ("row_init", row_init),
+            ("col_init", col_init),
+            ("row_mask", row_mask),
+            ("col_mask", col_mask),
+            ("slack", slack),
+            ("epsilon", _temperature(temperature)),
+        )
+    )
+    given = (
+        preset, input, map, shift, standardize, entry_eps, normalize_total, start,
+        output, scale, anneal, extrapolate, rows, cols, order, stop, half_steps, tol,
+        max_half_steps, domain, accumulate, strict,
+    )  # fmt: skip
+
+    def make() -> Kind:
+        attributes = resolve(
+            "project",
+            dict(zip(_PROJECT_ATTRIBUTES, given)),
+            default_stop=PROJECT_STOP,
+        )
+        return Kind(
+            "project",
+            _TRANSPORT,
+            (Result("nm", "storage", 1), *REPORT),
+            lambda w, types: _op_lines("project", 4, types, attributes),
+            attributes.accumulate,
+            attributes.is_best,
+        )
+
+    plan, *report = call(("project", names, given), make, names, arrays)
+    return (plan, _info(report)) if return_info else plan
+
+
+#: The arithmetic of potentials: like `sinkhorn`, with the potentials given.
+_POTENTIALS = (
+    *(operand for operand in _TRANSPORT if operand.name != "slack"),
+    Operand("f", "n"),
+    Operand("g", "m"),
+    Operand("operand_nk", "nk", "storage"),
+    Operand("operand_mk", "mk", "storage"),
+)
+
+
+def _default_temperature(preset: Any) -> float:
+    """The ε of the preset's form."""
+    if preset is None:
+        return 1.0
+    _, fields = _parse(ATTRIBUTES[getattr(preset, "value", preset)]["form"])
+    return float(fields.get("epsilon", 1.0))
+
+
+def _log_plan_lines(
+    w: Writer, types: dict[str, str], head: str, default_epsilon: float
+) -> list[str]:
+    """%X, %F, %G so that the plan is exp(F_i + X_ij + G_j), from %f and %g."""
+    element, factor = w.element("storage"), w.element("factor")
+    lines = []
+    scale = [("", w.operands["epsilon"][1])] if "epsilon" in types else []
+    scale_in = ", %epsilon" if scale else ""
+    scale_type = f", {types['epsilon']}" if scale else ""
+    scale_arg = f", %e: {factor}" if scale else ""
+    if not scale:
+        lines.append(f"  %e = arith.constant {float_text(default_epsilon)} : {factor}")
+
+    def pointwise(name: str, source: str, source_type: str, tail: str,
+                  own: str, body: list[str]) -> None:  # fmt: skip
+        out = w.type(tail, "factor")
+        batched = w.operands[source][1] if source in w.operands else True
+        maps = w.maps([(tail, batched), *scale, (tail, True)], tail)
+        lines.extend(w.empty(f"{name}_empty", tail, "factor"))
+        lines.append(
+            f"  %{name} = linalg.generic {maps} ins(%{source}{scale_in} : {source_type}"
+            f"{scale_type}) outs(%{name}_empty : {out}) {{\n"
+            f"  ^bb0(%a: {own}{scale_arg}, %old: {factor}):\n"
+            + "\n".join(f"    {line}" for line in body)
+            + f"\n    linalg.yield %x : {factor}\n  }} -> {out}"
+        )
+
+    body = []
+    wide = "%a"
+    if element != factor:
+        body.append(f"%w = arith.extf %a : {element} to {factor}")
+        wide = "%w"
+    if head == "kernel":
+        body.append(f"%x = math.log {wide} : {factor}")
+    else:
+        body.append(f"%q = arith.divf {wide}, %e : {factor}")
+        if head == "cost":
+            body.append(f"%x = arith.negf %q : {factor}")
+        else:
+            body[-1] = body[-1].replace("%q =", "%x =")
+    pointwise("X", "matrix", types["matrix"], "nm", element, body)
+    for name, tail in (("f", "n"), ("g", "m")):
+        own_type = types.get(name, w.type(tail, "factor"))
+        divide = [f"%x = arith.divf %a, %e : {factor}"]
+        pointwise(name.upper(), name, own_type, tail, factor, divide)
+    return lines
+
+
+def _potential_kind(
+    op: str,
+    given: tuple,
+    names: tuple,
+    results: tuple[Result, ...],
+    consume: Any,
+) -> Kind:
+    """An op on a plan: of given potentials, or of those that are found first."""
+    has_potentials = "f" in names
+    attributes = _resolve_sinkhorn(given)
+    default = _default_temperature(given[0])
+
+    def body(w: Writer, types: dict[str, str]) -> tuple[list[str], list[str]]:
+        lines, report = [], []
+        if not has_potentials:
+            solver = {name: type for name, type in types.items()
+                      if not name.startswith("operand")}  # fmt: skip
+            line, values = _op_lines("sinkhorn", 5, solver, attributes)
+            line[0] = line[0].replace("%r:5 =", "%f, %g, %steps, %residual, %status =")
+            lines += line
+            report = ["%steps", "%residual", "%status"]
+        lines += _log_plan_lines(w, types, attributes.input, default)
+        more, values = consume(w, types)
+        return [*lines, *more], [*values, *report]
+
+    return Kind(
+        op,
+        _POTENTIALS,
+        results if has_potentials else (*results, *REPORT),
+        body,
+        attributes.accumulate,
+        attributes.is_best,
+    )
+
+
+def _potentials(f: Any, g: Any) -> tuple[Any, Any]:
+    if isinstance(f, SinkhornResult):
+        if g is not None:
+            raise TypeError("g: f is a result of sinkhorn, which has a g of its own")
+        return f.f, f.g
+    if (f is None) != (g is None):
+        missing = "f" if f is None else "g"
+        raise TypeError(f"{missing}: f and g go together, only one was given")
+    return f, g
+
+
+def _plan_inputs(w: Writer, types: dict[str, str]) -> str:
+    return (
+        f"domain(log) matrix(%X : {w.type('nm', 'factor')}) "
+        f"row(%F : {w.type('n', 'factor')}) col(%G : {w.type('m', 'factor')})"
+    )
+
+
+def plan(
+    matrix: ArrayLike,
+    f: ArrayLike | SinkhornResult | None = None,
+    g: ArrayLike | None = None,
+    *,
+    preset: Preset | str | None = None,
+    input: str | None = None,
+    temperature: ArrayLike | None = None,
+    row_marginal: ArrayLike | None = None,
+    col_marginal: ArrayLike | None = None,
+    row_init: ArrayLike | None = None,
+    col_init: ArrayLike | None = None,
+    row_mask: ArrayLike | None = None,
+    col_mask: ArrayLike | None = None,
+    output: str = "plan",
+    map: str | None = None,
+    shift: str | None = None,
+    normalize_total: float | None = None,
+    start: str | None = None,
+    anneal: Any = None,
+    extrapolate: bool | None = None,
+    rows: Rule | str | None = None,
+    cols: Rule | str | None = None,
+    order: str | None = None,
+    stop: Stop | None = None,
+    half_steps: int | None = None,
+    tol: float | None = None,
+    max_half_steps: int | None = None,
+    domain: str | None = None,
+    accumulate: str | None = None,
+    strict: bool | None = None,
+    return_info: bool = False,
+) -> Any:
+    """The transport plan P_ij = exp((f_i + g_j − C_ij)/ε).
+
+    Of the potentials f `[..., n]`, g `[..., m]` (or what `sinkhorn` returned, in
+    place of f), with the matrix, input and temperature they were made with; or,
+    without potentials, of those that `sinkhorn` finds for the same arguments.
+
+    output: "plan" or "log_plan".
+
+    Returns the plan `[..., n, m]` in the matrix' element type; with
+    return_info=True also an `Info`, or None where potentials were given.
+    """
+    if isinstance(f, SinkhornResult) and return_info:
+        info = f.info
+    else:
+        info = None
+    f, g = _potentials(f, g)
+    names, arrays = _gather(
+        (
+            ("matrix", matrix),
+            ("row_marginal", row_marginal),
+            ("col_marginal", col_marginal),
+            ("row_init", row_init),
+            ("col_init", col_init),
+            ("row_mask", row_mask),
+            ("col_mask", col_mask),
+            ("epsilon", _temperature(temperature)),
+            ("f", f),
+            ("g", g),
+        )
+    )
+    given = (
+        preset, input, map, shift, normalize_total, start, anneal, extrapolate, rows,
+        cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate, strict,
+    )  # fmt: skip
+
+    def make() -> Kind:
+        word = one_of("output", output, ("plan", "log_plan"))
+        _refuse_unused(names)
+
+        def consume(w: Writer, types: dict[str, str]) -> tuple[list[str], list[str]]:
+            out = w.type("nm", "storage")
+            logarithm = "logarithm " if word == "log_plan" else ""
+            inputs = _plan_inputs(w, types).replace("log)", f"log) {logarithm}", 1)
+            return [
+                *w.empty("P_empty", "nm", "storage"),
+                f"  %P = scaling.plan {inputs} outs(%P_empty : {out}) -> {out}",
+            ], ["%P"]
+
+        return _potential_kind(
+            "plan", given, names, (Result("nm", "storage"),), consume
+        )
+
+    result, *report = call(("plan", names, output, given), make, names, arrays)
+    if not return_info:
+        return result
+    return result, _info(report) if report else info
+
+
+def _refuse_unused(names: tuple) -> None:
+    if "f" in names:
+        for name in ("row_marginal", "col_marginal", "row_init", "col_init",
+                     "row_mask", "col_mask"):  # fmt: skip
+            if name in names:
+                raise ValueError(f"{name}: the potentials are given, it has no use")

@@ -1,0 +1,30 @@
+"""Makes the package of the build and the reference importable."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from findtool import ROOT
+
+sys.path.insert(0, str(ROOT / "test" / "reference"))
+#: The package as it is in the build.
+PACKAGE_PATH = (
+    Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin")).parent / "python"
+)
+sys.path.insert(0, str(PACKAGE_PATH))
+
+#: Without a build there is nothing to test; a build without the package
+#: (-DSCALING_PYTHON=OFF) is an error that the imports report.
+collect_ignore_glob = [] if PACKAGE_PATH.parent.exists() else ["*"]
+
+_cache = tempfile.TemporaryDirectory(prefix="scaling-cache-")
+os.environ["SCALING_CACHE_DIR"] = _cache.name
+
+
+@pytest.fixture
+def python_environment():
+    """For other processes that import the package."""
+    paths = [str(PACKAGE_PATH), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
