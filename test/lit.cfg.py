@@ -62,6 +62,18 @@ config.substitutions.append(
     )
 )
 
+# CUDA C++ to LLVM IR, without anything of a CUDA toolkit.
+config.substitutions.append(
+    (
+        "%clang_gpu",
+        os.path.join(config.llvm_tools_dir, "clang++")
+        + " -x cuda --cuda-device-only --cuda-gpu-arch=sm_90 -nocudalib -nocudainc"
+        + " -Wno-unknown-cuda-version -O2 -S -emit-llvm",
+    )
+)
+if os.path.exists(os.path.join(config.llvm_tools_dir, "clang++")):
+    config.available_features.add("nvptx-clang")
+
 tool_dirs = [config.scaling_tools_dir, config.llvm_tools_dir]
 tools = [
     ToolSubst(name, unresolved="ignore")
@@ -69,6 +81,7 @@ tools = [
         "scaling-opt",
         "scaling-compile",
         "scaling-run",
+        "scaling-simt",
         "scaling-lsp-server",
         "scaling-capi-test",
         "mlir-opt",

@@ -5,9 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Npy.h"
-
 #include "scaling/Runtime/Runtime.h"
+#include "scaling/Support/Npy.h"
 #include "scaling/Target/CPU/JIT.h"
 #include "scaling/Target/Driver/Driver.h"
 
@@ -82,6 +81,45 @@ static LogicalResult report(llvm::Error error) {
 //===----------------------------------------------------------------------===//
 // Arguments
 //===----------------------------------------------------------------------===//
+
+/// How arrays of the type are written.
+static StringRef getNpyDescr(Type elementType) {
+  if (elementType.isF64())
+    return "<f8";
+  if (elementType.isF32())
+    return "<f4";
+  if (elementType.isF16())
+    return "<f2";
+  // Plain NumPy has no bfloat16, and can shift integers.
+  if (elementType.isBF16())
+    return "<u2";
+  if (elementType.isIndex())
+    return "<i8";
+  switch (elementType.getIntOrFloatBitWidth()) {
+  case 1:
+    return "|b1";
+  case 8:
+    return "|i1";
+  case 16:
+    return "<i2";
+  case 32:
+    return "<i4";
+  default:
+    return "<i8";
+  }
+}
+
+/// Whether arrays of the type may be read from files with this element type.
+static bool isNpyDescrOf(StringRef descr, Type elementType) {
+  if (elementType.isBF16())
+    return llvm::is_contained({"<V2", "|V2", "<u2", "<i2"}, descr);
+  if (descr == getNpyDescr(elementType))
+    return true;
+  // The dialect's integers have no sign of their own.
+  return elementType.isInteger() && !elementType.isInteger(1) &&
+         descr.size() == 3 && descr[1] == 'u' &&
+         getNpyElementSize(descr) * 8 == elementType.getIntOrFloatBitWidth();
+}
 
 static std::string toString(Type type) {
   std::string text;
@@ -276,43 +314,6 @@ static void printResult(const EntryValue &value, const Array &array) {
   llvm::outs() << " (" << count << " problems)\n";
 }
 
-/// Writes all files or none.
-static LogicalResult writeOutputs(ArrayRef<Array> results) {
-  SmallVector<llvm::sys::fs::TempFile> files;
-  auto discard = [&] {
-    for (llvm::sys::fs::TempFile &file : files)
-      llvm::consumeError(file.discard());
-  };
-  for (auto [path, array] : llvm::zip_first(outputs, results)) {
-    auto file = llvm::sys::fs::TempFile::create(path + "-%%%%%%.tmp");
-    if (!file) {
-      discard();
-      return fail("cannot write '" + path +
-                  "': " + llvm::toString(file.takeError()));
-    }
-    files.push_back(std::move(*file));
-    llvm::raw_fd_ostream os(files.back().FD, /*shouldClose=*/false);
-    os << getNpyHeader(array);
-    os.write(array.data(), array.numBytes);
-    os.flush();
-    if (os.has_error()) {
-      std::string message = os.error().message();
-      os.clear_error();
-      discard();
-      return fail("cannot write '" + path + "': " + message);
-    }
-  }
-  for (auto [path, file] : llvm::zip(outputs, files)) {
-    // A destination that cannot be replaced (a directory) shows up here.
-    if (llvm::Error error = file.keep(path)) {
-      discard();
-      return fail("cannot write '" + path +
-                  "': " + llvm::toString(std::move(error)));
-    }
-  }
-  return success();
-}
-
 //===----------------------------------------------------------------------===//
 // The run
 //===----------------------------------------------------------------------===//
@@ -429,7 +430,7 @@ static LogicalResult run() {
         std::chrono::duration<double>(Clock::now() - start).count());
   }
 
-  if (failed(writeOutputs(results)))
+  if (failed(report(writeNpyFiles(outputs, results))))
     return failure();
   for (auto [index, value] : llvm::enumerate(entry.results))
     if (index >= outputs.size() || !value.role.empty() ||

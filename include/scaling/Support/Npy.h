@@ -5,11 +5,11 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef SCALING_TOOLS_SCALING_RUN_NPY_H
-#define SCALING_TOOLS_SCALING_RUN_NPY_H
+#ifndef SCALING_SUPPORT_NPY_H
+#define SCALING_SUPPORT_NPY_H
 
-#include "mlir/IR/Types.h"
 #include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
 #include <cstdlib>
@@ -23,7 +23,7 @@ namespace scaling {
 struct Array {
   /// The element type as NumPy spells it: `<f4`.
   std::string descr;
-  SmallVector<int64_t> shape;
+  llvm::SmallVector<int64_t> shape;
   int64_t numBytes = 0;
 
   char *data() const { return bytes.get(); }
@@ -40,12 +40,6 @@ private:
 /// The size of the element types we know, or 0.
 int64_t getNpyElementSize(llvm::StringRef descr);
 
-/// How arrays of the type are written.
-llvm::StringRef getNpyDescr(Type elementType);
-
-/// Whether arrays of the type may be read from files with this element type.
-bool isNpyDescrOf(llvm::StringRef descr, Type elementType);
-
 /// The bytes of an array; an error when they do not fit an int64_t.
 llvm::Expected<int64_t> getNumBytes(llvm::ArrayRef<int64_t> shape,
                                     int64_t elementSize);
@@ -57,7 +51,11 @@ llvm::Expected<Array> readNpy(llvm::StringRef path);
 /// The header of a .npy file, padded as NumPy pads it.
 std::string getNpyHeader(const Array &array);
 
+/// Writes the arrays to the first so many paths; all files or none.
+llvm::Error writeNpyFiles(llvm::ArrayRef<std::string> paths,
+                          llvm::ArrayRef<Array> arrays);
+
 } // namespace scaling
 } // namespace mlir
 
-#endif // SCALING_TOOLS_SCALING_RUN_NPY_H
+#endif // SCALING_SUPPORT_NPY_H

@@ -5,19 +5,23 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Npy.h"
+#include "scaling/Support/Npy.h"
 
-#include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Endian.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
 
 #include <cstring>
 
-using namespace mlir;
 using namespace mlir::scaling;
+using llvm::ArrayRef;
+using llvm::SmallVectorImpl;
+using llvm::StringRef;
+using llvm::Twine;
 
 static constexpr llvm::StringLiteral kMagic = "\x93NUMPY";
 /// NumPy's own limit.
@@ -42,43 +46,6 @@ int64_t mlir::scaling::getNpyElementSize(StringRef descr) {
       .Cases({"<f4", "<i4", "<u4"}, 4)
       .Cases({"<f8", "<i8", "<u8"}, 8)
       .Default(0);
-}
-
-StringRef mlir::scaling::getNpyDescr(Type elementType) {
-  if (elementType.isF64())
-    return "<f8";
-  if (elementType.isF32())
-    return "<f4";
-  if (elementType.isF16())
-    return "<f2";
-  // Plain NumPy has no bfloat16, and can shift integers.
-  if (elementType.isBF16())
-    return "<u2";
-  if (elementType.isIndex())
-    return "<i8";
-  switch (elementType.getIntOrFloatBitWidth()) {
-  case 1:
-    return "|b1";
-  case 8:
-    return "|i1";
-  case 16:
-    return "<i2";
-  case 32:
-    return "<i4";
-  default:
-    return "<i8";
-  }
-}
-
-bool mlir::scaling::isNpyDescrOf(StringRef descr, Type elementType) {
-  if (elementType.isBF16())
-    return llvm::is_contained({"<V2", "|V2", "<u2", "<i2"}, descr);
-  if (descr == getNpyDescr(elementType))
-    return true;
-  // The dialect's integers have no sign of their own.
-  return elementType.isInteger() && !elementType.isInteger(1) &&
-         descr.size() == 3 && descr[1] == 'u' &&
-         getNpyElementSize(descr) * 8 == elementType.getIntOrFloatBitWidth();
 }
 
 llvm::Expected<int64_t> mlir::scaling::getNumBytes(ArrayRef<int64_t> shape,
@@ -270,4 +237,34 @@ std::string mlir::scaling::getNpyHeader(const Array &array) {
   header += static_cast<char>(dictionary.size() & 0xff);
   header += static_cast<char>(dictionary.size() >> 8);
   return header + dictionary;
+}
+
+llvm::Error mlir::scaling::writeNpyFiles(ArrayRef<std::string> paths,
+                                         ArrayRef<Array> arrays) {
+  llvm::SmallVector<llvm::sys::fs::TempFile> files;
+  auto fail = [&](StringRef path, const Twine &reason) {
+    for (llvm::sys::fs::TempFile &file : files)
+      llvm::consumeError(file.discard());
+    return llvm::createStringError("cannot write '" + path + "': " + reason);
+  };
+  for (auto [path, array] : llvm::zip_first(paths, arrays)) {
+    auto file = llvm::sys::fs::TempFile::create(path + "-%%%%%%.tmp");
+    if (!file)
+      return fail(path, llvm::toString(file.takeError()));
+    files.push_back(std::move(*file));
+    llvm::raw_fd_ostream os(files.back().FD, /*shouldClose=*/false);
+    os << getNpyHeader(array);
+    os.write(array.data(), array.numBytes);
+    os.flush();
+    if (os.has_error()) {
+      std::string message = os.error().message();
+      os.clear_error();
+      return fail(path, message);
+    }
+  }
+  for (auto [path, file] : llvm::zip(paths, files))
+    // A destination that cannot be replaced (a directory) shows up here.
+    if (llvm::Error error = file.keep(path))
+      return fail(path, llvm::toString(std::move(error)));
+  return llvm::Error::success();
 }
