@@ -1,6 +1,8 @@
 # Configuration of the lit test suite.
 
+import glob
 import os
+import shutil
 
 import lit.formats
 from lit.llvm import llvm_config
@@ -98,6 +100,16 @@ tools = [
 llvm_config.add_tool_substitutions(tools, tool_dirs)
 
 # What the machine and the build offer: tests say `REQUIRES: name`.
+# The assembler of the Python package, or the machine's own.
+packages = os.path.join(
+    os.path.dirname(config.python_executable), "..", "lib", "python3*", "site-packages"
+)
+ptxas = glob.glob(os.path.join(packages, "nvidia", "cuda_nvcc", "bin", "ptxas"))
+ptxas = ptxas[0] if ptxas else shutil.which("ptxas")
+if ptxas:
+    config.available_features.add("ptxas")
+    config.environment["SCALING_PTXAS"] = os.path.normpath(ptxas)
+    config.substitutions.append(("%ptxas", os.path.normpath(ptxas)))
 # The distribution's mlir-opt cannot load an instrumented plugin.
 if not sanitize and os.path.exists(
     os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext)

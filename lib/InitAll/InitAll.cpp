@@ -8,13 +8,18 @@
 #include "scaling/InitAll.h"
 
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
+#include "scaling/Conversion/AnnotateKernels/AnnotateKernels.h"
+#include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
+#include "scaling/Conversion/FormKernels/FormKernels.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
+#include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Interfaces/AggregatedOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/BatchTilingImpl.h"
@@ -26,6 +31,7 @@
 #include "scaling/Pipelines/LinalgToLLVM.h"
 #include "scaling/Pipelines/ToCPU.h"
 #include "scaling/Pipelines/ToLinalg.h"
+#include "scaling/Pipelines/ToNVVM.h"
 
 using namespace mlir;
 
@@ -42,14 +48,20 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
 void scaling::registerAllPasses() {
   registerEntryABIPasses();
   registerAllocateFromArenaPasses();
+  registerAnnotateKernelsPasses();
+  registerDescribeGPUPasses();
+  registerExpandGPUMathPasses();
+  registerFormKernelsPasses();
   registerExpandMemRefsPasses();
   registerExpandMathPasses();
   registerFormTeamPasses();
   registerPlanWorkspacePasses();
   registerScalingToLinalgPasses();
   registerScalingToVectorPasses();
+  registerSerializeKernelsPasses();
   registerScalingTransformsPasses();
   registerLinalgToLLVMPipelines();
   registerToLinalgPipeline();
   registerToCPUPipeline();
+  registerToNVVMPipeline();
 }

@@ -7,6 +7,7 @@
 
 #include "scaling/Target/CPU/Emit.h"
 #include "scaling/Target/Driver/Driver.h"
+#include "scaling/Target/GPU/EmitGPU.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/LLVMContext.h"
@@ -22,7 +23,8 @@ using namespace mlir::scaling;
 namespace cl = llvm::cl;
 
 namespace {
-enum class Emit { MLIR, LLVM, Object, Shared, Header };
+enum class Emit { MLIR, LLVM, Object, Shared, Header, PTX, Cubin };
+enum class Target { CPU, NVPTX };
 } // namespace
 
 static cl::OptionCategory category("scaling-compile options");
@@ -40,8 +42,27 @@ static cl::opt<Emit> emit(
                clEnumValN(Emit::Object, "obj", "a position-independent object"),
                clEnumValN(Emit::Shared, "shared", "a shared library"),
                clEnumValN(Emit::Header, "header",
-                          "a C header that declares the public functions")),
+                          "a C header that declares the public functions"),
+               clEnumValN(Emit::PTX, "ptx", "PTX, of --target=nvptx"),
+               clEnumValN(Emit::Cubin, "cubin",
+                          "machine code of the GPU, made by ptxas")),
     cl::cat(category));
+static cl::opt<Target>
+    target("target", cl::init(Target::CPU), cl::desc("What to compile for:"),
+           cl::values(clEnumValN(Target::CPU, "cpu", "a CPU (default)"),
+                      clEnumValN(Target::NVPTX, "nvptx",
+                                 "a GPU: a kernel of every public function")),
+           cl::cat(category));
+static cl::opt<std::string> chipName("chip", cl::init("sm_90"),
+                                     cl::value_desc("name"),
+                                     cl::desc("The GPU to compile for: sm_80, "
+                                              "sm_90 (default) or sm_100"),
+                                     cl::cat(category));
+static cl::opt<std::string>
+    features("features", cl::init("auto"), cl::value_desc("+ptxNN"),
+             cl::desc("The version of PTX (default: the oldest that the chip "
+                      "is in)"),
+             cl::cat(category));
 static cl::opt<std::string>
     cpu("cpu", cl::init("host"), cl::value_desc("name"),
         cl::desc("The CPU to compile for, as LLVM calls it (default: the one "
@@ -80,7 +101,57 @@ static bool isCIdentifier(StringRef name) {
                       [](char c) { return llvm::isAlnum(c) || c == '_'; });
 }
 
+static LogicalResult compileKernels() {
+  if (emit == Emit::Object || emit == Emit::Shared || emit == Emit::Header) {
+    printError("--target=nvptx makes mlir, llvm, ptx and cubin");
+    return failure();
+  }
+  llvm::Expected<GPUChip> chip = getGPUChip(chipName, features);
+  if (!chip)
+    return report(chip.takeError());
+  Program source;
+  if (failed(source.load(inputPath, cpu)) ||
+      failed(source.lowerToKernels(*chip)))
+    return failure();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (emit == Emit::MLIR) {
+    source.getModule().print(os);
+    return report(writeFile(outputPath, text));
+  }
+  auto kernels = source.getModule().getOps<gpu::GPUModuleOp>();
+  if (kernels.empty()) {
+    printError("there is no public function to make a kernel of");
+    return failure();
+  }
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module =
+      translateKernels(*kernels.begin(), *chip, context);
+  if (!module || failed(report(optimizeKernels(*module, *chip))))
+    return failure();
+  if (emit == Emit::LLVM) {
+    module->print(os, /*AAW=*/nullptr);
+    return report(writeFile(outputPath, text));
+  }
+  SmallVector<char, 0> ptx, cubin;
+  if (failed(report(emitPTX(*module, *chip, ptx))))
+    return failure();
+  StringRef result(ptx.data(), ptx.size());
+  if (emit == Emit::Cubin) {
+    if (failed(report(assemblePTX(result, *chip, cubin))))
+      return failure();
+    result = StringRef(cubin.data(), cubin.size());
+  }
+  return report(writeFile(outputPath, result));
+}
+
 static LogicalResult compile(StringRef program) {
+  if (target == Target::NVPTX)
+    return compileKernels();
+  if (emit == Emit::PTX || emit == Emit::Cubin) {
+    printError("ptx and cubin are made with --target=nvptx");
+    return failure();
+  }
   if (emit == Emit::Shared && outputPath == "-") {
     printError("a shared library cannot go to standard output");
     return failure();
@@ -140,7 +211,9 @@ int main(int argc, char **argv) {
       argc, argv,
       "Compiles an MLIR program to code that C can call.\n\n"
       "  scaling-compile mhc.mlir --emit=obj -o mhc.o\n"
-      "  scaling-compile mhc.mlir --emit=header -o mhc.h\n");
+      "  scaling-compile mhc.mlir --emit=header -o mhc.h\n"
+      "  scaling-compile mhc.mlir --target=nvptx --chip=sm_90 --emit=cubin "
+      "-o mhc.cubin\n");
   std::string program = llvm::sys::fs::getMainExecutable(
       argv[0], reinterpret_cast<void *>(&main));
   return failed(compile(program));

@@ -9,8 +9,8 @@
 
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
-#include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
+#include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
@@ -32,7 +32,8 @@ using namespace mlir::scaling;
 static constexpr unsigned kMaxStackBytes = 4096;
 
 void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
-                                           bool workspaceArgument) {
+                                           bool workspaceArgument,
+                                           Memory memory) {
   pm.addPass(createScalingEntryABIPass());
   // Elementwise arithmetic on whole tensors.
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
@@ -54,14 +55,17 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
   func.addPass(createLoopInvariantCodeMotionPass());
   func.addPass(bufferization::createBufferHoistingPass());
   func.addPass(bufferization::createBufferLoopHoistingPass());
-  bufferization::PromoteBuffersToStackPassOptions promote;
-  promote.maxAllocSizeInBytes = kMaxStackBytes;
-  promote.maxRankOfAllocatedMemRef = 8;
-  func.addPass(bufferization::createPromoteBuffersToStackPass(promote));
+  if (memory == Memory::CPU) {
+    bufferization::PromoteBuffersToStackPassOptions promote;
+    promote.maxAllocSizeInBytes = kMaxStackBytes;
+    promote.maxRankOfAllocatedMemRef = 8;
+    func.addPass(bufferization::createPromoteBuffersToStackPass(promote));
+  }
   ScalingPlanWorkspacePassOptions workspace;
   workspace.argument = workspaceArgument;
   pm.addPass(createScalingPlanWorkspacePass(workspace));
-  bufferization::buildBufferDeallocationPipeline(pm);
+  if (memory == Memory::CPU)
+    bufferization::buildBufferDeallocationPipeline(pm);
 }
 
 void mlir::scaling::buildMemRefToLLVMPipeline(

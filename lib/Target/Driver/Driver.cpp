@@ -11,6 +11,7 @@
 #include "scaling/Pipelines/LinalgToLLVM.h"
 #include "scaling/Pipelines/ToCPU.h"
 #include "scaling/Pipelines/ToLinalg.h"
+#include "scaling/Pipelines/ToNVVM.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -102,6 +103,21 @@ LogicalResult Program::lower(Route route, bool threads,
     buildLinalgToLLVMPipeline(pm, options);
   }
 
+  return run(pm);
+}
+
+LogicalResult Program::lowerToKernels(const GPUChip &chip) {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  // First of all: the ops of the dialect still tell their result shapes.
+  pm.addPass(createScalingEntryABIPass());
+  ToNVVMOptions options;
+  options.chip = chip.name;
+  options.features = chip.features;
+  buildToNVVMPipeline(pm, options);
+  return run(pm);
+}
+
+LogicalResult Program::run(PassManager &pm) {
   // A pass that fails without a word would leave the user with nothing.
   bool explained = false;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {

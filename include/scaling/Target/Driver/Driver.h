@@ -10,12 +10,14 @@
 
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Target/CPU/CPUTarget.h"
+#include "scaling/Target/GPU/Chip.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/SourceMgr.h"
 
 namespace mlir {
+class PassManager;
 class SourceMgrDiagnosticHandler;
 
 namespace scaling {
@@ -47,6 +49,9 @@ public:
   LogicalResult lower(Route route, bool threads,
                       bool workspaceArgument = false);
 
+  /// Lowers every public function to a GPU kernel in the NVVM dialect.
+  LogicalResult lowerToKernels(const GPUChip &chip);
+
   ModuleOp getModule() { return *module; }
   const CPUTarget &getTarget() const { return target; }
   llvm::ArrayRef<EntryPoint> getEntries() const { return entries; }
@@ -54,6 +59,7 @@ public:
 private:
   LogicalResult load(std::unique_ptr<llvm::MemoryBuffer> buffer,
                      llvm::StringRef cpu);
+  LogicalResult run(PassManager &pm);
 
   llvm::raw_ostream &messages;
   llvm::SourceMgr sources;

@@ -40,16 +40,31 @@ static constexpr double kOperationsPerByte[] = {/*L2=*/1.5, /*L3=*/2.6,
                                                 /*memory=*/13.0};
 static constexpr int64_t kDefaultL3Bytes = 16 << 20;
 
-/// An integer of the target description's device "CPU".
-static int64_t targetInteger(Operation *op, StringRef key, int64_t otherwise) {
+/// A GPU thread keeps a matrix of up to this many bytes in its registers, of
+/// which it has 255 of 4 bytes.
+static constexpr int64_t kThreadBytes = 256;
+
+/// Shared memory beside the matrix: factors, statistics.
+static constexpr int64_t kSharedSpare = 24 << 10;
+
+/// An integer of the target description.
+static int64_t targetInteger(Operation *op, StringRef key, int64_t otherwise,
+                             StringRef device = "CPU") {
   MLIRContext *context = op->getContext();
   std::optional<Attribute> value =
       DataLayout::closest(op).getDevicePropertyValue(
-          StringAttr::get(context, "CPU"), StringAttr::get(context, key));
+          StringAttr::get(context, device), StringAttr::get(context, key));
   if (auto integer = dyn_cast_or_null<IntegerAttr>(value.value_or(Attribute())))
     return integer.getInt();
   return otherwise;
 }
+
+/// Shared memory of a block; 0 where the module is for no GPU.
+static int64_t getSharedBytes(Operation *op) {
+  return targetInteger(op, "max_shared_memory_per_block", 0, "GPU");
+}
+
+bool scaling::targetsGPU(Operation *op) { return getSharedBytes(op) > 0; }
 
 ScheduleAttr scaling::getScheduleOf(Operation *op) {
   if (auto iterate = dyn_cast<IterateOp>(op))
@@ -133,6 +148,13 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   };
   Type element = getElementTypeOrSelf(op->getOperand(0));
   int64_t bytes = element.isF64() ? 8 : 4;
+  if (targetsGPU(op)) {
+    if (batched && known && n * m * bytes <= kThreadBytes)
+      return make(Regime::tiny_batched, 0, 0);
+    if (batched && known && n * m * bytes <= getSharedBytes(op) - kSharedSpare)
+      return make(Regime::resident, 0, 0);
+    return make(Regime::streaming, 0, rowBlock);
+  }
   if (batched && known && n * m <= kTinyEntries) {
     int64_t bits = targetInteger(op, "max_vector_op_width", kDefaultVectorBits);
     int64_t vectors = n * m <= kPairedEntries ? 2 : 1;

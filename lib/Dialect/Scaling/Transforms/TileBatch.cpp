@@ -8,6 +8,7 @@
 #include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/TilingInterface.h"
@@ -30,6 +31,22 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
       SmallVector<OpFoldResult>(batchRank, rewriter.getIndexAttr(1)));
   options.setLoopType(sideBySide ? scf::SCFTilingOptions::LoopType::ForallOp
                                  : scf::SCFTilingOptions::LoopType::ForOp);
+  if (sideBySide && targetsGPU(op)) {
+    // A matrix for a thread, or for all threads of a block.
+    bool perThread = schedule.getRegime() == Regime::tiny_batched;
+    SmallVector<Attribute> mapping;
+    for (int64_t dim : llvm::seq(batchRank)) {
+      auto id = static_cast<gpu::MappingId>(
+          static_cast<uint64_t>(gpu::MappingId::LinearDim0) + dim);
+      if (perThread)
+        mapping.push_back(
+            gpu::GPUThreadMappingAttr::get(rewriter.getContext(), id));
+      else
+        mapping.push_back(
+            gpu::GPUBlockMappingAttr::get(rewriter.getContext(), id));
+    }
+    options.setMapping(mapping);
+  }
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(op);
   FailureOr<scf::SCFTilingResult> tiled =

@@ -68,6 +68,11 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
     reading what was stored, from the cache level the matrix fits in or from
     memory, and where storing them would take more than a gigabyte or an
     unknown number of bytes.
+
+    On a module for a GPU (`--scaling-describe-gpu`) a batch is `tiny_batched`,
+    a matrix for a thread, where a matrix has at most 256 bytes, `resident`, a
+    matrix for a block, where it fits the block's shared memory, and else
+    `streaming`, as all single matrices are.
   }];
 }
 
@@ -79,10 +84,13 @@ def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
     `scf.forall` for matrices that fit a core's cache, an `scf.for` where one
     matrix takes all threads. Tiny matrices are taken as many at once as the
     schedule has lanes; an `scf.forall` over chunks of them, their number a
-    function of the shape only, has an `scf.for` over these tiles inside.
+    function of the shape only, has an `scf.for` over these tiles inside. On a
+    module for a GPU the `scf.forall` is mapped: an iteration is for a thread
+    (`tiny_batched`) or for a block of threads (`resident`).
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
+                           "::mlir::gpu::GPUDialect",
                            "::mlir::linalg::LinalgDialect",
                            "::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect"];

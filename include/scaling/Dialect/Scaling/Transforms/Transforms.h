@@ -35,6 +35,9 @@ void setScheduleOf(Operation *op, ScheduleAttr schedule);
 /// what its shape and the target's description call for.
 ScheduleAttr selectSchedule(Operation *op);
 
+/// Whether the module is for a GPU (`--scaling-describe-gpu`).
+bool targetsGPU(Operation *op);
+
 /// Tiles an op on whole problems so that each tile is one matrix: side by side
 /// on all threads, or one after the other where a matrix takes all threads; or
 /// so many tiny matrices as the schedule has lanes.

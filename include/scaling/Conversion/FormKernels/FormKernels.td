@@ -1,0 +1,55 @@
+//===- FormKernels.td - Functions to GPU kernels -----------*- tablegen -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_CONVERSION_FORMKERNELS_FORMKERNELS
+#define SCALING_CONVERSION_FORMKERNELS_FORMKERNELS
+
+include "mlir/Pass/PassBase.td"
+
+def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
+  let summary = "Make one GPU kernel of every public function";
+  let description = [{
+    Runs after bufferization, on `linalg` over memrefs. Every public function
+    `NAME` moves into `gpu.module @kernels` as one kernel of the same name and
+    arguments: all its loops are inside, the decision to stop too.
+
+    | at this level | run by |
+    |---|---|
+    | an `scf.forall` with a mapping `#gpu.thread` | an item per thread, its memory in registers: static loops are unrolled |
+    | any other outermost `scf.forall` | an item per block of threads; its static allocations are in dynamic shared memory |
+    | a `linalg` op in an item of a block | the threads of the block: a warp per entry where the contiguous dimension is reduced (each lane adds every 32nd entry, then a butterfly of shuffles), else a thread per entry |
+    | a `linalg` op outside of all parallel loops | the same, by all threads of the grid |
+    | everything else, also loops and branches | all threads alike |
+
+    The order of every reduction is a function of the shape only. Items are
+    taken in strides of the grid, so that a kernel is right for any number of
+    blocks. A barrier comes where an operation touches what another may have
+    written, or writes what another may have read, since the last one: of the
+    block inside of items, of the grid outside.
+
+    A kernel with grid barriers has one more argument, last: `memref<1xi64>`,
+    zero before the launch. Its blocks must all be resident at a time (a
+    cooperative launch), and it has the attribute `scaling.cooperative`.
+    `scaling.shared_bytes` is how much dynamic shared memory a block takes.
+  }];
+  let options = [
+    Option<"blockThreads", "block-threads", "unsigned", /*default=*/"256",
+           "Threads of a block that works on one matrix">,
+    Option<"itemThreads", "item-threads", "unsigned", /*default=*/"128",
+           "Threads of a block where each thread has a matrix of its own">,
+    Option<"sharedBytes", "shared-bytes", "int64_t", /*default=*/"232448",
+           "The most shared memory that a block may take">
+  ];
+  let dependentDialects = [
+    "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::gpu::GPUDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::scf::SCFDialect"
+  ];
+}
+
+#endif // SCALING_CONVERSION_FORMKERNELS_FORMKERNELS

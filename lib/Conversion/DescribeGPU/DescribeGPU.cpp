@@ -1,0 +1,83 @@
+//===- DescribeGPU.cpp - The chip on the module ---------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
+
+#include "mlir/Dialect/DLTI/DLTI.h"
+#include "mlir/IR/Builders.h"
+
+namespace mlir {
+namespace scaling {
+#define GEN_PASS_DEF_SCALINGDESCRIBEGPUPASS
+#include "scaling/Conversion/DescribeGPU/DescribeGPU.h.inc"
+} // namespace scaling
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+void mlir::scaling::describeGPU(ModuleOp module, const GPUChip &chip) {
+  MLIRContext *context = module.getContext();
+  Builder b(context);
+  auto entry = [&](StringRef key, Attribute value) {
+    return DataLayoutEntryInterface(
+        DataLayoutEntryAttr::get(b.getStringAttr(key), value));
+  };
+  auto device = TargetDeviceSpecAttr::get(
+      context, {entry("chip", b.getStringAttr(chip.name)),
+                entry("features", b.getStringAttr(chip.features)),
+                entry("max_shared_memory_per_block",
+                      b.getI64IntegerAttr(chip.sharedBytes))});
+  SmallVector<DataLayoutEntryInterface> entries;
+  StringRef name = DLTIDialect::kTargetSystemDescAttrName;
+  if (auto spec = module->getAttrOfType<TargetSystemSpecAttr>(name))
+    for (DataLayoutEntryInterface old : spec.getEntries())
+      if (old.getKey() != DataLayoutEntryKey(b.getStringAttr("GPU")))
+        entries.push_back(old);
+  entries.push_back(entry("GPU", device));
+  module->setAttr(name, TargetSystemSpecAttr::get(context, entries));
+}
+
+std::optional<GPUChip> mlir::scaling::getDescribedGPU(ModuleOp module) {
+  auto spec = module->getAttrOfType<TargetSystemSpecAttr>(
+      DLTIDialect::kTargetSystemDescAttrName);
+  if (!spec)
+    return std::nullopt;
+  std::optional<TargetDeviceSpecInterface> device =
+      spec.getDeviceSpecForDeviceID(
+          StringAttr::get(module.getContext(), "GPU"));
+  if (!device)
+    return std::nullopt;
+  auto text = [&](StringRef key) -> StringRef {
+    for (DataLayoutEntryInterface entry : device->getEntries())
+      if (entry.getKey() ==
+          DataLayoutEntryKey(StringAttr::get(module.getContext(), key)))
+        if (auto value = dyn_cast<StringAttr>(entry.getValue()))
+          return value;
+    return "";
+  };
+  llvm::Expected<GPUChip> chip = getGPUChip(text("chip"), text("features"));
+  if (chip)
+    return *chip;
+  llvm::consumeError(chip.takeError());
+  return std::nullopt;
+}
+
+namespace {
+struct ScalingDescribeGPUPass final
+    : scaling::impl::ScalingDescribeGPUPassBase<ScalingDescribeGPUPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    llvm::Expected<GPUChip> found = getGPUChip(chip, features);
+    if (found)
+      return describeGPU(getOperation(), *found);
+    getOperation().emitError(llvm::toString(found.takeError()));
+    signalPassFailure();
+  }
+};
+} // namespace

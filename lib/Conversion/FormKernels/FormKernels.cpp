@@ -1,0 +1,497 @@
+//===- FormKernels.cpp - Functions to GPU kernels -------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Conversion/FormKernels/FormKernels.h"
+
+#include "Distribute.h"
+
+#include "scaling/Conversion/EntryABI/EntryABI.h"
+#include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Linalg/Utils/Utils.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/SmallPtrSet.h"
+
+namespace mlir {
+namespace scaling {
+#define GEN_PASS_DEF_SCALINGFORMKERNELSPASS
+#include "scaling/Conversion/FormKernels/FormKernels.h.inc"
+} // namespace scaling
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// Every buffer in shared memory begins on a boundary of that many bytes.
+static constexpr int64_t kAlignment = 64;
+
+/// What `blockDim.x * gridDim.x` threads do together, or a block, or a thread.
+namespace {
+enum class Level { grid, block, thread };
+
+/// Buffers touched since the last barrier. A null buffer is any.
+class Touched {
+public:
+  void clear() {
+    read.clear();
+    written.clear();
+  }
+  bool empty() const { return read.empty() && written.empty(); }
+  void add(const Touched &other) {
+    read.insert(other.read.begin(), other.read.end());
+    written.insert(other.written.begin(), other.written.end());
+  }
+  /// Whether what comes next must wait for what was.
+  bool conflicts(const Touched &next) const {
+    return meet(written, next.read) || meet(written, next.written) ||
+           meet(read, next.written);
+  }
+
+  llvm::SmallPtrSet<void *, 8> read, written;
+
+private:
+  static bool meet(const llvm::SmallPtrSet<void *, 8> &lhs,
+                   const llvm::SmallPtrSet<void *, 8> &rhs) {
+    if (lhs.empty() || rhs.empty())
+      return false;
+    return lhs.contains(nullptr) || rhs.contains(nullptr) ||
+           llvm::any_of(lhs,
+                        [&](void *buffer) { return rhs.contains(buffer); });
+  }
+};
+
+/// Turns the body of one kernel from what is done into who does it.
+class KernelFormer {
+public:
+  KernelFormer(RewriterBase &b, gpu::GPUFuncOp kernel,
+               const ScalingFormKernelsPassOptions &options)
+      : b(b), kernel(kernel), options(options), loc(kernel.getLoc()) {}
+
+  LogicalResult run();
+
+private:
+  LogicalResult lowerBlock(Block &block, Level level);
+  LogicalResult lowerOp(Operation *op, Level level);
+  LogicalResult lowerForall(scf::ForallOp op, Level level);
+  LogicalResult lowerLoop(Operation *op, Level level);
+  LogicalResult lowerAlloc(memref::AllocOp op, Level level);
+  void lowerStore(memref::StoreOp op, Level level);
+
+  /// The memory that an op, or what is in it, reads and writes.
+  Touched touchedBy(Operation *op);
+  /// A barrier before an op where it is wanted.
+  void waitBefore(Operation *op, Level level);
+  void waitAtEnd(Block &block, Level level);
+  void createBarrier(Level level);
+  Workers &workersOf(Level level) {
+    return level == Level::grid ? gridWorkers : blockWorkers;
+  }
+
+  RewriterBase &b;
+  gpu::GPUFuncOp kernel;
+  ScalingFormKernelsPassOptions options;
+  Location loc;
+  Value thread, blockId, numBlocks, numThreads;
+  Workers gridWorkers, blockWorkers;
+  Touched touched;
+  int64_t sharedUsed = 0, sharedMost = 0;
+  SmallVector<std::pair<Operation *, int64_t>> sharedAllocs;
+  /// The counter of arrivals, once there is a barrier of the grid.
+  Value counter;
+};
+} // namespace
+
+/// The buffer a value is a view of; views of a workspace do not overlap and are
+/// told apart. Null where it cannot be told.
+static void *getBuffer(Value value) {
+  while (true) {
+    Operation *op = value.getDefiningOp();
+    if (!op) {
+      auto argument = cast<BlockArgument>(value);
+      return isa<gpu::GPUFuncOp>(argument.getOwner()->getParentOp())
+                 ? value.getAsOpaquePointer()
+                 : nullptr;
+    }
+    if (isa<memref::ViewOp, memref::AllocOp>(op))
+      return value.getAsOpaquePointer();
+    auto view = dyn_cast<ViewLikeOpInterface>(op);
+    if (!view)
+      return nullptr;
+    value = view.getViewSource();
+  }
+}
+
+Touched KernelFormer::touchedBy(Operation *op) {
+  Touched result;
+  auto isMemory = [](Value value) {
+    return isa<BaseMemRefType>(value.getType());
+  };
+  op->walk([&](Operation *inner) {
+    if (auto structured = dyn_cast<linalg::LinalgOp>(inner)) {
+      for (Value input : structured.getDpsInputs())
+        if (isMemory(input))
+          result.read.insert(getBuffer(input));
+      for (OpOperand &out : structured.getDpsInitsMutable()) {
+        result.written.insert(getBuffer(out.get()));
+        if (structured.payloadUsesValueFromOperand(&out))
+          result.read.insert(getBuffer(out.get()));
+      }
+    } else if (auto load = dyn_cast<memref::LoadOp>(inner)) {
+      result.read.insert(getBuffer(load.getMemRef()));
+    } else if (auto store = dyn_cast<memref::StoreOp>(inner)) {
+      result.written.insert(getBuffer(store.getMemRef()));
+    } else if (auto copy = dyn_cast<memref::CopyOp>(inner)) {
+      result.read.insert(getBuffer(copy.getSource()));
+      result.written.insert(getBuffer(copy.getTarget()));
+    }
+  });
+  return result;
+}
+
+void KernelFormer::createBarrier(Level level) {
+  touched.clear();
+  if (level == Level::block) {
+    gpu::BarrierOp::create(b, loc);
+    return;
+  }
+  if (!counter) {
+    unsigned index = kernel.getNumArguments();
+    (void)kernel.insertArgument(index, MemRefType::get({1}, b.getI64Type()), {},
+                                loc);
+    counter = kernel.getArgument(index);
+  }
+  createGridBarrier(b, loc, thread, numBlocks, counter);
+}
+
+void KernelFormer::waitBefore(Operation *op, Level level) {
+  Touched next = touchedBy(op);
+  b.setInsertionPoint(op);
+  if (touched.conflicts(next))
+    createBarrier(level);
+  touched.add(next);
+}
+
+void KernelFormer::waitAtEnd(Block &block, Level level) {
+  if (touched.empty())
+    return;
+  if (block.mightHaveTerminator())
+    b.setInsertionPoint(block.getTerminator());
+  else
+    b.setInsertionPointToEnd(&block);
+  createBarrier(level);
+}
+
+LogicalResult KernelFormer::lowerAlloc(memref::AllocOp op, Level level) {
+  MemRefType type = op.getType();
+  if (!type.hasStaticShape() || level == Level::grid)
+    return op.emitError("scratch memory of type ")
+           << type << " has no place on the GPU";
+  if (level == Level::thread) {
+    b.setInsertionPointToStart(&kernel.front());
+    b.replaceOpWithNewOp<memref::AllocaOp>(op, type);
+    return success();
+  }
+  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
+                  type.getNumElements();
+  int64_t offset = sharedUsed;
+  sharedUsed += llvm::alignTo(bytes, kAlignment);
+  sharedMost = std::max(sharedMost, sharedUsed);
+  if (sharedMost > options.sharedBytes)
+    return op.emitError("a block's scratch of ")
+           << sharedUsed << " bytes and more does not fit the "
+           << options.sharedBytes << " bytes of shared memory that it has";
+  sharedAllocs.emplace_back(op, offset);
+  return success();
+}
+
+void KernelFormer::lowerStore(memref::StoreOp op, Level level) {
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+  Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                        workersOf(level).thread, zero);
+  auto once = scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/false);
+  b.moveOpBefore(op, once.thenBlock()->getTerminator());
+}
+
+LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
+  bool quiet = touchedBy(op).empty();
+  if (level != Level::thread && !quiet && !touched.empty()) {
+    b.setInsertionPoint(op);
+    createBarrier(level);
+  }
+  for (Region &region : op->getRegions()) {
+    for (Block &block : region) {
+      if (failed(lowerBlock(block, level)))
+        return failure();
+      if (level != Level::thread)
+        waitAtEnd(block, level);
+    }
+  }
+  return success();
+}
+
+LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
+  if (!op.getOutputs().empty())
+    return op.emitError("is on tensors: kernels are made after bufferization");
+  bool perThread =
+      op.getMapping() &&
+      llvm::all_of(*op.getMapping(), llvm::IsaPred<gpu::GPUThreadMappingAttr>);
+  Level inner = level != Level::grid ? level
+                : perThread          ? Level::thread
+                                     : Level::block;
+  Location loc = op.getLoc();
+  if (level != Level::thread)
+    waitBefore(op, level);
+  Touched outside = touched;
+  b.setInsertionPoint(op);
+
+  // One loop over all items, the last dimension fastest.
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  SmallVector<OpFoldResult> counts;
+  OpFoldResult total = b.getIndexAttr(1);
+  for (auto [lower, upper, step] :
+       llvm::zip_equal(op.getMixedLowerBound(), op.getMixedUpperBound(),
+                       op.getMixedStep())) {
+    counts.push_back(affine::makeComposedFoldedAffineApply(
+        b, loc, (d1 - d0).ceilDiv(d2), {lower, upper, step}));
+    total = affine::makeComposedFoldedAffineApply(b, loc, d0 * d1,
+                                                  {total, counts.back()});
+  }
+  Value begin, step;
+  if (level != Level::grid) {
+    begin = arith::ConstantIndexOp::create(b, loc, 0);
+    step = arith::ConstantIndexOp::create(b, loc, 1);
+  } else if (inner == Level::thread) {
+    begin = gridWorkers.thread;
+    step = gridWorkers.numThreads;
+  } else {
+    begin = blockId;
+    step = numBlocks;
+  }
+  auto loop = scf::ForOp::create(
+      b, loc, begin, getValueOrCreateConstantIndexOp(b, loc, total), step);
+  b.setInsertionPointToStart(loop.getBody());
+  Value linear = loop.getInductionVar();
+  SmallVector<Value> ivs(counts.size());
+  for (int64_t dim = counts.size() - 1; dim >= 0; --dim) {
+    Value position = linear;
+    if (dim > 0) {
+      Value count = getValueOrCreateConstantIndexOp(b, loc, counts[dim]);
+      position = b.createOrFold<arith::RemUIOp>(loc, linear, count);
+      linear = b.createOrFold<arith::DivUIOp>(loc, linear, count);
+    }
+    OpFoldResult iv = affine::makeComposedFoldedAffineApply(
+        b, loc, d0 * d1 + d2,
+        {position, op.getMixedStep()[dim], op.getMixedLowerBound()[dim]});
+    ivs[dim] = getValueOrCreateConstantIndexOp(b, loc, iv);
+  }
+  b.eraseOp(op.getTerminator());
+  b.inlineBlockBefore(op.getBody(), loop.getBody()->getTerminator(), ivs);
+  b.eraseOp(op);
+
+  int64_t sharedBefore = sharedUsed;
+  touched.clear();
+  if (failed(lowerBlock(*loop.getBody(), inner)))
+    return failure();
+  // The next item uses the same memory.
+  if (inner == Level::block)
+    waitAtEnd(*loop.getBody(), inner);
+  sharedUsed = sharedBefore;
+  touched = outside;
+  return success();
+}
+
+LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
+  if (auto forall = dyn_cast<scf::ForallOp>(op))
+    return lowerForall(forall, level);
+  if (auto alloc = dyn_cast<memref::AllocOp>(op))
+    return lowerAlloc(alloc, level);
+  if (isa<memref::DeallocOp>(op)) {
+    b.eraseOp(op);
+    return success();
+  }
+  if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+    b.setInsertionPoint(op);
+    linalg::GenericOp generic = linalg::makeMemRefCopyOp(
+        b, op->getLoc(), copy.getSource(), copy.getTarget());
+    b.eraseOp(op);
+    return lowerOp(generic, level);
+  }
+  if (auto structured = dyn_cast<linalg::LinalgOp>(op)) {
+    auto generic = dyn_cast<linalg::GenericOp>(op);
+    if (!generic) {
+      b.setInsertionPoint(op);
+      FailureOr<linalg::GenericOp> made =
+          linalg::generalizeNamedOp(b, structured);
+      if (failed(made))
+        return op->emitError("cannot be written as 'linalg.generic'");
+      generic = *made;
+    }
+    if (level == Level::thread) {
+      unroll(b, generic);
+    } else {
+      waitBefore(generic, level);
+      distribute(b, generic, workersOf(level));
+    }
+    b.eraseOp(generic);
+    return success();
+  }
+  if (op->getNumRegions() != 0)
+    return lowerLoop(op, level);
+  if (level == Level::thread)
+    return success();
+  if (isa<memref::LoadOp, memref::StoreOp>(op))
+    waitBefore(op, level);
+  if (auto store = dyn_cast<memref::StoreOp>(op))
+    lowerStore(store, level);
+  return success();
+}
+
+LogicalResult KernelFormer::lowerBlock(Block &block, Level level) {
+  for (Operation &op : llvm::make_early_inc_range(block))
+    if (failed(lowerOp(&op, level)))
+      return failure();
+  return success();
+}
+
+LogicalResult KernelFormer::run() {
+  bool perThread = true;
+  kernel.walk([&](scf::ForallOp op) {
+    perThread &= op.getMapping() &&
+                 llvm::all_of(*op.getMapping(),
+                              llvm::IsaPred<gpu::GPUThreadMappingAttr>);
+  });
+  int64_t threads = perThread ? options.itemThreads : options.blockThreads;
+  kernel.setKnownBlockSize(ArrayRef<int32_t>{int32_t(threads), 1, 1});
+
+  Block &body = kernel.front();
+  b.setInsertionPointToStart(&body);
+  thread = gpu::ThreadIdOp::create(b, loc, gpu::Dimension::x);
+  blockId = gpu::BlockIdOp::create(b, loc, gpu::Dimension::x);
+  numBlocks = gpu::GridDimOp::create(b, loc, gpu::Dimension::x);
+  numThreads = arith::ConstantIndexOp::create(b, loc, threads);
+  Value warpSize = arith::ConstantIndexOp::create(b, loc, kWarpThreads);
+  Value numWarps =
+      arith::ConstantIndexOp::create(b, loc, threads / kWarpThreads);
+  Value warp = arith::DivUIOp::create(b, loc, thread, warpSize);
+  Value lane = arith::RemUIOp::create(b, loc, thread, warpSize);
+  blockWorkers = {thread, numThreads, warp, numWarps, lane};
+  auto ofGrid = [&](Value own, Value count) -> Value {
+    Value first = arith::MulIOp::create(b, loc, blockId, count);
+    return arith::AddIOp::create(b, loc, first, own);
+  };
+  auto times = [&](Value count) -> Value {
+    return arith::MulIOp::create(b, loc, numBlocks, count);
+  };
+  gridWorkers = {ofGrid(thread, numThreads), times(numThreads),
+                 ofGrid(warp, numWarps), times(numWarps), lane};
+  Operation *prologue = &*std::prev(b.getInsertionPoint());
+
+  SmallVector<Operation *> ops;
+  for (Operation *op = prologue->getNextNode(); op; op = op->getNextNode())
+    ops.push_back(op);
+  for (Operation *op : ops)
+    if (failed(lowerOp(op, Level::grid)))
+      return failure();
+
+  if (!sharedAllocs.empty()) {
+    b.setInsertionPointToStart(&body);
+    auto space = gpu::AddressSpaceAttr::get(
+        b.getContext(), gpu::GPUDialect::getWorkgroupAddressSpace());
+    Value shared = gpu::DynamicSharedMemoryOp::create(
+        b, loc,
+        MemRefType::get({ShapedType::kDynamic}, b.getI8Type(),
+                        MemRefLayoutAttrInterface(), space));
+    for (auto [op, offset] : sharedAllocs) {
+      auto type = cast<MemRefType>(op->getResult(0).getType());
+      b.setInsertionPoint(op);
+      Value place = arith::ConstantIndexOp::create(b, loc, offset);
+      Value view = memref::ViewOp::create(
+          b, loc,
+          MemRefType::get(type.getShape(), type.getElementType(),
+                          MemRefLayoutAttrInterface(), space),
+          shared, place, ValueRange());
+      b.replaceOpWithNewOp<memref::MemorySpaceCastOp>(op, type, view);
+    }
+    kernel->setAttr(kSharedBytesAttrName, b.getI64IntegerAttr(sharedMost));
+  }
+  if (counter)
+    kernel->setAttr(kCooperativeAttrName, b.getUnitAttr());
+  return success();
+}
+
+static bool isCompanion(func::FuncOp func) {
+  return func.getSymName().ends_with(kResultDimsSuffix) ||
+         func.getSymName().ends_with(kWorkspaceSizeSuffix);
+}
+
+LogicalResult
+mlir::scaling::formKernels(ModuleOp module,
+                           const ScalingFormKernelsPassOptions &options) {
+  if (options.blockThreads % kWarpThreads || options.itemThreads % kWarpThreads)
+    return module.emitError("'block-threads' and 'item-threads' must be "
+                            "multiples of the warp's 32");
+  IRRewriter rewriter(module.getContext());
+  gpu::GPUModuleOp kernels;
+  for (auto func : llvm::make_early_inc_range(module.getOps<func::FuncOp>())) {
+    if (!func.isPublic() || func.isExternal() || isCompanion(func))
+      continue;
+    WalkResult calls = func.walk([](func::CallOp call) {
+      call.emitError("a call inside of a kernel: inline it first");
+      return WalkResult::interrupt();
+    });
+    if (calls.wasInterrupted())
+      return failure();
+    if (!kernels) {
+      rewriter.setInsertionPointToEnd(module.getBody());
+      kernels = gpu::GPUModuleOp::create(rewriter, module.getLoc(),
+                                         kKernelModuleName);
+      module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
+                      rewriter.getUnitAttr());
+    }
+    rewriter.setInsertionPointToEnd(kernels.getBody());
+    auto kernel = gpu::GPUFuncOp::create(
+        rewriter, func.getLoc(), func.getSymName(), func.getFunctionType());
+    kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(),
+                    rewriter.getUnitAttr());
+    Block &body = kernel.front();
+    SmallVector<Value> arguments(body.getArguments());
+    rewriter.inlineBlockBefore(&func.front(), &body, body.end(), arguments);
+    Operation *terminator = body.getTerminator();
+    rewriter.setInsertionPoint(terminator);
+    rewriter.replaceOpWithNewOp<gpu::ReturnOp>(terminator);
+    rewriter.eraseOp(func);
+    if (failed(KernelFormer(rewriter, kernel, options).run()))
+      return failure();
+  }
+  return success();
+}
+
+namespace {
+struct ScalingFormKernelsPass final
+    : scaling::impl::ScalingFormKernelsPassBase<ScalingFormKernelsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    ScalingFormKernelsPassOptions options;
+    options.blockThreads = blockThreads;
+    options.itemThreads = itemThreads;
+    options.sharedBytes = sharedBytes;
+    if (failed(formKernels(getOperation(), options)))
+      signalPassFailure();
+  }
+};
+} // namespace

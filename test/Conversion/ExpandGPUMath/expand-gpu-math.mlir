@@ -1,0 +1,74 @@
+// RUN: scaling-opt %s --scaling-expand-gpu-math | FileCheck %s
+// RUN: scaling-opt %s --scaling-expand-gpu-math=approximate=false | FileCheck %s --check-prefix=EXACT
+
+// No function of a library is left, whatever the type.
+
+// CHECK-NOT: math.{{exp|log|pow|abs|sqrt|floor|ceil|round}}
+// EXACT-NOT: math.{{exp|log|pow|abs|sqrt|floor|ceil|round}}
+
+// CHECK-LABEL: func.func @exp2
+// CHECK: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"(%{{.*}}) : (f32) -> f32
+// EXACT-LABEL: func.func @exp2
+// EXACT-NOT: llvm.nvvm
+func.func @exp2(%x: f32) -> f32 {
+  %r = math.exp2 %x : f32
+  return %r : f32
+}
+
+// What the product with log2(e) loses is put back.
+
+// CHECK-LABEL: func.func @exp(
+// CHECK: %[[Y:.*]] = arith.mulf %{{.*}}, %{{.*}} : f32
+// CHECK: math.fma
+// CHECK: math.fma
+// CHECK: "llvm.nvvm.ex2.approx.ftz.f"(%[[Y]])
+// CHECK: arith.select
+func.func @exp(%x: f32) -> f32 {
+  %r = math.exp %x : f32
+  return %r : f32
+}
+
+// CHECK-LABEL: func.func @logs
+// CHECK: "llvm.nvvm.lg2.approx.f"
+// CHECK: "llvm.nvvm.lg2.approx.f"
+// CHECK: arith.mulf
+func.func @logs(%x: f32) -> (f32, f32) {
+  %r = math.log2 %x : f32
+  %s = math.log %x : f32
+  return %r, %s : f32, f32
+}
+
+// CHECK-LABEL: func.func @divide
+// CHECK: "llvm.nvvm.div.full"
+// CHECK: arith.divf {{.*}} : f64
+// EXACT-LABEL: func.func @divide
+// EXACT: arith.divf {{.*}} : f32
+func.func @divide(%x: f32, %y: f64) -> (f32, f64) {
+  %r = arith.divf %x, %x : f32
+  %s = arith.divf %y, %y : f64
+  return %r, %s : f32, f64
+}
+
+// CHECK-LABEL: func.func @wide
+// CHECK-NOT: llvm.nvvm
+func.func @wide(%x: f64) -> (f64, f64, f64) {
+  %r = math.exp %x : f64
+  %s = math.log2 %x : f64
+  %t = math.powf %x, %x : f64
+  return %r, %s, %t : f64, f64, f64
+}
+
+// CHECK-LABEL: func.func @plain
+// CHECK: "llvm.fabs"
+// CHECK: "llvm.sqrt"
+// CHECK: "llvm.floor"
+// CHECK: "llvm.ceil"
+// CHECK: "llvm.roundeven"
+func.func @plain(%x: f32) -> (f32, f32, f32, f32, f32) {
+  %a = math.absf %x : f32
+  %b = math.sqrt %x : f32
+  %c = math.floor %x : f32
+  %d = math.ceil %x : f32
+  %e = math.roundeven %x : f32
+  return %a, %b, %c, %d, %e : f32, f32, f32, f32, f32
+}

@@ -1,0 +1,110 @@
+// RUN: scaling-opt %s --scaling-form-kernels --split-input-file | FileCheck %s
+
+// An item per thread: in strides of the grid, straight code.
+
+// CHECK: gpu.module @kernels
+// CHECK: gpu.func @thread(%[[IN:.*]]: memref<?x2xf32>, %[[OUT:.*]]: memref<?x2xf32>) kernel
+// CHECK-SAME: known_block_size = array<i32: 128, 1, 1>
+// CHECK-NOT: gpu.barrier
+// CHECK: memref.alloca() : memref<1x2xf32>
+// CHECK: scf.for
+// CHECK-NOT: scf.for
+// CHECK-COUNT-2: math.exp
+// CHECK-NOT: math.exp
+// CHECK: gpu.return
+// CHECK-NOT: func.func @thread
+func.func @thread(%in: memref<?x2xf32>, %out: memref<?x2xf32>) {
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %in, %c0 : memref<?x2xf32>
+  scf.forall (%i) in (%n) {
+    %x = memref.subview %in[%i, 0] [1, 2] [1, 1] : memref<?x2xf32> to memref<1x2xf32, strided<[2, 1], offset: ?>>
+    %y = memref.subview %out[%i, 0] [1, 2] [1, 1] : memref<?x2xf32> to memref<1x2xf32, strided<[2, 1], offset: ?>>
+    %t = memref.alloc() : memref<1x2xf32>
+    linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+        ins(%x : memref<1x2xf32, strided<[2, 1], offset: ?>>) outs(%t : memref<1x2xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = math.exp %a : f32
+      linalg.yield %e : f32
+    }
+    memref.copy %t, %y : memref<1x2xf32> to memref<1x2xf32, strided<[2, 1], offset: ?>>
+  } {mapping = [#gpu.thread<linear_dim_0>]}
+  return
+}
+
+// -----
+
+// An item per block: scratch in shared memory; a warp per row where memory runs
+// along the reduced dimension, a barrier before its sums are read, another
+// before the next item.
+
+// CHECK: gpu.func @block
+// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, scaling.shared_bytes = 192 : i64
+// CHECK: gpu.dynamic_shared_memory
+// CHECK: scf.for
+// CHECK-COUNT-5: gpu.shuffle xor
+// CHECK: gpu.barrier
+// CHECK: math.log
+// CHECK: gpu.barrier
+// CHECK-NOT: gpu.barrier
+// CHECK: gpu.return
+func.func @block(%in: memref<8x40x64xf32>, %out: memref<8x40xf32>) {
+  scf.forall (%i) in (8) {
+    %x = memref.subview %in[%i, 0, 0] [1, 40, 64] [1, 1, 1] : memref<8x40x64xf32> to memref<40x64xf32, strided<[64, 1], offset: ?>>
+    %y = memref.subview %out[%i, 0] [1, 40] [1, 1] : memref<8x40xf32> to memref<40xf32, strided<[1], offset: ?>>
+    %s = memref.alloc() : memref<40xf32>
+    linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : memref<40x64xf32, strided<[64, 1], offset: ?>>) outs(%s : memref<40xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.addf %b, %a : f32
+      linalg.yield %e : f32
+    }
+    linalg.generic {indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> (a)>], iterator_types = ["parallel"]}
+        ins(%s : memref<40xf32>) outs(%y : memref<40xf32, strided<[1], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = math.log %a : f32
+      linalg.yield %e : f32
+    }
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}
+
+// -----
+
+// Outside of parallel loops: all threads of the grid, which meet where one op
+// reads what another wrote, and nowhere else.
+
+// CHECK: gpu.func @grid(%{{.*}}: memref<?x?xf32>, %{{.*}}: memref<?xf32>, %{{.*}}: memref<?xf32>, %{{.*}}: memref<1xi64>) kernel
+// CHECK-SAME: scaling.cooperative
+// CHECK-NOT: gpu.barrier
+// CHECK: arith.addf
+// CHECK: arith.addf
+// CHECK: gpu.barrier
+// CHECK: llvm.fence syncscope("device") acq_rel
+// CHECK: llvm.atomicrmw add %{{.*}}, %{{.*}} syncscope("device") monotonic
+// CHECK: scf.while
+// CHECK: llvm.load %{{.*}} atomic syncscope("device") acquire
+// CHECK: llvm.fence syncscope("device") acq_rel
+// CHECK: gpu.barrier
+// CHECK-NOT: gpu.barrier
+// CHECK: gpu.return
+func.func @grid(%in: memref<?x?xf32>, %rows: memref<?xf32>, %cols: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+      ins(%in : memref<?x?xf32>) outs(%rows : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %e = arith.addf %b, %a : f32
+    linalg.yield %e : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(a, b) -> (b, a)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+      ins(%in : memref<?x?xf32>) outs(%cols : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %e = arith.addf %b, %a : f32
+    linalg.yield %e : f32
+  }
+  linalg.generic {indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> (a)>], iterator_types = ["parallel"]}
+      ins(%cols : memref<?xf32>) outs(%rows : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %e = arith.mulf %b, %a : f32
+    linalg.yield %e : f32
+  }
+  return
+}

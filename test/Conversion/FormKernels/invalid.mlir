@@ -1,0 +1,28 @@
+// RUN: scaling-opt %s --scaling-form-kernels=shared-bytes=1024 --split-input-file --verify-diagnostics
+
+func.func @big() {
+  scf.forall (%i) in (8) {
+    // expected-error@+1 {{a block's scratch of 4096 bytes and more does not fit the 1024 bytes of shared memory that it has}}
+    %s = memref.alloc() : memref<1024xf32>
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}
+
+// -----
+
+func.func @unknown(%n: index) {
+  scf.forall (%i) in (8) {
+    // expected-error@+1 {{scratch memory of type 'memref<?xf32>' has no place on the GPU}}
+    %s = memref.alloc(%n) : memref<?xf32>
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}
+
+// -----
+
+func.func private @other()
+func.func @calls() {
+  // expected-error@+1 {{a call inside of a kernel: inline it first}}
+  call @other() : () -> ()
+  return
+}

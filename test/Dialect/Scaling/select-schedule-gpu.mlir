@@ -1,0 +1,30 @@
+// RUN: scaling-opt %s --scaling-describe-gpu=chip=sm_90 --scaling-select-schedule | FileCheck %s
+// RUN: scaling-opt %s --scaling-describe-gpu=chip=sm_80 --scaling-select-schedule | FileCheck %s --check-prefix=SM80
+// RUN: scaling-opt %s --scaling-describe-gpu=chip=sm_90 --scaling-select-schedule --scaling-tile-batch | FileCheck %s --check-prefix=TILE
+
+// CHECK-LABEL: func.func @registers
+// CHECK: #scaling.schedule<tiny_batched>
+// TILE-LABEL: func.func @registers
+// TILE: {mapping = [#gpu.thread<linear_dim_0>]}
+func.func @registers(%z: tensor<?x8x8xf32>) -> tensor<?x8x8xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<?x8x8xf32>) preset(mhc)
+  return %P : tensor<?x8x8xf32>
+}
+
+// CHECK-LABEL: func.func @shared
+// CHECK: #scaling.schedule<resident>
+// SM80-LABEL: func.func @shared
+// SM80: #scaling.schedule<streaming
+// TILE-LABEL: func.func @shared
+// TILE: {mapping = [#gpu.block<linear_dim_0>, #gpu.block<linear_dim_1>]}
+func.func @shared(%z: tensor<2x3x200x200xf32>) -> tensor<2x3x200x200xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<2x3x200x200xf32>) preset(mhc)
+  return %P : tensor<2x3x200x200xf32>
+}
+
+// CHECK-LABEL: func.func @grid
+// CHECK: #scaling.schedule<streaming, row_block = 8>
+func.func @grid(%z: tensor<64x64xf32>) -> tensor<64x64xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<64x64xf32>) preset(mhc)
+  return %P : tensor<64x64xf32>
+}
