@@ -14,7 +14,7 @@ from .presets import ATTRIBUTES
 STATISTICS = ("sum", "l1", "l2", "linf", "mean_square", "std", "geomean")
 GUARDS = ("add_plan", "clamp_plan", "add_kernel")
 TARGETS = ("one", "uniform", "slack", "min_stat")
-ORDERS = ("rows_first", "cols_first", "jacobi")
+ORDERS = ("rows_first", "cols_first", "jacobi", "symmetric")
 DOMAINS = ("kernel", "log", "absorb")
 INPUTS = ("cost", "logits", "kernel")
 AXES = ("rows", "cols", "both")
@@ -227,9 +227,7 @@ def _print(name: str, head: str, fields: dict[str, str]) -> str:
     return f"#scaling.{name}<{', '.join([head, *parts])}>"
 
 
-def _form(
-    op: str, base: object, default_input: str, given: dict[str, Any]
-) -> tuple[str, str]:
+def _form(base: object, default_input: str, given: dict[str, Any]) -> tuple[str, str]:
     """The input and the text of a form with what was given put in."""
     head, fields = _parse(base) if base else (default_input, {})
     if given.get("input") is not None:
@@ -295,8 +293,7 @@ def _stop(base: object, default: Stop, given: dict[str, Any]) -> str:
     return _print("stop", head, fields)
 
 
-def _numerics(base: object, given: dict[str, Any]) -> tuple[str, str]:
-    """The text of the numerics, and the type factors are accumulated in."""
+def _numerics(base: object, given: dict[str, Any]) -> str:
     head, fields = _parse(base or "#scaling.numerics<absorb>")
     if given.get("domain") is not None:
         head = one_of("domain", given["domain"], DOMAINS)
@@ -307,7 +304,7 @@ def _numerics(base: object, given: dict[str, Any]) -> tuple[str, str]:
             fields["strict"] = ""
         else:
             fields.pop("strict", None)
-    return _print("numerics", head, fields), fields.get("accumulate", "")
+    return _print("numerics", head, fields)
 
 
 @dataclass(frozen=True)
@@ -319,6 +316,18 @@ class Attributes:
     accumulate: str
     #: best always ends at its limit: that is no failure.
     is_best: bool
+
+    @staticmethod
+    def parse(text: str) -> Attributes:
+        """The same from the text alone."""
+        form = re.search(r"#scaling\.form<(\w+)", text)
+        accumulate = re.search(r"accumulate = (f32|f64)", text)
+        return Attributes(
+            form[1] if form else "kernel",
+            text,
+            accumulate[1] if accumulate else "",
+            "#scaling.stop<best" in text,
+        )
 
 
 def resolve(
@@ -337,11 +346,11 @@ def resolve(
         name = getattr(preset, "value", preset)
         allowed = [name for name, entry in ATTRIBUTES.items() if op in entry["ops"]]
         base = ATTRIBUTES[one_of("preset", name, allowed)]
-    numerics, accumulate = _numerics(base.get("numerics"), given)
+    numerics = _numerics(base.get("numerics"), given)
     parts = []
     head = "kernel"
     if "form" in fields:
-        head, form = _form(op, base.get("form"), default_input, given)
+        head, form = _form(base.get("form"), default_input, given)
         parts.append(f"form({form})")
         # A kernel has no logarithm to be safe with.
         if head == "kernel" and not base and given.get("domain") is None:
@@ -364,9 +373,7 @@ def resolve(
         if given.get("order") is not None:
             order = one_of("order", given["order"], ORDERS)
         parts.append(f"order({order})")
-    stop = ""
     if "stop" in fields:
-        stop = _stop(base.get("stop"), default_stop, given)
-        parts.append(f"stop({stop})")
+        parts.append(f"stop({_stop(base.get('stop'), default_stop, given)})")
     parts.append(f"numerics({numerics})")
-    return Attributes(head, " ".join(parts), accumulate, "<best" in stop)
+    return Attributes.parse(" ".join(parts))

@@ -29,7 +29,6 @@ Array = NDArray[Any]
 #: Where neither a preset nor an argument says when to stop.
 SINKHORN_STOP = Stop.until(1e-5, axis="rows", norm="l1")
 PROJECT_STOP = Stop.until(1e-5, axis="rows", norm="linf")
-BALANCE_STOP = Stop.until(1e-3, axis="both", norm="linf")
 
 _MATRIX = Operand("matrix", "nm", "storage")
 _TRANSPORT = (
@@ -114,7 +113,7 @@ def _op_lines(
     extra: str = "",
 ) -> tuple[list[str], list[str]]:
     """A named op on operands that carry its own keywords."""
-    keyword = {"matrix": attributes.input if op not in ("balance",) else "matrix"}
+    keyword = {} if op == "balance" else {"matrix": attributes.input}
     given = " ".join(
         f"{keyword.get(name, name)}(%{name} : {type})" for name, type in types.items()
     )

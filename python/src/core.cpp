@@ -392,6 +392,8 @@ static nb::tuple describe(const std::vector<InProcessValue> &values) {
 
 NB_MODULE(_core, m) {
   m.doc() = "The compiler and its code";
+  // Programs are kept for as long as the process lives.
+  nb::set_leak_warnings(false);
   m.def(
       "compile",
       [](const std::string &text, const std::string &name, bool linalg,
