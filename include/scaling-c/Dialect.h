@@ -61,7 +61,8 @@ typedef enum {
 typedef enum {
   ScalingRelaxWherePossible,
   ScalingRelaxNone,
-  ScalingRelaxAuto
+  ScalingRelaxAuto,
+  ScalingRelaxAnderson
 } ScalingRelax;
 
 typedef enum {
@@ -210,6 +211,8 @@ typedef struct {
   bool patienceFirst;
   bool last;
   ScalingRelax relax;
+  /** How many steps anderson remembers; 0 without it. */
+  int64_t depth;
 } ScalingStop;
 
 MLIR_CAPI_EXPORTED ScalingStop scalingStopDefault(ScalingStopMode mode,

@@ -35,7 +35,7 @@ static_assert(static_cast<unsigned>(Target::min_stat) == ScalingTargetMinStat);
 static_assert(static_cast<unsigned>(Reference::product) ==
               ScalingReferenceProduct);
 static_assert(static_cast<unsigned>(StopMode::best) == ScalingStopBest);
-static_assert(static_cast<unsigned>(Relax::automatic) == ScalingRelaxAuto);
+static_assert(static_cast<unsigned>(Relax::anderson) == ScalingRelaxAnderson);
 static_assert(static_cast<unsigned>(What::imbalance_sum) ==
               ScalingWhatImbalanceSum);
 static_assert(static_cast<unsigned>(Judged::both) == ScalingJudgedBoth);
@@ -176,7 +176,8 @@ MlirAttribute scalingStopAttrGet(MlirContext context,
       fields->measureLast, Number(fields->tolerance),
       static_cast<What>(fields->what), static_cast<Judged>(fields->axis),
       static_cast<Norm>(fields->norm), fields->every, fields->start,
-      fields->patienceFirst, fields->last, static_cast<Relax>(fields->relax));
+      fields->patienceFirst, fields->last, static_cast<Relax>(fields->relax),
+      fields->depth);
 }
 
 bool scalingAttributeIsAStop(MlirAttribute attribute) {
@@ -198,6 +199,7 @@ ScalingStop scalingStopAttrGetFields(MlirAttribute attribute) {
   fields.patienceFirst = stop.getPatienceFirst();
   fields.last = stop.getLast();
   fields.relax = static_cast<ScalingRelax>(stop.getRelax());
+  fields.depth = stop.getDepth();
   return fields;
 }
 

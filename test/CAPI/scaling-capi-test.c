@@ -104,6 +104,11 @@ static void testOthers(MlirContext context) {
   until = scalingStopAttrGet(context, &stop);
   show("relaxed stop", until);
   REQUIRE(scalingStopAttrGetFields(until).relax == ScalingRelaxAuto);
+  stop.relax = ScalingRelaxAnderson;
+  stop.depth = 3;
+  until = scalingStopAttrGet(context, &stop);
+  show("accelerated stop", until);
+  REQUIRE(scalingStopAttrGetFields(until).depth == 3);
 
   ScalingNumerics numerics = scalingNumericsDefault(ScalingDomainLog);
   numerics.accumulate = mlirF64TypeGet(context);

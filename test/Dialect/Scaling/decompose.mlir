@@ -155,6 +155,25 @@ func.func @not_relaxed(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, te
 
 // -----
 
+// Anderson's steps are on vectors: along the columns one read suffices.
+// CHECK-LABEL: func.func @accelerated
+// CHECK: scf.while
+// CHECK: scf.condition
+// CHECK: scaling.reduce along(rows)
+// CHECK: scaling.update
+// CHECK-NOT: math.sqrt
+// CHECK: %[[COLS:.*]] = scaling.reduce along(cols)
+// CHECK: %[[MADE:.*]] = scaling.update {{.*}} states(%[[COLS]] : tensor<4xf32>)
+// CHECK: linalg.copy ins(%[[MADE]] : tensor<4xf32>)
+// CHECK-NOT: scaling.reduce
+// CHECK: scf.yield
+func.func @accelerated(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, tensor<i32>) {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) stop(#scaling.stop<until 1.0e-6, axis = cols, limit = 100, relax = anderson(2)>)
+  return %u, %v, %s : tensor<8xf32>, tensor<4xf32>, tensor<i32>
+}
+
+// -----
+
 // A kept copy of the best factors.
 // CHECK-LABEL: func.func @best
 // CHECK: scf.for {{.*}} -> (tensor<8xf32>, tensor<4xf32>, tensor<8xf32>, tensor<4xf32>

@@ -142,3 +142,16 @@ func.func @attention_of_batched_values(%q: tensor<5x4xf32>, %k: tensor<7x4xf32>,
   %O, %n, %r, %s = scaling.attention query(%q : tensor<5x4xf32>) key(%k : tensor<7x4xf32>) value(%v : tensor<3x7x2xf32>) preset(sinkformer)
   return %O, %n : tensor<3x5x2xf32>, tensor<3xi32>
 }
+
+// An until at the last ε, after a pair of half-steps for each other one.
+
+// CHECK-LABEL: func.func @annealed_until
+// CHECK: scaling.iterate {{.*}} anneal(%{{.*}} : tensor<1xf32>) {{.*}} stop(#scaling.stop<fixed 2>)
+// CHECK: scaling.iterate {{.*}} anneal(%{{.*}} : tensor<2xf32>) {{.*}} stop(#scaling.stop<fixed 4>)
+// CHECK: scaling.iterate {{.*}} row_start({{.*}} stop(#scaling.stop<until 1.0e-03
+// CHECK: arith.addi
+func.func @annealed_until(%C: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<i32>) {
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<8x4xf32>) form(#scaling.form<cost, epsilon = 0.125, anneal = geometric(1.0, 0.5)>)
+    stop(#scaling.stop<until 1.0e-3, limit = 10>) numerics(#scaling.numerics<log>)
+  return %f, %k : tensor<8xf32>, tensor<i32>
+}

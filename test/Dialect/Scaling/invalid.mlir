@@ -727,17 +727,17 @@ func.func @f(%C: tensor<8x4xf32>) {
 
 // C4: anneal and another count
 func.func @f(%C: tensor<8x4xf32>) {
-  // expected-error @below {{anneal in 'form' goes with a fixed count of 4 half-steps in 'stop', two per ε (C4)}}
+  // expected-error @below {{anneal in 'form' goes with until, or with a fixed count of 4 half-steps in 'stop', two per ε (C4)}}
   %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<8x4xf32>) form(#scaling.form<cost, anneal = [1.0, 0.5]>) stop(#scaling.stop<fixed 6>)
   return
 }
 
 // -----
 
-// C4: anneal until
+// C4: anneal and best
 func.func @f(%C: tensor<8x4xf32>) {
-  // expected-error @below {{anneal in 'form' goes with a fixed count of 4 half-steps in 'stop', two per ε (C4)}}
-  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<8x4xf32>) form(#scaling.form<cost, anneal = [1.0, 0.5]>) stop(#scaling.stop<until 1.0e-3, limit = 4>)
+  // expected-error @below {{anneal in 'form' goes with until, or with a fixed count of 4 half-steps in 'stop', two per ε (C4)}}
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<8x4xf32>) form(#scaling.form<cost, anneal = [1.0, 0.5]>) stop(#scaling.stop<best 4>)
   return
 }
 
@@ -1286,6 +1286,54 @@ func.func @f(%K: tensor<8x4xf32>) {
 func.func @f(%K: tensor<4x4xf32>) {
   // expected-error @below {{'relax = auto' of 'stop' needs rules that are 'sum' and at most a target, and an order that is rows_first or cols_first (C9)}}
   %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<4x4xf32>) order(symmetric) stop(#scaling.stop<until 1.0e-3, limit = 8, relax = auto>)
+  return
+}
+
+// -----
+
+// C9: anderson
+func.func @f(%K: tensor<8x4xf32>) {
+  // expected-error @below {{'relax = anderson' of 'stop' needs rules that are 'sum' and at most a target, and an order that is rows_first or cols_first (C9)}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) order(jacobi) stop(#scaling.stop<until 1.0e-3, limit = 8, relax = anderson>)
+  return
+}
+
+// -----
+
+// C5: no steps
+// expected-error @below {{#scaling.stop: anderson looks at 1 to 8 steps (C5)}}
+func.func private @f() attributes {a = #scaling.stop<until 1.0e-3, limit = 8, relax = anderson(0)>}
+
+// -----
+
+// C5: too many steps
+// expected-error @below {{#scaling.stop: anderson looks at 1 to 8 steps (C5)}}
+func.func private @f() attributes {a = #scaling.stop<until 1.0e-3, limit = 8, relax = anderson(9)>}
+
+// -----
+
+// C5: not marginal
+// expected-error @below {{#scaling.stop: relax goes with until and marginal (C5)}}
+func.func private @f() attributes {a = #scaling.stop<until 1.0e-3, what = change, limit = 8, relax = anderson>}
+
+// -----
+
+// C1: does not fall
+// expected-error @below {{#scaling.form: geometric(first, factor) needs a finite first, a factor between 0 and 1, and at most 1000 ε down to epsilon (C1)}}
+func.func private @f() attributes {a = #scaling.form<cost, anneal = geometric(1.0, 1.0), epsilon = 0.1>}
+
+// -----
+
+// C1: falls slowly
+// expected-error @below {{#scaling.form: geometric(first, factor) needs a finite first, a factor between 0 and 1, and at most 1000 ε down to epsilon (C1)}}
+func.func private @f() attributes {a = #scaling.form<cost, anneal = geometric(1.0, 0.999), epsilon = 0.1>}
+
+// -----
+
+// C4: extrapolation of what is judged
+func.func @f(%C: tensor<4x4xf32>) {
+  // expected-error @below {{extrapolate in 'form' goes with a fixed count in 'stop' (C4)}}
+  %P, %k, %r, %s = scaling.project cost(%C : tensor<4x4xf32>) form(#scaling.form<cost, anneal = [1.0, 0.5], extrapolate>) stop(#scaling.stop<until 1.0e-3, limit = 8>) numerics(#scaling.numerics<log>)
   return
 }
 

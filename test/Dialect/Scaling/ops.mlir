@@ -60,7 +60,11 @@ func.func private @rules() attributes {
 // CHECK-SAME: a8 = #scaling.stop<best 32, what = imbalance_sum, patience = first, last = false>,
 // CHECK-SAME: a9 = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100, relax = auto>,
 // CHECK-SAME: aa = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100, relax = none>,
-// CHECK-SAME: ab = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100>}
+// CHECK-SAME: ab = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100>,
+// CHECK-SAME: ac = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100, relax = anderson>,
+// CHECK-SAME: ad = #scaling.stop<until 1.0e-06, what = marginal, axis = both, norm = l1, every = 2, start = 2, limit = 100, relax = anderson(8)>,
+// CHECK-SAME: ae = #scaling.form<cost, epsilon = 1.0e-01, anneal = [1.0e+00, 5.0e-01, 2.5e-01, 1.25e-01, 1.0e-01]>,
+// CHECK-SAME: af = #scaling.form<cost, epsilon = 2.0e+00, anneal = [2.0e+00]>}
 func.func private @stops() attributes {
   a0 = #scaling.stop<fixed 0>,
   a1 = #scaling.stop<fixed 20, measure = none>,
@@ -73,7 +77,11 @@ func.func private @stops() attributes {
   a8 = #scaling.stop<best 32, what = imbalance_sum, patience = first, last = false>,
   a9 = #scaling.stop<until 1.0e-6, limit = 100, relax = auto>,
   aa = #scaling.stop<until 1.0e-6, relax = none, limit = 100>,
-  ab = #scaling.stop<until 1.0e-6, relax = where_possible, limit = 100>}
+  ab = #scaling.stop<until 1.0e-6, relax = where_possible, limit = 100>,
+  ac = #scaling.stop<until 1.0e-6, relax = anderson(5), limit = 100>,
+  ad = #scaling.stop<until 1.0e-6, relax = anderson(8), limit = 100>,
+  ae = #scaling.form<cost, anneal = geometric(1.0, 0.5), epsilon = 0.1>,
+  af = #scaling.form<cost, anneal = geometric(1.0, 0.5), epsilon = 2.0>}
 
 // CHECK-LABEL: func.func private @numerics
 // CHECK-SAME: a0 = #scaling.numerics<kernel>,

@@ -50,7 +50,8 @@ def stop(stop):
             f"limit = {stop.limit}",
         ]
         if stop.relax:
-            parts.append(f"relax = {stop.relax}")
+            depth = f"({stop.depth})" if stop.relax == "anderson" else ""
+            parts.append(f"relax = {stop.relax}{depth}")
     else:
         parts = [f"best {stop.limit}", f"what = {stop.what}"]
         if stop.patience:

@@ -277,15 +277,17 @@ class Maker:
         )
 
     def problem(self, op):
-        text = self.any_problem(op, symmetric=False)
-        if "order" not in op.attributes or self.instead.random() > 0.15:
+        text = self.any_problem(op)
+        if "order" not in op.attributes or self.instead.random() > 0.2:
             return text
+        variant = self.instead.choice(["symmetric", "accelerated", "annealed"])
         own, self.random = self.random, random.Random(self.instead.random())
-        text = self.any_problem(op, symmetric=True)
+        text = self.any_problem(op, variant)
         self.random = own
         return text
 
-    def any_problem(self, op, symmetric):
+    def any_problem(self, op, variant=None):
+        symmetric = variant == "symmetric"
         self.begin()
         if symmetric:
             self.sizes["m"] = self.sizes["n"]
@@ -351,12 +353,16 @@ class Maker:
             fields = self.pick(*pools)
             if op.name == "normalize" and "start" in fields:
                 fields = ""
+            if variant == "annealed" and wild != "form":
+                fields = "epsilon = 0.2, anneal = geometric(1.0, 0.5)"
             attributes.append(
                 f"form(#scaling.form<{source}{', ' + fields if fields else ''}>)"
             )
         for name in ("rows", "cols", "rule"):
             if name in op.attributes:
                 rule = self.rule(log, wild == name)
+                if variant == "accelerated" and wild != name:
+                    rule = "sum"
                 if op.name == "iterate" and wild != name:
                     rule = rule.replace(", target = uniform", "")
                 if symmetric and name == "cols" and wild != "order":
@@ -364,6 +370,10 @@ class Maker:
                     continue
                 attributes.append(f"{name}(#scaling.rule<{rule}>)")
         stop = self.pick(WILD_STOPS if wild == "stop" else STOPS)
+        if variant == "accelerated" and wild != "stop":
+            stop = f"until 1.0e-3, limit = 30, relax = anderson({self.pick('123')})"
+        if variant == "annealed" and wild != "stop":
+            stop = "until 1.0e-3, limit = 10"
         if "anneal" in names and wild != "stop":
             stop = "fixed 4"
         if "order" in op.attributes:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .relax import Relaxation
+from .relax import Acceleration, Relaxation
 from .rules import (
     Array,
     Rule,
@@ -206,6 +206,22 @@ def _imbalance(problem: _Problem, what: str) -> float:
     return spread(stats[1], 1e-8) + spread(stats[0], 1e-8)
 
 
+def _anneal(problem: _Problem, epsilons: Sequence[float]) -> int:
+    """A pair of half-steps for each epsilon but the last, whose factors are
+    left; returns the number of half-steps."""
+    final = problem.matrix
+    rows, cols = problem.rules
+    plain = (replace(rows, omega=1.0), replace(cols, omega=1.0))
+    for pair, (epsilon, following) in enumerate(zip(epsilons, epsilons[1:])):
+        problem.matrix = final * (epsilons[-1] / epsilon)
+        for half_step in (0, 1):
+            if half_step == 0 or problem.order != "jacobi":
+                problem.advance(half_step, plain if pair == 0 else None)
+        problem.rescale(epsilon / following)
+    problem.matrix = final
+    return 2 * max(len(epsilons) - 1, 0)
+
+
 def _run_fixed(
     problem: _Problem, stop: Stop, anneal: Sequence[float], extrapolate: bool
 ) -> _Outcome:
@@ -241,7 +257,8 @@ def _can_relax(rules: tuple[Rule, Rule], order: str, stop: Stop) -> bool:
 
 
 def _relaxation(problem: _Problem, stop: Stop) -> Relaxation | None:
-    if stop.relax == "none" or not _can_relax(problem.rules, problem.order, stop):
+    asked = stop.relax in (None, "auto")
+    if not asked or not _can_relax(problem.rules, problem.order, stop):
         return None
     return Relaxation(stop.tol, stop.limit, stop.axis == "both")
 
@@ -257,6 +274,9 @@ def _run_until(problem: _Problem, stop: Stop) -> _Outcome:
     done = 0
     replaced: dict[int, Array] = {}
     relaxation = _relaxation(problem, stop)
+    acceleration = None
+    if stop.relax == "anderson":
+        acceleration = Acceleration(stop.depth, stop.limit)
     rules = problem.rules
     jacobi = problem.order == "jacobi"
     simultaneous = jacobi or problem.order == "symmetric"
@@ -295,6 +315,14 @@ def _run_until(problem: _Problem, stop: Stop) -> _Outcome:
             omega = relaxation.omega
             rules = tuple(replace(rule, omega=omega) for rule in problem.rules)
         replaced.update(problem.advance(done, now))
+        accelerated = AXES[stop.axis][-1]
+        if acceleration and problem.axis_at(done) == accelerated:
+            own, made = replaced[accelerated], problem.factors[accelerated]
+            if problem.log:
+                made = acceleration.step(done, own, made)
+            else:
+                made = np.exp(acceleration.step(done, np.log(own), np.log(made)))
+            problem.factors[accelerated] = made
         done += 2 if jacobi else 1
 
 
@@ -385,7 +413,9 @@ def _run(
     if stop.mode == "fixed":
         outcome = _run_fixed(problem, stop, anneal, extrapolate)
     elif stop.mode == "until":
+        done = _anneal(problem, anneal)
         outcome = _run_until(problem, stop)
+        outcome.half_steps += done
     else:
         outcome = _run_best(problem, stop)
     if outcome.status == DIVERGED:
@@ -435,7 +465,8 @@ def _validate(
         raise ValueError(f"unknown start {start!r}")
     if domain != "kernel" and any(rule.stat != "sum" for rule in rules):
         raise ValueError("only sum exists in the log domain")
-    if stop.relax == "auto" and not _can_relax(rules, order, stop):
+    asked = stop.relax in ("auto", "anderson")
+    if asked and not _can_relax(rules, order, stop):
         raise ValueError("relax needs plain sums, one axis after the other")
     if order == "jacobi" and (stop.half_steps % 2 or stop.limit % 2):
         raise ValueError("jacobi updates count as two half-steps")
@@ -449,6 +480,8 @@ def _validate(
         raise ValueError("annealing needs the log domain")
     if not anneal:
         raise ValueError("extrapolate needs anneal")
+    if stop.mode == "until" and not extrapolate:
+        return
     pairs = len(anneal) + (1 if extrapolate else 0)
     if stop.mode != "fixed" or stop.half_steps != 2 * pairs:
         raise ValueError("annealing needs a fixed count: two half-steps per pair")

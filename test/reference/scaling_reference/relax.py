@@ -1,8 +1,13 @@
-"""Automatic over-relaxation of docs/semantics.md, section "Over-relaxation"."""
+"""Sections "Over-relaxation" and "Anderson's steps" of docs/semantics.md."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
+
+import numpy as np
+
+from .rules import Array
 
 SWEEPS = 10
 LARGEST = 1.985
@@ -65,3 +70,45 @@ class Relaxation:
             better = 2 / (1 + math.sqrt(max(1 - theta, 0)))
             self.next_omega = max(omega, min(better, LARGEST))
         self.rate, self.sample = rate, residual
+
+
+class Acceleration:
+    """Anderson's steps of one problem along one axis, on logarithms."""
+
+    def __init__(self, depth: int, limit: int) -> None:
+        self.limit = limit
+        self.best = math.inf
+        #: The latest residual and what was made with it, if any.
+        self.latest: tuple[Array, Array] | None = None
+        #: Differences of successive residuals, and of what was made.
+        self.turns: deque[Array] = deque(maxlen=depth)
+        self.moves: deque[Array] = deque(maxlen=depth)
+
+    def step(self, done: int, own: Array, made: Array) -> Array:
+        """What follows `own`, of which a plain half-step makes `made`."""
+        residual = _finite(made - own)
+        square = float(residual @ residual)
+        worse = square > 4 * self.best
+        if worse:
+            self.turns.clear()
+            self.moves.clear()
+        elif self.latest is not None:
+            self.turns.append(residual - self.latest[0])
+            self.moves.append(_finite(made - self.latest[1]))
+        if done >= 2:
+            self.best = square if worse else min(self.best, square)
+            self.latest = residual, made
+        if not self.turns or done >= self.limit - 3:
+            return made
+        turns, moves = np.array(self.turns), np.array(self.moves)
+        system = turns @ turns.T
+        ridge = 1e-10 * np.trace(system) + 1e-300
+        system += ridge * np.eye(len(turns))
+        weights = np.linalg.solve(system, turns @ residual)
+        if not np.isfinite(np.sum(np.abs(weights))):
+            return made
+        return made - np.clip(weights @ moves, -16, 16)
+
+
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, 0.0)

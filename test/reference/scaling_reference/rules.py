@@ -87,7 +87,7 @@ class Stop:
     """When an iteration stops; all counts are half-steps.
 
     mode `fixed` uses half_steps and measure (with axis and norm),
-    mode `until` uses what, axis, norm, tol, every, start, limit, relax,
+    mode `until` uses what, axis, norm, tol, every, start, limit, relax, depth,
     mode `best` uses what, limit, patience, last.
     """
 
@@ -104,6 +104,7 @@ class Stop:
     patience: str | None = None
     last: bool = True
     relax: str | None = None
+    depth: int = 5
 
     def __post_init__(self) -> None:
         whats = {
@@ -123,7 +124,7 @@ class Stop:
             raise ValueError(f"unknown measure {self.measure!r}")
         if self.patience not in (None, "first"):
             raise ValueError(f"unknown patience {self.patience!r}")
-        if self.relax not in (None, "none", "auto"):
+        if self.relax not in (None, "none", "auto", "anderson"):
             raise ValueError(f"unknown relax {self.relax!r}")
         if self.relax and (self.mode != "until" or self.what != "marginal"):
             raise ValueError("relax goes with until and marginal")

@@ -369,7 +369,7 @@ StopAttr StopAttr::getFixed(MLIRContext *context, int64_t halfSteps,
                             bool measureLast) {
   return get(context, StopMode::fixed, halfSteps, measureLast, 0.0,
              What::marginal, Judged::both, Norm::l1, 2, 2, false, true,
-             Relax::where_possible);
+             Relax::where_possible, 0);
 }
 
 bool StopAttr::canRelax(RuleAttr rows, RuleAttr cols, Order order) {
@@ -386,7 +386,7 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
   StopMode mode;
   if (parser.parseLess() || parseEnum(parser, mode))
     return {};
-  int64_t limit = 0, every = 2, start = 2;
+  int64_t limit = 0, every = 2, start = 2, depth = 0;
   double tol = 0.0;
   auto what = mode == StopMode::best ? What::imbalance : What::marginal;
   auto axis = Judged::both;
@@ -410,7 +410,19 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
   if (mode != StopMode::best)
     fields.keyword("axis", axis).keyword("norm", norm);
   if (mode == StopMode::until)
-    fields.keyword("relax", relax)
+    fields
+        .add("relax",
+             [&]() -> ParseResult {
+               if (parseEnum(parser, relax))
+                 return failure();
+               if (relax != Relax::anderson)
+                 return success();
+               depth = kDefaultDepth;
+               if (failed(parser.parseOptionalLParen()))
+                 return success();
+               return failure(parser.parseInteger(depth) ||
+                              parser.parseRParen());
+             })
         .integer("every", every)
         .add("start",
              [&]() -> ParseResult {
@@ -444,7 +456,7 @@ Attribute StopAttr::parse(AsmParser &parser, Type) {
     start = every;
   return getChecked([&] { return parser.emitError(loc); }, parser.getContext(),
                     mode, limit, measureLast, tol, what, axis, norm, every,
-                    start, patienceFirst, last, relax);
+                    start, patienceFirst, last, relax, depth);
 }
 
 void StopAttr::print(AsmPrinter &printer) const {
@@ -468,6 +480,8 @@ void StopAttr::print(AsmPrinter &printer) const {
             << ", limit = " << getLimit();
     if (getRelax() != Relax::where_possible)
       printer << ", relax = " << stringifyRelax(getRelax());
+    if (getDepth() != 0 && getDepth() != kDefaultDepth)
+      printer << '(' << getDepth() << ')';
     break;
   case StopMode::best:
     printer << getLimit() << ", what = " << stringifyWhat(getWhat());
@@ -484,7 +498,7 @@ LogicalResult StopAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                StopMode mode, int64_t limit, bool measureLast,
                                Number tol, What what, Judged, Norm,
                                int64_t every, int64_t start, bool patienceFirst,
-                               bool last, Relax relax) {
+                               bool last, Relax relax, int64_t depth) {
   auto bad = [&](const Twine &message) -> LogicalResult {
     return emitError() << "#scaling.stop: " << message;
   };
@@ -512,6 +526,9 @@ LogicalResult StopAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (relax != Relax::where_possible &&
       (mode != StopMode::until || what != What::marginal))
     return bad("relax goes with until and marginal (C5)");
+  bool remembers = relax == Relax::anderson;
+  if (remembers ? depth < 1 || depth > 8 : depth != 0)
+    return bad("anderson looks at 1 to 8 steps (C5)");
   return success();
 }
 
@@ -574,6 +591,23 @@ FormAttr FormAttr::getDefault(MLIRContext *context, Input input) {
              OutputScale::one, {}, false);
 }
 
+/// `first` times the powers of `factor` as long as that is above `last`, then
+/// `last`.
+static LogicalResult appendGeometric(SmallVectorImpl<Number> &values,
+                                     double first, double factor, double last) {
+  constexpr size_t kMost = 1000;
+  bool falls = factor > 0 && factor < 1 && std::isfinite(first) && last > 0;
+  if (!falls)
+    return failure();
+  for (double value = first; value > last; value *= factor) {
+    values.push_back(value);
+    if (values.size() >= kMost)
+      return failure();
+  }
+  values.push_back(last);
+  return success();
+}
+
 Attribute FormAttr::parse(AsmParser &parser, Type) {
   SMLoc loc = parser.getCurrentLocation();
   Input input;
@@ -586,6 +620,9 @@ Attribute FormAttr::parse(AsmParser &parser, Type) {
   auto scale = OutputScale::one;
   double epsilon = 1.0, entryEps = 0.0, total = 0.0;
   bool standardize = false, extrapolate = false, hasTotal = false;
+  bool geometric = false;
+  double first = 0.0, factor = 0.0;
+  SMLoc annealLoc;
   SmallVector<Number> anneal;
   Fields fields(parser);
   fields.keyword("map", map)
@@ -601,10 +638,27 @@ Attribute FormAttr::parse(AsmParser &parser, Type) {
       .keyword("start", start)
       .keyword("output", output)
       .keyword("scale", scale)
-      .numbers("anneal", anneal)
+      .add("anneal",
+           [&]() -> ParseResult {
+             annealLoc = parser.getCurrentLocation();
+             if (failed(parser.parseOptionalKeyword("geometric")))
+               return parseNumbers(parser, anneal);
+             geometric = true;
+             return failure(parser.parseLParen() ||
+                            parseNumber(parser, first) || parser.parseComma() ||
+                            parseNumber(parser, factor) ||
+                            parser.parseRParen());
+           })
       .flag("extrapolate", extrapolate);
   if (fields.parse("form"))
     return {};
+  if (geometric && failed(appendGeometric(anneal, first, factor, epsilon))) {
+    parser.emitError(annealLoc,
+                     "#scaling.form: geometric(first, factor) needs a finite "
+                     "first, a factor between 0 and 1, and at most 1000 ε down "
+                     "to epsilon (C1)");
+    return {};
+  }
   SmallVector<Number, 1> totals;
   if (hasTotal)
     totals.push_back(total);

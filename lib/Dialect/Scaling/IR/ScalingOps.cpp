@@ -479,11 +479,14 @@ static LogicalResult verifyIteration(Operation *op, RuleAttr rows,
     return bad("with order(jacobi) the counts, cadences and limits of 'stop' "
                "are even",
                constraints.parity);
-  if (stop.getRelax() == Relax::automatic && !stop.canRelax(rows, cols, order))
-    return bad(
-        "'relax = auto' of 'stop' needs rules that are 'sum' and at most "
-        "a target, and an order that is rows_first or cols_first",
-        constraints.relax);
+  bool demanded =
+      stop.getRelax() == Relax::automatic || stop.getRelax() == Relax::anderson;
+  if (demanded && !stop.canRelax(rows, cols, order))
+    return op->emitOpError()
+           << "'relax = " << stringifyRelax(stop.getRelax())
+           << "' of 'stop' needs rules that are 'sum' and at most a target, "
+              "and an order that is rows_first or cols_first ("
+           << constraints.relax << ")";
   if (order == Order::symmetric &&
       failed(verifySymmetric(op, rows, cols, stop, constraints.symmetric)))
     return failure();
@@ -519,8 +522,13 @@ static LogicalResult verifyForm(Operation *op, FormAttr form, RuleAttr rows,
   int64_t pairs = form.getAnneal().size() + (form.getExtrapolate() ? 1 : 0);
   if (!numerics.isLog())
     return bad("anneal in 'form' needs the log or absorb domain of 'numerics'");
-  if (!stop.isFixed() || stop.getLimit() != 2 * pairs)
-    return bad(Twine("anneal in 'form' goes with a fixed count of ") +
+  if (stop.getMode() == StopMode::until && form.getExtrapolate())
+    return bad("extrapolate in 'form' goes with a fixed count in 'stop'");
+  bool fits = stop.isFixed() ? stop.getLimit() == 2 * pairs
+                             : stop.getMode() == StopMode::until;
+  if (!fits)
+    return bad(Twine("anneal in 'form' goes with until, or with a fixed count "
+                     "of ") +
                Twine(2 * pairs) + " half-steps in 'stop', two per ε");
   if (rows.getTau() != 1.0 || cols.getTau() != 1.0)
     return bad("anneal in 'form' needs rules with tau = 1");

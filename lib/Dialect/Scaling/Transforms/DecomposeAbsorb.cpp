@@ -786,7 +786,8 @@ bool IterateDecomposer::canAbsorb() {
       (stop.getMode() == StopMode::until && stop.getWhat() == What::marginal);
   return domain == Domain::absorb && batchSizes.empty() &&
          stop.getLimit() > 1 && !op.getAnneal() &&
-         op.getOrder() != Order::jacobi && !isSymmetric() && stores && stops;
+         op.getOrder() != Order::jacobi && !isSymmetric() && !accelerates() &&
+         stores && stops;
 }
 
 IterateDecomposer::Outcome IterateDecomposer::absorb() {

@@ -111,6 +111,7 @@ struct UntilState {
   Value rowChange, colChange; // of successive factors; null for marginals
   Verdict verdict;
   Relaxation relaxation;
+  Acceleration acceleration;
 
   SmallVector<Value> values() const {
     SmallVector<Value> all{factors.row, factors.col};
@@ -118,10 +119,13 @@ struct UntilState {
       llvm::append_values(all, rowChange, colChange);
     llvm::append_range(all, verdict.values());
     llvm::append_range(all, relaxation.values());
+    llvm::append_range(all, acceleration.values());
     return all;
   }
-  static UntilState from(ValueRange values, bool changes) {
+  /// The same of other values.
+  UntilState with(ValueRange values) const {
     UntilState state;
+    bool changes = rowChange != nullptr;
     state.factors = {values[0], values[1]};
     if (changes) {
       state.rowChange = values[2];
@@ -130,8 +134,10 @@ struct UntilState {
     values = values.drop_front(changes ? 4 : 2);
     state.verdict = Verdict::from(values.take_front(Verdict::kNumValues));
     values = values.drop_front(Verdict::kNumValues);
-    if (!values.empty())
+    if (relaxation)
       state.relaxation = Relaxation::from(values);
+    if (acceleration)
+      state.acceleration = Acceleration::from(values);
     return state;
   }
 };
@@ -178,6 +184,8 @@ UntilState UntilLoop::initial() {
   state.verdict = d.undecided();
   if (d.relaxes())
     state.relaxation = d.unrelaxed();
+  if (d.accelerates())
+    state.acceleration = d.unaccelerated();
   return state;
 }
 
@@ -205,6 +213,8 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
   Factors next = state.factors;
   next[axis] =
       d.update(axis, states, own, /*keep=*/true, state.relaxation.omega);
+  if (state.acceleration && axis == d.acceleratedAxis())
+    state.acceleration = d.accelerate(state.acceleration, own, next[axis], k);
   if (marginals) {
     if (d.judges(axis)) {
       Value watched = d.marginal(axis, states, own), residual = watched;
@@ -308,7 +318,7 @@ UntilState UntilLoop::unlessDone(UntilState state,
         scf::YieldOp::create(d.b, d.loc, body(state).values());
       },
       [&](OpBuilder &, Location) { scf::YieldOp::create(d.b, d.loc, values); });
-  return UntilState::from(conditional.getResults(), !marginals);
+  return state.with(conditional.getResults());
 }
 
 IterateDecomposer::Outcome UntilLoop::run() {
@@ -335,8 +345,7 @@ IterateDecomposer::Outcome UntilLoop::run() {
     auto loop = scf::WhileOp::create(
         b, loc, types, inits,
         [&](OpBuilder &, Location, ValueRange carried) {
-          UntilState inside =
-              UntilState::from(carried.drop_front(), !marginals);
+          UntilState inside = state.with(carried.drop_front());
           Value running = d.e.any(d.negate(inside.verdict.done));
           Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
                                               carried[0], d.e.index(lastPair));
@@ -345,8 +354,7 @@ IterateDecomposer::Outcome UntilLoop::run() {
         },
         [&](OpBuilder &, Location, ValueRange carried) {
           Value k = carried[0];
-          UntilState inside =
-              UntilState::from(carried.drop_front(), !marginals);
+          UntilState inside = state.with(carried.drop_front());
           if (order == Order::jacobi) {
             inside = jacobiPair(inside, k);
           } else {
@@ -359,7 +367,7 @@ IterateDecomposer::Outcome UntilLoop::run() {
                          arith::AddIOp::create(b, loc, k, d.e.index(2)));
           scf::YieldOp::create(b, loc, yielded);
         });
-    state = UntilState::from(loop.getResults().drop_front(), !marginals);
+    state = state.with(loop.getResults().drop_front());
   }
   if (lastPair < limit)
     state = unlessDone(state, [&](UntilState inside) {

@@ -265,6 +265,13 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
     return emit(rowStart, colStart, Value(), problem.rows, problem.cols,
                 problem.order, problem.stop);
 
+  // An `until` looks at the last ε alone, after a pair for each other one.
+  bool isJudged = problem.stop.getMode() == StopMode::until;
+  ArrayRef<Number> pairs = isJudged ? anneal.drop_back() : anneal;
+  if (pairs.empty())
+    return emit(rowStart, colStart, Value(), problem.rows, problem.cols,
+                problem.order, problem.stop);
+
   // One iteration per ω: the first pair, the annealed ones, the last pair.
   RuleAttr rows = withOmegaOne(problem.rows), cols = withOmegaOne(problem.cols);
   double final = anneal.back();
@@ -285,23 +292,32 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
     return StopAttr::get(b.getContext(), StopMode::fixed, halfSteps,
                          measured && isLast, stop.getTol(), stop.getWhat(),
                          stop.getAxis(), stop.getNorm(), stop.getEvery(),
-                         stop.getStart(), false, true, stop.getRelax());
+                         stop.getStart(), false, true, Relax::where_possible,
+                         0);
   };
-  bool more = anneal.size() > 1;
+  bool more = pairs.size() > 1;
   SmallVector<Value> results =
-      emit(rowStart, colStart, betas(anneal.take_front(1)), rows, cols,
+      emit(rowStart, colStart, betas(pairs.take_front(1)), rows, cols,
            problem.order, fixed(2, !more && !extrapolate));
   SmallVector<Value> statuses{results[4]};
   int64_t done = 2;
   if (more) {
-    Value ratio = e.scalar(accumulate, anneal[0] / anneal[1]);
+    Value ratio = e.scalar(accumulate, pairs[0] / pairs[1]);
     Value row = rescaled(results[0], rowTarget, ratio);
     Value col = rescaled(results[1], colTarget, ratio);
-    int64_t halfSteps = 2 * (static_cast<int64_t>(anneal.size()) - 1);
-    results = emit(row, col, betas(anneal.drop_front()), problem.rows,
+    int64_t halfSteps = 2 * (static_cast<int64_t>(pairs.size()) - 1);
+    results = emit(row, col, betas(pairs.drop_front()), problem.rows,
                    problem.cols, problem.order, fixed(halfSteps, !extrapolate));
     statuses.push_back(results[4]);
     done += halfSteps;
+  }
+  if (isJudged) {
+    Value ratio = e.scalar(accumulate, pairs.back() / final);
+    Value row = rescaled(results[0], rowTarget, ratio);
+    Value col = rescaled(results[1], colTarget, ratio);
+    results = emit(row, col, Value(), problem.rows, problem.cols, problem.order,
+                   problem.stop);
+    statuses.push_back(results[4]);
   }
   if (extrapolate) {
     results = emit(results[0], results[1], Value(), rows, cols, Order::jacobi,
@@ -312,7 +328,14 @@ SmallVector<Value> Generalizer::iterate(const Problem &problem, Value matrix,
   auto stepsType = llvm::cast<RankedTensorType>(results[2].getType());
   Sizes batch = sizesOf(results[2]);
   Value total = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(done));
-  results[2] = e.filled(batch, total);
+  results[2] =
+      isJudged
+          ? e.elementwise(batch, 0, b.getI32Type(), {{results[2], {}}},
+                          [&](OpBuilder &inner, Location l, ValueRange in) {
+                            return arith::AddIOp::create(inner, l, in[0], total)
+                                .getResult();
+                          })
+          : e.filled(batch, total);
   if (results[2].getType() != stepsType)
     results[2] = tensor::CastOp::create(b, loc, stepsType, results[2]);
   // Diverged in any stage: diverged.

@@ -74,6 +74,36 @@ struct Relaxation {
   }
 };
 
+/// The memory of Anderson's steps along one axis; all null where there is none.
+struct Acceleration {
+  /// What the last plain step made of the factor, and its logarithm over that
+  /// of the factor it was made from.
+  Value made, residual;
+  /// Per batch element: the smallest square of a residual, and how many
+  /// residuals there are.
+  Value best, count;
+  /// Differences of successive residuals, and of the logarithms of what was
+  /// made; the latest in the place of the oldest.
+  SmallVector<Value> turns, moves;
+
+  explicit operator bool() const { return made != nullptr; }
+  SmallVector<Value> values() const {
+    if (!made)
+      return {};
+    SmallVector<Value> all{made, residual, best, count};
+    llvm::append_range(all, turns);
+    llvm::append_range(all, moves);
+    return all;
+  }
+  static Acceleration from(ValueRange values) {
+    Acceleration state{values[0], values[1], values[2], values[3], {}, {}};
+    values = values.drop_front(4);
+    state.turns = llvm::to_vector(values.take_front(values.size() / 2));
+    state.moves = llvm::to_vector(values.drop_front(values.size() / 2));
+    return state;
+  }
+};
+
 class IterateDecomposer {
 public:
   IterateDecomposer(OpBuilder &builder, IterateOp op);
@@ -198,6 +228,15 @@ public:
   Value leftResidual(Axis axis, Value own, Value next, Value omega);
   /// Notes it for the elements that run.
   Relaxation noteAcross(Relaxation relaxation, Value running, Value residual);
+  /// Whether an `until` takes Anderson's steps, and along which axis.
+  bool accelerates() { return stop.getRelax() == Relax::anderson; }
+  Axis acceleratedAxis() {
+    return stop.getAxis() == Judged::rows ? Axis::rows : Axis::cols;
+  }
+  Acceleration unaccelerated();
+  /// Replaces `next`, which a plain half-step along the accelerated axis makes
+  /// of `own` when `k` are done, by Anderson's factor.
+  Acceleration accelerate(Acceleration memory, Value own, Value &next, Value k);
   /// (a + b)·weight.
   Value sum(Value a, Value b, double weight = 1.0);
 

@@ -116,6 +116,7 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     #scaling.stop<fixed 20, measure = last>
     #scaling.stop<until 1.0e-6, what = marginal, axis = cols, norm = l1, every = 2, start = 2, limit = 2000>
     #scaling.stop<until 1.0e-6, axis = rows, limit = 2000, relax = none>
+    #scaling.stop<until 1.0e-6, axis = cols, limit = 2000, relax = anderson(8)>
     #scaling.stop<best 32, what = imbalance, patience = first, last = false>
     ```
 
@@ -123,7 +124,9 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     with an ω of its own, which takes fewer half-steps; `docs/semantics.md` has
     the algorithm. `auto` demands it, `none` forbids it; where nothing is said
     it happens wherever it is defined: rules that are `sum` and at most a
-    target, and an order that is `rows_first` or `cols_first`.
+    target, and an order that is `rows_first` or `cols_first`. `anderson(m)`, m
+    being 5 where it is not given, takes Anderson's steps instead, which look
+    at the last m of them; it is defined where `auto` is.
 
     Constraints:
     * (C1) counts are between 0 and 2³¹ − 1; `every` ≥ 1.
@@ -132,7 +135,8 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
       `best` at imbalance or imbalance_sum.
     * (C4) `measure` goes with `fixed`; tolerance, cadence and limit with
       `until`; `axis` and `norm` with both; `patience` and `last` with `best`.
-    * (C5) `relax` goes with `until` and marginal.
+    * (C5) `relax` goes with `until` and marginal; `anderson` looks at 1 to 8
+      steps.
   }];
   let parameters = (ins
     EnumParameter<Scaling_StopMode>:$mode,
@@ -146,7 +150,8 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     AttrParameter<"int64_t", "half-steps before the first check">:$start,
     AttrParameter<"bool", "best: stop updating at the first worsening">:$patienceFirst,
     AttrParameter<"bool", "best: the last update is measured too">:$last,
-    EnumParameter<Scaling_Relax>:$relax
+    EnumParameter<Scaling_Relax>:$relax,
+    AttrParameter<"int64_t", "the steps anderson looks at; 0 without it">:$depth
   );
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
@@ -158,8 +163,11 @@ def Scaling_StopAttr : Scaling_Attr<"Stop", "stop"> {
     bool canRelax(RuleAttr rows, RuleAttr cols, Order order);
     /// Whether an iteration over-relaxes.
     bool relaxes(RuleAttr rows, RuleAttr cols, Order order) {
-      return getRelax() != Relax::none && canRelax(rows, cols, order);
+      return getRelax() != Relax::none && getRelax() != Relax::anderson &&
+             canRelax(rows, cols, order);
     }
+    /// How many steps `anderson` looks at where nothing is said.
+    static constexpr int64_t kDefaultDepth = 5;
   }];
 }
 
@@ -207,6 +215,7 @@ def Scaling_FormAttr : Scaling_Attr<"Form", "form"> {
     #scaling.form<cost>
     #scaling.form<logits, map = softmax_rows, entry_eps = 1.0e-6>
     #scaling.form<logits, epsilon = 0.05, normalize_total = 0.0, scale = rows>
+    #scaling.form<cost, epsilon = 0.01, anneal = geometric(1.0, 0.5)>
     ```
 
     The steps, in order: standardize, divide by ε (negated for a cost), map
@@ -214,11 +223,15 @@ def Scaling_FormAttr : Scaling_Attr<"Form", "form"> {
     factors the iteration starts from where no operand gives them; on leaving:
     the plan or its logarithm, times the scale. `anneal` gives one ε for each
     pair of half-steps, the first of which is taken with ω = 1; `extrapolate`
-    adds one simultaneous pair with ω = 1.
+    adds one simultaneous pair with ω = 1. With an `until` the pairs are those
+    of all ε but the last, which is the judged iteration's.
+    `anneal = geometric(first, factor)` stands for first·factor^k, as long as
+    that is above `epsilon`, and `epsilon`.
 
     Constraints:
     * (C1) epsilon > 0, entry_eps ≥ 0, normalize_total ≥ 0, every annealed
-      ε > 0; all finite.
+      ε > 0; all finite. `geometric`: a finite first, 0 < factor < 1, at most
+      1000 ε.
     * (C2) `map = identity` and `input = kernel` go together.
     * (C3) `shift` goes with `map = exp`; `standardize` with a cost.
     * (C4) `extrapolate` needs `anneal`.

@@ -67,7 +67,7 @@ def Scaling_IterateOp : Op<Scaling_Dialect, "iterate",
     * (C7) a rule's target is `one` or given by an operand: the other targets
       are resolved by generalization.
     * (C8) `imbalance` needs rules of one degree; `best` needs an even limit.
-    * (C9) `relax = auto` needs rules that are `sum` and at most a target, and
+    * (C9) `relax = auto` or `anderson` needs rules that are `sum` and at most a target, and
       an order that is `rows_first` or `cols_first`.
     * (C10) with `order(symmetric)` n = m, both rules are the same, no operand
       of the columns is given, and there is neither `best` nor `anneal`.

@@ -42,9 +42,9 @@ def Scaling_What : Scaling_Enum<"What", "what a check looks at", [
   I32EnumAttrCase<"ratio", 2>, I32EnumAttrCase<"relative_change", 3>,
   I32EnumAttrCase<"imbalance", 4>, I32EnumAttrCase<"imbalance_sum", 5>]>;
 
-def Scaling_Relax : Scaling_Enum<"Relax", "whether an until over-relaxes its updates", [
+def Scaling_Relax : Scaling_Enum<"Relax", "how an until makes more of its updates", [
   I32EnumAttrCase<"where_possible", 0>, I32EnumAttrCase<"none", 1>,
-  I32EnumAttrCase<"automatic", 2, "auto">]>;
+  I32EnumAttrCase<"automatic", 2, "auto">, I32EnumAttrCase<"anderson", 3>]>;
 
 def Scaling_Judged : Scaling_Enum<"Judged", "the axis a check looks at", [
   I32EnumAttrCase<"rows", 0>, I32EnumAttrCase<"cols", 1>,

@@ -49,7 +49,7 @@ def Scaling_SinkhornOp : Scaling_NamedOp<"sinkhorn", [AttrSizedOperandSegments]>
     * (C4) form, rules, order, stop and numerics agree (see each attribute, and
       `scaling.iterate`): a kernel, sigmoid or an entry guard needs the kernel
       domain; `anneal` needs the log or absorb domain, tau = 1 and a fixed
-      count of two half-steps per ε; with `order(symmetric)` the form leaves a
+      count of two half-steps per ε, or `until`, then without `extrapolate`; with `order(symmetric)` the form leaves a
       symmetric matrix symmetric: no softmax and no shift.
     * (C5) the form maps the input one to one: no `entry_eps`, no `sigmoid`,
       no `softmax_rows`, no `standardize`, no output other than the plan and

@@ -33,9 +33,9 @@ def ScalingDecomposePass : Pass<"scaling-decompose"> {
     whatever axis is first.
 
     The domain `absorb` becomes kernel arithmetic where the problem has no
-    batch (left), the order is not `jacobi`, the count is fixed without
-    annealing or the marginals decide, and the schedule does not make the
-    matrix anew in every sweep. Plans of the iteration's matrix and results are
+    batch (left), the order is `rows_first` or `cols_first`, the count is fixed
+    without annealing or the marginals decide, no Anderson's steps are asked
+    for, and the schedule does not make the matrix anew in every sweep. Plans of the iteration's matrix and results are
     then made from the kernel. In all other cases, and with `absorb=false`, it
     is lowered as `log`.
   }];
