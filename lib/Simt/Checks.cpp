@@ -250,10 +250,9 @@ void Machine::checkWrite(Thread &thread, Region &region, Cell &cell,
   if (read.special) {
     ReadSet &set = readSets[read.thread];
     for (const ReadSet::Entry &entry : set.entries)
-      for (unsigned lane = 0; lane < kWarpSize && entry.lanes >> lane; ++lane) {
-        ThreadId other = entry.warp * kWarpSize + lane;
-        if (!(entry.lanes >> lane & 1) ||
-            isFine(other, entry.epoch, entry.scope))
+      for (uint32_t rest = entry.lanes; rest; rest &= rest - 1) {
+        ThreadId other = entry.warp * kWarpSize + llvm::countr_zero(rest);
+        if (isFine(other, entry.epoch, entry.scope))
           continue;
         reportRace(thread, region, offset, /*isWrite=*/true, site,
                    /*otherWrites=*/false, other, entry.site, false);

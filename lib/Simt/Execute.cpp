@@ -258,9 +258,14 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
 // The launch
 //===----------------------------------------------------------------------===//
 
-Expected<Result> scaling::simt::execute(
-    std::unique_ptr<Module> module, std::unique_ptr<LLVMContext> context,
-    const Launch &launch, MutableArrayRef<KernelArgument> arguments) {
+Expected<Result>
+scaling::simt::execute(std::unique_ptr<Module> givenModule,
+                       std::unique_ptr<LLVMContext> givenContext,
+                       const Launch &launch,
+                       MutableArrayRef<KernelArgument> arguments) {
+  // In this order: the module goes before its context.
+  std::unique_ptr<LLVMContext> context = std::move(givenContext);
+  std::unique_ptr<Module> module = std::move(givenModule);
   Expected<Instrumented> kernel = instrument(*module, launch.entry);
   if (!kernel)
     return kernel.takeError();

@@ -361,15 +361,20 @@ uint32_t Machine::barrier(BarrierOp op, uint32_t id, uint32_t count,
     fatal("barrier", describeThread(thread) + " gives barrier " + Twine(id) +
                          " the count " + Twine(count) + ", others " +
                          Twine(barrier.expected) + ": " + describeSite(site));
+  // The lanes before this one were at the same place as each other.
   if (op == BarrierOp::SyncAligned)
-    for (Thread *other : barrier.waiting)
-      if (other->warp == &warp && other->site != site) {
+    for (const Thread &other : warp.threads) {
+      if (other.state != Thread::State::Blocked || other.request.pending ||
+          other.barrier != id)
+        continue;
+      if (other.site != site)
         fatal("divergence", describeThread(thread) + " is at the barrier at " +
                                 describeSite(site) + "\n  " +
-                                describeThread(*other) +
+                                describeThread(other) +
                                 " of the same warp at another one: " +
-                                describeSite(other->site));
-      }
+                                describeSite(other.site));
+      break;
+    }
   barrier.expected = count;
   ++barrier.arrived;
   if (op == BarrierOp::Arrive) {

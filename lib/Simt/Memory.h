@@ -9,6 +9,7 @@
 #define SCALING_LIB_SIMT_MEMORY_H
 
 #include "llvm/ADT/StringRef.h"
+#include "llvm/ADT/bit.h"
 
 #include <cstdint>
 #include <memory>
@@ -145,9 +146,9 @@ template <typename IsKnown> void ReadSet::add(Stamp read, IsKnown isKnown) {
       return;
     }
     bool replace = !isFree;
-    for (unsigned other = 0; replace && other < kWarpSize; ++other)
-      if (entry.lanes >> other & 1)
-        replace = isKnown(warp * kWarpSize + other, entry.epoch);
+    for (uint32_t rest = entry.lanes; replace && rest; rest &= rest - 1)
+      replace =
+          isKnown(warp * kWarpSize + llvm::countr_zero(rest), entry.epoch);
     if (!isFree && !replace)
       continue;
     count += isFree;

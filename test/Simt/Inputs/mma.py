@@ -142,9 +142,7 @@ else:
     for lane in range(32):
         for i in range(num_c):
             row, column = place_c(lane, i)
-            expected = C[row][column] + sum(
-                A[row][x] * B[x][column] for x in range(k)
-            )
+            expected = C[row][column] + sum(A[row][x] * B[x][column] for x in range(k))
             got = values[lane * num_c + i]
             assert got == expected, (lane, i, row, column, got, expected)
     print("right")
