@@ -15,6 +15,7 @@
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/AttributeMask.h"
 #include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/ModuleSlotTracker.h"
 #include "llvm/IR/ReplaceConstant.h"
@@ -203,7 +204,14 @@ static BlockCost getCost(const BasicBlock &block) {
     default:
       continue;
     }
-    const Function *callee = cast<CallInst>(instruction).getCalledFunction();
+    const auto &call = cast<CallInst>(instruction);
+    if (auto *assembly = dyn_cast<InlineAsm>(call.getCalledOperand())) {
+      StringRef text = assembly->getAsmString();
+      cost.exponentials += text.starts_with("ex2.");
+      cost.logarithms += text.starts_with("lg2.");
+      continue;
+    }
+    const Function *callee = call.getCalledFunction();
     if (!callee || !callee->isIntrinsic())
       continue;
     StringRef name = callee->getName().drop_front(strlen("llvm."));

@@ -132,6 +132,8 @@ static bool isPortable(const IntrinsicInst &call) {
   case Intrinsic::bswap:
   case Intrinsic::canonicalize:
   case Intrinsic::ceil:
+  case Intrinsic::convert_from_fp16:
+  case Intrinsic::convert_to_fp16:
   case Intrinsic::copysign:
   case Intrinsic::ctlz:
   case Intrinsic::ctpop:
@@ -172,6 +174,7 @@ static bool isPortable(const IntrinsicInst &call) {
   case Intrinsic::ssub_with_overflow:
   case Intrinsic::stackrestore:
   case Intrinsic::stacksave:
+  case Intrinsic::tanh:
   case Intrinsic::trunc:
   case Intrinsic::uadd_sat:
   case Intrinsic::uadd_with_overflow:
@@ -508,6 +511,23 @@ bool CallLowering::lower(StringRef name) {
   return lowerArithmetic(name);
 }
 
+/// The name in the table of the function that the assembly of one arithmetic
+/// instruction with one operand computes, as in `ex2.approx.ftz.f32 $0, $1;`.
+static std::optional<std::string> parseAssembly(StringRef text) {
+  auto [op, operands] = text.trim().split(' ');
+  SmallVector<StringRef, 2> names;
+  operands.split(names, ',');
+  if (names.size() != 2 || names[0].trim() != "$0" || names[1].trim() != "$1;")
+    return std::nullopt;
+  auto [stem, type] = op.rsplit('.');
+  std::string name = ("nvvm." + op).str();
+  if (!getRuntimeFunctions().contains(name))
+    name = ("nvvm." + stem + (type == "f32" ? ".f" : ".d")).str();
+  if ((type != "f32" && type != "f64") || !getRuntimeFunctions().contains(name))
+    return std::nullopt;
+  return name;
+}
+
 static Error notSupported(const Instruction &instruction, const Twine &what) {
   return createStringError(what + " in '" +
                            instruction.getFunction()->getName() +
@@ -536,6 +556,14 @@ Error scaling::simt::lowerCall(Instruction &instruction,
       call->eraseFromParent();
       return Error::success();
     }
+    if (auto name = parseAssembly(assembly->getAsmString());
+        name && call->arg_size() == 1 && call->getType()->isFloatingPointTy() &&
+        call->getArgOperand(0)->getType() == call->getType()) {
+      call->replaceAllUsesWith(
+          callRuntime(b, *name, call->getType(), {call->getArgOperand(0)}));
+      call->eraseFromParent();
+      return Error::success();
+    }
     return notSupported(instruction,
                         "inline assembly '" + assembly->getAsmString() + "'");
   }
@@ -560,6 +588,10 @@ Error scaling::simt::lowerCall(Instruction &instruction,
       return notSupported(instruction, "intrinsic 'llvm.nvvm." + name + "'");
     }
     return notSupported(instruction, "intrinsic '" + name + "'");
+  }
+  if (name == "__nvvm_reflect") {
+    CallLowering(*call, target, addSite).lower("reflect");
+    return Error::success();
   }
   if (name == "__assertfail") {
     trap();

@@ -18,6 +18,9 @@ namespace simt {
 /// that compute one number from others.
 const llvm::StringMap<void *> &getRuntimeFunctions();
 
+/// The intrinsics among them.
+void addArithmetic(llvm::StringMap<void *> &table);
+
 } // namespace simt
 } // namespace scaling
 
