@@ -30,19 +30,14 @@ struct LinalgToLLVMOptions : public PassPipelineOptions<LinalgToLLVMOptions> {
       llvm::cl::init(false)};
 };
 
-/// Where the scratch memory of a function is.
-enum class Memory {
-  /// Small buffers on the stack, others from the heap, freed where they die.
-  CPU,
-  /// Not said yet: `scaling-form-kernels` finds a place for every allocation.
-  GPU
-};
-
 /// Tensors to memrefs, in place where possible. Public functions get the
 /// convention of `scaling-entry-abi`, and their workspace from the caller when
-/// `workspaceArgument` says so.
+/// `workspaceArgument` says so; every buffer is freed where it dies.
+///
+/// For a GPU, whose blocks have `sharedBytes` of shared memory, scratch of
+/// parallel loops is left for `scaling-form-kernels`.
 void buildBufferizePipeline(OpPassManager &pm, bool workspaceArgument = false,
-                            Memory memory = Memory::CPU);
+                            int64_t sharedBytes = 0);
 
 /// Loops, vectors and linalg on memrefs to the LLVM dialect.
 void buildMemRefToLLVMPipeline(OpPassManager &pm,

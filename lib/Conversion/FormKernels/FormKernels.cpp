@@ -127,6 +127,8 @@ static void *getBuffer(Value value) {
     }
     if (isa<memref::ViewOp, memref::AllocOp>(op))
       return value.getAsOpaquePointer();
+    if (auto global = dyn_cast<memref::GetGlobalOp>(op))
+      return const_cast<void *>(global.getNameAttr().getAsOpaquePointer());
     auto view = dyn_cast<ViewLikeOpInterface>(op);
     if (!view)
       return nullptr;
@@ -433,6 +435,19 @@ LogicalResult KernelFormer::run() {
   return success();
 }
 
+/// Copies the constants that a kernel reads into the module of kernels.
+static void copyGlobals(gpu::GPUModuleOp kernels, gpu::GPUFuncOp kernel,
+                        ModuleOp module) {
+  kernel.walk([&](memref::GetGlobalOp op) {
+    if (SymbolTable::lookupSymbolIn(kernels, op.getNameAttr()))
+      return;
+    auto global = cast<memref::GlobalOp>(
+        SymbolTable::lookupSymbolIn(module, op.getNameAttr()));
+    OpBuilder b(kernel);
+    b.clone(*global);
+  });
+}
+
 static bool isCompanion(func::FuncOp func) {
   return func.getSymName().ends_with(kResultDimsSuffix) ||
          func.getSymName().ends_with(kWorkspaceSizeSuffix);
@@ -474,6 +489,7 @@ mlir::scaling::formKernels(ModuleOp module,
     rewriter.setInsertionPoint(terminator);
     rewriter.replaceOpWithNewOp<gpu::ReturnOp>(terminator);
     rewriter.eraseOp(func);
+    copyGlobals(kernels, kernel, module);
     if (failed(KernelFormer(rewriter, kernel, options).run()))
       return failure();
   }

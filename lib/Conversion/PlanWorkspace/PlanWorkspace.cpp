@@ -10,8 +10,11 @@
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -19,6 +22,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlir {
@@ -321,7 +325,103 @@ static LogicalResult planWorkspace(RewriterBase &rewriter, Block &frame,
   return success();
 }
 
-LogicalResult mlir::scaling::planWorkspaces(ModuleOp module, bool argument) {
+/// Whether an iteration is done by one thread of a GPU.
+static bool isPerThread(scf::ForallOp op) {
+  return op.getMapping() &&
+         llvm::all_of(*op.getMapping(),
+                      llvm::IsaPred<gpu::GPUThreadMappingAttr>);
+}
+
+/// The number of iterations, before the loop.
+static Value countItems(OpBuilder &b, scf::ForallOp op) {
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  OpFoldResult total = b.getIndexAttr(1);
+  for (auto [lower, upper, step] : llvm::zip_equal(
+           op.getMixedLowerBound(), op.getMixedUpperBound(), op.getMixedStep()))
+    total = affine::makeComposedFoldedAffineApply(
+        b, op.getLoc(),
+        d0 * (d2 - d1).ceilDiv(getAffineDimExpr(3, b.getContext())),
+        {total, lower, upper, step});
+  return getValueOrCreateConstantIndexOp(b, op.getLoc(), total);
+}
+
+/// Scratch of a parallel loop's iteration that shared memory cannot have: its
+/// size is not known, or too large. Every block of threads has its own, in one
+/// allocation before the loop.
+static void planBlocks(RewriterBase &rewriter, scf::ForallOp loop,
+                       int64_t sharedBytes) {
+  if (loop->getParentOfType<scf::ForallOp>() || isPerThread(loop))
+    return;
+  SmallVector<memref::AllocOp> allocs, fixed;
+  int64_t fixedBytes = 0;
+  loop.walk([&](memref::AllocOp alloc) {
+    MemRefType type = alloc.getType();
+    if (!fits(alloc))
+      return;
+    (type.hasStaticShape() ? fixed : allocs).push_back(alloc);
+    if (type.hasStaticShape())
+      fixedBytes +=
+          llvm::alignTo(llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
+                            type.getNumElements(),
+                        kAlignment);
+  });
+  if (fixedBytes > sharedBytes)
+    llvm::append_range(allocs, fixed);
+
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(loop);
+  Location loc = loop.getLoc();
+  Rematerializer sizes(rewriter, [&](Value value) {
+    return !loop->isAncestor(value.getParentRegion()->getParentOp());
+  });
+  Value total = arith::ConstantIndexOp::create(rewriter, loc, 0);
+  SmallVector<std::pair<memref::AllocOp, Value>> places;
+  for (memref::AllocOp alloc : allocs) {
+    SmallVector<Value> dynamicSizes;
+    for (Value size : alloc.getDynamicSizes()) {
+      if (sizes.canMake(size)) {
+        dynamicSizes.push_back(sizes.make(size));
+        continue;
+      }
+      // The most it can be, for all iterations.
+      FailureOr<int64_t> bound = ValueBoundsConstraintSet::computeConstantBound(
+          presburger::BoundType::UB, size, /*stopCondition=*/nullptr,
+          /*closedUB=*/true);
+      if (succeeded(bound))
+        dynamicSizes.push_back(
+            arith::ConstantIndexOp::create(rewriter, loc, *bound));
+    }
+    if (dynamicSizes.size() != alloc.getDynamicSizes().size())
+      continue;
+    Value bytes =
+        byteSize(rewriter, alloc.getLoc(), alloc.getType(), dynamicSizes);
+    places.emplace_back(alloc, total);
+    total = arith::AddIOp::create(rewriter, loc, total, bytes);
+  }
+  if (places.empty())
+    return;
+  Value blocks = arith::MinUIOp::create(
+      rewriter, loc, countItems(rewriter, loop),
+      arith::ConstantIndexOp::create(rewriter, loc, kMaxBlocks));
+  Value bytes = arith::MulIOp::create(rewriter, loc, blocks, total);
+  Value scratch = memref::AllocOp::create(
+      rewriter, loc,
+      MemRefType::get({ShapedType::kDynamic}, rewriter.getI8Type()), bytes,
+      rewriter.getI64IntegerAttr(kAlignment));
+  rewriter.setInsertionPointToStart(loop.getBody());
+  Value block = gpu::BlockIdOp::create(rewriter, loc, gpu::Dimension::x);
+  Value own = arith::MulIOp::create(rewriter, loc, block, total);
+  for (auto [alloc, place] : places) {
+    rewriter.setInsertionPoint(alloc);
+    Value offset = arith::AddIOp::create(rewriter, alloc.getLoc(), own, place);
+    rewriter.replaceOpWithNewOp<memref::ViewOp>(
+        alloc, alloc.getType(), scratch, offset, alloc.getDynamicSizes());
+  }
+}
+
+LogicalResult mlir::scaling::planWorkspaces(ModuleOp module, bool argument,
+                                            int64_t sharedBytes) {
   IRRewriter rewriter(module.getContext());
   SmallVector<Operation *> frames;
   module.walk([&](Operation *op) {
@@ -329,6 +429,10 @@ LogicalResult mlir::scaling::planWorkspaces(ModuleOp module, bool argument) {
     if ((function && !function.isExternal()) || isa<scf::ForallOp>(op))
       frames.push_back(op);
   });
+  if (sharedBytes > 0)
+    for (Operation *frame : frames)
+      if (auto loop = dyn_cast<scf::ForallOp>(frame))
+        planBlocks(rewriter, loop, sharedBytes);
   for (Operation *frame : frames) {
     auto function = dyn_cast<func::FuncOp>(frame);
     // Only callers of public functions promise that nothing overlaps, and hand
@@ -354,7 +458,7 @@ struct ScalingPlanWorkspacePass final
   using Base::Base;
 
   void runOnOperation() override {
-    if (failed(planWorkspaces(getOperation(), argument)))
+    if (failed(planWorkspaces(getOperation(), argument, sharedBytes)))
       signalPassFailure();
   }
 };

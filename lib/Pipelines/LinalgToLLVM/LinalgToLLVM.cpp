@@ -33,7 +33,7 @@ static constexpr unsigned kMaxStackBytes = 4096;
 
 void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
                                            bool workspaceArgument,
-                                           Memory memory) {
+                                           int64_t sharedBytes) {
   pm.addPass(createScalingEntryABIPass());
   // Elementwise arithmetic on whole tensors.
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
@@ -55,7 +55,7 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
   func.addPass(createLoopInvariantCodeMotionPass());
   func.addPass(bufferization::createBufferHoistingPass());
   func.addPass(bufferization::createBufferLoopHoistingPass());
-  if (memory == Memory::CPU) {
+  if (sharedBytes == 0) {
     bufferization::PromoteBuffersToStackPassOptions promote;
     promote.maxAllocSizeInBytes = kMaxStackBytes;
     promote.maxRankOfAllocatedMemRef = 8;
@@ -63,8 +63,9 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
   }
   ScalingPlanWorkspacePassOptions workspace;
   workspace.argument = workspaceArgument;
+  workspace.sharedBytes = sharedBytes;
   pm.addPass(createScalingPlanWorkspacePass(workspace));
-  if (memory == Memory::CPU)
+  if (sharedBytes == 0)
     bufferization::buildBufferDeallocationPipeline(pm);
 }
 

@@ -43,15 +43,15 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   // No cse: it would merge the fills that reset a statistic, and
   // bufferization would copy them in the loop.
   pm.addPass(createCanonicalizerPass());
-  buildBufferizePipeline(pm, /*workspaceArgument=*/true, Memory::GPU);
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
-
   ScalingFormKernelsPassOptions kernels;
   if (llvm::Expected<GPUChip> chip = getGPUChip(options.chip))
     kernels.sharedBytes = chip->sharedBytes;
   else // said by the first pass
     llvm::consumeError(chip.takeError());
+  buildBufferizePipeline(pm, /*workspaceArgument=*/true, kernels.sharedBytes);
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+
   pm.addPass(createScalingFormKernelsPass(kernels));
   ScalingExpandGPUMathPassOptions math;
   math.approximate = options.approximate;

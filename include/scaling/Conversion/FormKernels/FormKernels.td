@@ -27,7 +27,7 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
 
     The order of every reduction is a function of the shape only. Items are
     taken in strides of the grid, so that a kernel is right for any number of
-    blocks. A barrier comes where an operation touches what another may have
+    blocks up to 1,024. A barrier comes where an operation touches what another may have
     written, or writes what another may have read, since the last one: of the
     block inside of items, of the grid outside.
 

@@ -21,10 +21,16 @@ namespace scaling {
 /// The suffix of the companion that tells the size of a workspace.
 inline constexpr llvm::StringLiteral kWorkspaceSizeSuffix = "_workspace_size";
 
+/// Blocks of threads that a GPU's kernel is launched with at most: so many may
+/// have scratch in global memory.
+inline constexpr int64_t kMaxBlocks = 1024;
+
 /// Builds scratch in the destination it ends up in, and puts the rest of every
 /// function's into one buffer; public functions get it as their last argument
-/// when `argument` says so.
-LogicalResult planWorkspaces(ModuleOp module, bool argument);
+/// when `argument` says so. Where `sharedBytes` is not 0, the code is for a GPU
+/// whose blocks have that much shared memory.
+LogicalResult planWorkspaces(ModuleOp module, bool argument,
+                             int64_t sharedBytes = 0);
 
 #define GEN_PASS_REGISTRATION
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h.inc"

@@ -33,13 +33,24 @@ def ScalingPlanWorkspacePass
     companion `NAME_workspace_size` with the same arguments before that and one
     output, `memref<1xi64>`: the number of bytes. The companion looks at the
     sizes of the arguments only.
+
+    With `shared-bytes`, for a GPU: allocations of an iteration of an outermost
+    parallel loop that is done by a block of threads stay where they are, for
+    `--scaling-form-kernels`, if they are of static shape and fit. Otherwise
+    they become views of one allocation before the loop that has a place for
+    every block, for at most 1,024 blocks and no more than the loop has
+    iterations.
   }];
   let options = [
     Option<"argument", "argument", "bool", /*default=*/"false",
-           "Take the workspace of public functions from the caller">
+           "Take the workspace of public functions from the caller">,
+    Option<"sharedBytes", "shared-bytes", "int64_t", /*default=*/"0",
+           "Shared memory of a GPU's block; 0: there is no GPU">
   ];
-  let dependentDialects = ["::mlir::arith::ArithDialect",
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
                            "::mlir::func::FuncDialect",
+                           "::mlir::gpu::GPUDialect",
                            "::mlir::memref::MemRefDialect"];
 }
 

@@ -1,0 +1,79 @@
+"""A kernel of every regime: results of all sizes, grids and orders, and how
+often the matrix goes through global memory."""
+
+import functools
+
+import numpy as np
+import pytest
+import scaling_reference as sr
+from kernels import compile_kernel, execute
+
+#: The type of the matrix; half-steps are 6.
+REGIMES = {
+    "thread": "?x4x4",
+    "thread_ragged": "?x3x5",
+    "block": "?x37x41",
+    "block_dynamic": "?x?x?",
+    "grid": "?x?",
+}
+SIZES = {
+    "thread": [(1, 4, 4), (127, 4, 4), (300, 4, 4)],
+    "thread_ragged": [(129, 3, 5)],
+    "block": [(1, 37, 41), (3, 37, 41)],
+    "block_dynamic": [(2, 1, 9), (3, 30, 33)],
+    "grid": [(1, 1), (7, 70), (90, 65)],
+}
+HALF_STEPS = 6
+
+
+@functools.cache
+def kernel(regime, domain):
+    matrix = f"tensor<{REGIMES[regime]}xf32>"
+    return compile_kernel(
+        f"func.func @solve(%z: {matrix}) -> {matrix} {{\n"
+        f"  %r:4 = scaling.project logits(%z : {matrix})"
+        f" stop(#scaling.stop<fixed {HALF_STEPS}>)"
+        f" numerics(#scaling.numerics<{domain}>)\n"
+        f"  return %r#0 : {matrix}\n}}\n",
+        "llvm",
+    )
+
+
+def solve(regime, domain, matrix, **options):
+    (plan,), report = execute(
+        kernel(regime, domain), "solve", [matrix], [(matrix.shape, "f32")], **options
+    )
+    return plan, report
+
+
+@pytest.mark.parametrize("domain", ["kernel", "log"])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_regime(regime, domain):
+    generator = np.random.default_rng(1)
+    for shape in SIZES[regime]:
+        matrix = generator.normal(size=shape).astype(np.float32)
+        plan, report = solve(regime, domain, matrix)
+        expected = sr.project(
+            matrix.astype(np.float64), kind="logits", domain=domain,
+            stop=sr.fixed(HALF_STEPS),
+        ).plan  # fmt: skip
+        np.testing.assert_allclose(plan, expected, rtol=2e-5, atol=1e-7)
+        assert report["local_bytes"] == 0
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_bits_do_not_depend_on_the_launch(regime):
+    matrix = np.random.default_rng(2).normal(size=SIZES[regime][-1])
+    matrix = matrix.astype(np.float32)
+    first, _ = solve(regime, "kernel", matrix, grid=1)
+    for grid, seed in ((2, 1), (5, 2)):
+        again, _ = solve(regime, "kernel", matrix, grid=grid, seed=seed)
+        np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.parametrize("regime", ["thread", "thread_ragged", "block"])
+def test_global_memory_is_read_and_written_once(regime):
+    matrix = np.ones(SIZES[regime][-1], np.float32)
+    _, report = solve(regime, "kernel", matrix)
+    assert report["global"]["read_bytes"] == matrix.nbytes
+    assert report["global"]["written_bytes"] == matrix.nbytes
