@@ -63,10 +63,17 @@ run: build ## the main job (colour transfer) and doubly stochastic attention, in
 	  $(if $(SOURCE),--source '$(SOURCE)') $(if $(TARGET),--target '$(TARGET)')
 	@$(PYTHON) examples/attention/attention.py --bin $(BUILD)/bin --out $(OUT)
 
-test: build ## every test
+# A large package, for the tests of scaling.torch only. Its builds for the CPU
+# alone are smaller: PIP_EXTRA_INDEX_URL may name the index that has them.
+$(BUILD)/.torch: test/requirements-torch.txt $(BUILD)/.venv
+	@echo "== python: packages of $< in $(VENV) (some GB the first time)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@touch $@
+
+test: build $(BUILD)/.torch ## every test
 	@$(PYTHON) utils/run-tests.py $(BUILD)
 
-test-full: build ## every test, the long versions too
+test-full: build $(BUILD)/.torch ## every test, the long versions too
 	@$(PYTHON) utils/run-tests.py $(BUILD) --full
 
 # The peers live in an environment of their own: they are large, and pin what

@@ -37,8 +37,8 @@ _TRANSPORT = (
     Operand("col_marginal", "m", with_slack=1),
     Operand("row_init", "n", with_slack=1),
     Operand("col_init", "m", with_slack=1),
-    Operand("row_mask", "n", "mask"),
-    Operand("col_mask", "m", "mask"),
+    Operand("row_mask", "n", "mask", with_slack=1),
+    Operand("col_mask", "m", "mask", with_slack=1),
     Operand("slack", ""),
     Operand("epsilon", ""),
 )
@@ -167,7 +167,8 @@ def sinkhorn(
         input: "cost" (default), "logits" (−cost) or "kernel" (exp(−cost/ε)).
         temperature: ε > 0, in the cost's units: a number, or one per problem.
         row_init, col_init: start potentials. row_mask, col_mask: booleans, True
-            takes part. slack: cost of a dustbin row and column.
+            takes part. slack: cost of a dustbin row and column; marginals,
+            starts and masks then have n + 1 and m + 1 entries.
         map, shift, normalize_total, start, anneal, extrapolate: of the form,
             rows, cols: rules; order, stop (or half_steps, or tol and
             max_half_steps); domain, accumulate, strict: of the numerics. The

@@ -121,6 +121,16 @@ def test_marginals_masks_and_starts():
     assert np.all(result.f[:, 5] == -np.inf)
 
 
+def test_slack():
+    logits, b = random((2, 4, 3)), np.array([1.0, 0.5, 1.0, 2.5])
+    keep = np.array([True, True, False, True, True])
+    options = dict(stop=sr.fixed(8), slack=0.3, col_target=b, row_mask=keep[:4])
+    plan = scaling.project(
+        logits, slack=0.3, col_marginal=b, row_mask=keep, half_steps=8
+    )
+    close(plan, sr.project(logits, **options).plan)
+
+
 def test_one_temperature_per_problem():
     logits, temperature = random((3, 4, 4)), np.array([0.5, 1.0, 2.0])
     plan = scaling.project(logits, temperature=temperature, half_steps=20)

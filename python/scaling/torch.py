@@ -1,0 +1,369 @@
+"""Matrix scaling for PyTorch, on CPU tensors.
+
+The ops `torch.ops.scaling.{project,sinkhorn,attention}` are registered with
+shapes for tracing, batching and autocast; the functions here make their
+attributes from keywords. They work under torch.compile(fullgraph=True),
+torch.export and torch.vmap.
+
+    import torch, scaling.torch
+
+    p = scaling.torch.project(torch.randn(3, 4, 4), preset="mhc")
+
+Autocast computes in float32. There is no gradient yet: `backward` raises
+NotImplementedError.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError(
+        "scaling.torch needs PyTorch: pip install 'scaling[torch]'"
+    ) from error
+
+from . import _ops
+from ._attributes import Attributes, Rule, Stop, float_text, number, resolve
+from ._calls import REPORT, Kind, Operand, Result, call
+from ._more_ops import _ATTENTION, ATTENTION_STOP
+from ._ops import PROJECT_STOP, SINKHORN_STOP, _TRANSPORT, _op_lines
+from .presets import Preset
+from ._torch_modules import (
+    HyperConnection,
+    LogOptimalTransport,
+    SinkhornAttention,
+    SinkhornProject,
+)
+
+__all__ = [
+    "Attended",
+    "HyperConnection",
+    "LogOptimalTransport",
+    "Potentials",
+    "Projected",
+    "SinkhornAttention",
+    "SinkhornProject",
+    "attention",
+    "project",
+    "sinkhorn",
+]
+
+
+class _Op:
+    """One op: its schema, how it is computed, and what its results look like."""
+
+    def __init__(
+        self, name: str, operands: Sequence[Operand], results: Sequence[Result]
+    ) -> None:
+        self.name = name
+        self.operands = tuple(operands)
+        self.results = (*results, *REPORT)
+        #: The letters of the sizes, each with an operand that shows it.
+        self.sources = {
+            letter: (i, j - len(operand.tail))
+            for i, operand in reversed(list(enumerate(operands)))
+            for j, letter in enumerate(operand.tail)
+        }
+        required = 3 if name == "attention" else 1
+        parameters = [
+            f"Tensor{'' if i < required else '?'} {operand.name}"
+            for i, operand in enumerate(operands)
+        ]
+        returns = ", ".join(["Tensor"] * len(self.results))
+        _library.define(
+            f"{name}({', '.join(parameters)}, str attributes) -> ({returns})",
+            tags=(torch.Tag.pt2_compliant_tag,),
+        )
+        qualified = f"scaling::{name}"
+        _library.impl(name, self.compute, "CPU")
+        torch.library.register_fake(qualified, self.shapes, lib=_library)
+        torch.library.register_vmap(qualified, self.batch, lib=_library)
+        torch.library.register_autocast(qualified, "cpu", torch.float32, lib=_library)
+        torch.library.register_autograd(
+            qualified, self.backward, setup_context=_no_context, lib=_library
+        )
+        self.overload = getattr(torch.ops.scaling, name).default
+
+    def compute(self, *args: Any) -> tuple[torch.Tensor, ...]:
+        *tensors, text = args
+        names = tuple(
+            operand.name
+            for operand, tensor in zip(self.operands, tensors)
+            if tensor is not None
+        )
+        arrays = [_to_numpy(tensor) for tensor in tensors if tensor is not None]
+
+        def make() -> Kind:
+            attributes = Attributes.parse(text)
+            results = len(self.results)
+            return Kind(
+                self.name,
+                self.operands,
+                self.results,
+                lambda w, types: _op_lines(self.name, results, types, attributes),
+                attributes.accumulate,
+                attributes.is_best,
+            )
+
+        results = call(("torch", self.name, names, text), make, names, arrays)
+        return tuple(map(_from_numpy, results))
+
+    def shapes(self, *args: Any) -> tuple[torch.Tensor, ...]:
+        *tensors, text = args
+        given = [
+            (operand, tensor)
+            for operand, tensor in zip(self.operands, tensors)
+            if tensor is not None
+        ]
+        batch = torch.broadcast_shapes(
+            *[
+                tensor.shape[: tensor.dim() - len(operand.tail)]
+                for operand, tensor in given
+            ]
+        )
+        dtype = tensors[0].dtype
+        for operand, tensor in given:
+            if operand.kind == "storage":
+                dtype = torch.promote_types(dtype, tensor.dtype)
+        if not dtype.is_floating_point:
+            dtype = torch.float64
+        wide = Attributes.parse(text).accumulate == "f64" or dtype == torch.float64
+        dtypes = {
+            "storage": dtype,
+            "factor": torch.float64 if wide else torch.float32,
+            "i32": torch.int32,
+        }
+        slack = any(operand.name == "slack" for operand, _ in given)
+        results = []
+        for result in self.results:
+            tail = []
+            for letter in result.tail:
+                operand, dim = self.sources[letter]
+                tail.append(
+                    tensors[operand].shape[dim] + (result.with_slack if slack else 0)
+                )
+            results.append(
+                tensors[0].new_empty((*batch, *tail), dtype=dtypes[result.kind])
+            )
+        return tuple(results)
+
+    def batch(self, info: Any, in_dims: tuple, *args: Any) -> Any:
+        """A batch dimension more, in front: ops have any number of them."""
+        *tensors, text = args
+        ranks = [
+            tensor.dim() - len(operand.tail) - (dim is not None)
+            for operand, tensor, dim in zip(self.operands, tensors, in_dims)
+            if tensor is not None
+        ]
+        moved = []
+        for operand, tensor, dim in zip(self.operands, tensors, in_dims):
+            if tensor is not None and dim is not None:
+                tensor = tensor.movedim(dim, 0)
+                own = tensor.dim() - 1 - len(operand.tail)
+                # Batch dimensions go together from the right.
+                for _ in range(max(ranks) - own):
+                    tensor = tensor.unsqueeze(1)
+            moved.append(tensor)
+        results = self.overload(*moved, text)
+        return results, (0,) * len(results)
+
+    def backward(self, ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError(
+            f"scaling::{self.name} has no gradient yet; "
+            "detach its inputs or use torch.no_grad()"
+        )
+
+
+def _no_context(ctx: Any, inputs: Any, output: Any) -> None:
+    """The backward that there is needs nothing."""
+
+
+def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach()
+    if tensor.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def _from_numpy(array: np.ndarray) -> torch.Tensor:
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+_library = torch.library.Library("scaling", "DEF")
+_project = _Op("project", _TRANSPORT, [Result("nm", "storage", 1)])
+_sinkhorn = _Op(
+    "sinkhorn", _TRANSPORT, [Result("n", "factor", 1), Result("m", "factor", 1)]
+)
+_attention = _Op("attention", _ATTENTION, [Result("nk", "storage")])
+
+
+class Projected(NamedTuple):
+    """A plan, and how the iteration ended; see `scaling.Info`."""
+
+    plan: torch.Tensor
+    half_steps: torch.Tensor
+    residual: torch.Tensor
+    status: torch.Tensor
+
+
+class Potentials(NamedTuple):
+    """Potentials, and how the iteration ended."""
+
+    f: torch.Tensor
+    g: torch.Tensor
+    half_steps: torch.Tensor
+    residual: torch.Tensor
+    status: torch.Tensor
+
+
+class Attended(NamedTuple):
+    """The output of attention, and how the iteration ended."""
+
+    output: torch.Tensor
+    half_steps: torch.Tensor
+    residual: torch.Tensor
+    status: torch.Tensor
+
+
+def _operands(
+    like: torch.Tensor, given: dict[str, Any], attributes: dict[str, Any]
+) -> list[torch.Tensor | None]:
+    """Tensors on the CPU, numbers turned into tensors."""
+    tensors: list[torch.Tensor | None] = []
+    for name, value in given.items():
+        if isinstance(value, (int, float)) and name in ("temperature", "slack"):
+            if name == "temperature" and not 0 < value < math.inf:
+                raise ValueError(
+                    f"temperature: {value} was given, allowed is above 0, finite"
+                )
+            value = torch.full((), value, dtype=torch.float64, device=like.device)
+        if value is not None:
+            if not isinstance(value, torch.Tensor):
+                raise TypeError(
+                    f"{name}: a tensor is needed, {type(value).__name__} was given"
+                )
+            if value.device.type not in ("cpu", "meta"):
+                raise ValueError(
+                    f"{name}: the tensor is on {value.device}; only the CPU is possible"
+                )
+        tensors.append(value)
+    return tensors
+
+
+def _text(
+    op: str, attributes: dict[str, Any], allowed: Sequence[str], **how: Any
+) -> str:
+    for name in attributes:
+        if name not in allowed:
+            raise TypeError(f"{op} has no attribute {name!r}; there are {allowed}")
+    return resolve(op, attributes, **how).text
+
+
+def project(
+    matrix: torch.Tensor,
+    *,
+    temperature: torch.Tensor | float | None = None,
+    row_marginal: torch.Tensor | None = None,
+    col_marginal: torch.Tensor | None = None,
+    row_init: torch.Tensor | None = None,
+    col_init: torch.Tensor | None = None,
+    row_mask: torch.Tensor | None = None,
+    col_mask: torch.Tensor | None = None,
+    slack: torch.Tensor | float | None = None,
+    return_info: bool = False,
+    **attributes: Any,
+) -> Any:
+    """`scaling.project` on tensors `[..., n, m]`; the same keywords.
+
+    Returns the plan; with return_info=True a `Projected`.
+    """
+    text = _text(
+        "project", attributes, _ops._PROJECT_ATTRIBUTES, default_stop=PROJECT_STOP
+    )
+    given = {
+        "matrix": matrix, "row_marginal": row_marginal, "col_marginal": col_marginal,
+        "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
+        "col_mask": col_mask, "slack": slack, "temperature": temperature,
+    }  # fmt: skip
+    results = torch.ops.scaling.project(*_operands(matrix, given, attributes), text)
+    return Projected(*results) if return_info else results[0]
+
+
+def sinkhorn(
+    matrix: torch.Tensor,
+    row_marginal: torch.Tensor | None = None,
+    col_marginal: torch.Tensor | None = None,
+    *,
+    temperature: torch.Tensor | float | None = None,
+    row_init: torch.Tensor | None = None,
+    col_init: torch.Tensor | None = None,
+    row_mask: torch.Tensor | None = None,
+    col_mask: torch.Tensor | None = None,
+    slack: torch.Tensor | float | None = None,
+    **attributes: Any,
+) -> Potentials:
+    """`scaling.sinkhorn` on tensors `[..., n, m]`; the same keywords."""
+    text = _text(
+        "sinkhorn",
+        attributes,
+        _ops._SINKHORN_ATTRIBUTES,
+        default_input="cost",
+        default_target="uniform",
+        default_stop=SINKHORN_STOP,
+    )
+    given = {
+        "matrix": matrix, "row_marginal": row_marginal, "col_marginal": col_marginal,
+        "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
+        "col_mask": col_mask, "slack": slack, "temperature": temperature,
+    }  # fmt: skip
+    return Potentials(
+        *torch.ops.scaling.sinkhorn(*_operands(matrix, given, attributes), text)
+    )
+
+
+_ATTENTION_ATTRIBUTES = tuple(
+    name
+    for name in _ops._PROJECT_ATTRIBUTES
+    if name not in ("input", "standardize", "entry_eps", "output", "anneal", "extrapolate")
+)  # fmt: skip
+
+
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    temperature: torch.Tensor | float | None = None,
+    row_mask: torch.Tensor | None = None,
+    col_mask: torch.Tensor | None = None,
+    logit_scale: float | None = None,
+    return_info: bool = False,
+    **attributes: Any,
+) -> Any:
+    """`scaling.attention` on tensors; the same keywords.
+
+    Returns the output `[..., n, k]`; with return_info=True an `Attended`.
+    """
+    attributes = {"preset": "sinkformer"} | attributes
+    text = _text(
+        "attention", attributes, _ATTENTION_ATTRIBUTES, default_stop=ATTENTION_STOP
+    )
+    if logit_scale is not None:
+        text += f" logit_scale({float_text(number('logit_scale', logit_scale))} : f64)"
+    given = {
+        "query": query, "key": key, "value": value, "bias": bias, "row_mask": row_mask,
+        "col_mask": col_mask, "temperature": temperature,
+    }  # fmt: skip
+    results = torch.ops.scaling.attention(*_operands(query, given, attributes), text)
+    return Attended(*results) if return_info else results[0]
