@@ -105,6 +105,21 @@ compile(std::unique_ptr<Module> module, std::unique_ptr<LLVMContext> context) {
 // Checks before the launch
 //===----------------------------------------------------------------------===//
 
+/// Adds what the kernel says of how it is launched.
+static Launch completeLaunch(Launch launch, const Instrumented &kernel) {
+  launch.entry = kernel.name;
+  if (!launch.dynamicShared)
+    launch.dynamicShared = kernel.dynamicShared;
+  if (launch.block != Dim3{0, 0, 0})
+    return launch;
+  ArrayRef<uint32_t> threads = kernel.requiredThreads.empty()
+                                   ? kernel.maxThreads
+                                   : kernel.requiredThreads;
+  launch.block = {threads.empty() ? kWarpSize : 1, 1, 1};
+  llvm::copy(threads, launch.block.begin());
+  return launch;
+}
+
 static Error checkLaunch(const Launch &launch, const Instrumented &kernel,
                          ArrayRef<KernelArgument> arguments) {
   static constexpr Dim3 maxBlock = {1024, 1024, 64};
@@ -128,14 +143,22 @@ static Error checkLaunch(const Launch &launch, const Instrumented &kernel,
   if (ctas > uint64_t(1) << (32 - kThreadBits))
     return createStringError("the emulator takes at most 4194304 CTAs, not " +
                              Twine(ctas));
-  if (kernel.maxThreads && threads > kernel.maxThreads)
-    return createStringError("the kernel allows " + Twine(kernel.maxThreads) +
+  auto total = [](ArrayRef<uint32_t> sizes) {
+    uint64_t threads = 1;
+    for (uint32_t size : sizes)
+      threads *= size;
+    return threads;
+  };
+  if (!kernel.maxThreads.empty() && threads > total(kernel.maxThreads))
+    return createStringError("the kernel allows " +
+                             Twine(total(kernel.maxThreads)) +
                              " threads per CTA, not " + Twine(threads));
-  if (kernel.requiredThreads && threads != kernel.requiredThreads)
+  if (!kernel.requiredThreads.empty() &&
+      threads != total(kernel.requiredThreads))
     return createStringError("the kernel requires " +
-                             Twine(kernel.requiredThreads) +
+                             Twine(total(kernel.requiredThreads)) +
                              " threads per CTA, not " + Twine(threads));
-  uint64_t shared = kernel.staticShared + launch.dynamicShared;
+  uint64_t shared = kernel.staticShared + *launch.dynamicShared;
   if (shared > kMaxShared)
     return createStringError("the kernel needs " + Twine(shared) +
                              " bytes of shared memory; no chip has more than " +
@@ -192,11 +215,13 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
                                const Instrumented &kernel,
                                const uint64_t *blockCounts) {
   uint64_t instructions = 0, flops = 0, exponentials = 0, logarithms = 0;
+  uint64_t localBytes = machine.counters.localBytes;
   for (auto [index, cost] : llvm::enumerate(kernel.blocks)) {
     instructions += blockCounts[index] * cost.instructions;
     flops += blockCounts[index] * cost.flops;
     exponentials += blockCounts[index] * cost.exponentials;
     logarithms += blockCounts[index] * cost.logarithms;
+    localBytes += blockCounts[index] * cost.localBytes;
   }
   Traffic reads, writes;
   json::Array buffers;
@@ -212,7 +237,7 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
   const Traffic &sharedWrites = machine.getSharedWrites();
   json::Object shared{
       {"static_bytes", kernel.staticShared},
-      {"dynamic_bytes", launch.dynamicShared},
+      {"dynamic_bytes", *launch.dynamicShared},
       {"read_bytes", sharedReads.bytes},
       {"read_requests", sharedReads.requests},
       {"written_bytes", sharedWrites.bytes},
@@ -234,7 +259,7 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
       {"global", globalTraffic(reads, writes)},
       {"buffers", std::move(buffers)},
       {"shared", std::move(shared)},
-      {"local_bytes", counters.localBytes},
+      {"local_bytes", localBytes},
       {"barriers", counters.barriers},
       {"warp_syncs", counters.warpSyncs},
       {"shuffles", counters.shuffles},
@@ -261,14 +286,15 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
 Expected<Result>
 scaling::simt::execute(std::unique_ptr<Module> givenModule,
                        std::unique_ptr<LLVMContext> givenContext,
-                       const Launch &launch,
+                       const Launch &givenLaunch,
                        MutableArrayRef<KernelArgument> arguments) {
   // In this order: the module goes before its context.
   std::unique_ptr<LLVMContext> context = std::move(givenContext);
   std::unique_ptr<Module> module = std::move(givenModule);
-  Expected<Instrumented> kernel = instrument(*module, launch.entry);
+  Expected<Instrumented> kernel = instrument(*module, givenLaunch.entry);
   if (!kernel)
     return kernel.takeError();
+  Launch launch = completeLaunch(givenLaunch, *kernel);
   if (Error error = checkLaunch(launch, *kernel, arguments))
     return std::move(error);
   auto jit = compile(std::move(module), std::move(context));

@@ -185,12 +185,25 @@ static unsigned numElements(Type *type) {
   return vector ? vector->getNumElements() : 1;
 }
 
+/// Whether the memory is a local variable, which no other thread sees.
+static bool isLocal(const Value *pointer) {
+  if (pointer->getType()->getPointerAddressSpace() ==
+      NVPTXAS::ADDRESS_SPACE_LOCAL)
+    return true;
+  return isa<AllocaInst>(getUnderlyingObject(pointer));
+}
+
 static BlockCost getCost(const BasicBlock &block) {
   BlockCost cost;
   for (const Instruction &instruction : block) {
     if (isa<DbgInfoIntrinsic>(instruction) || isa<PHINode>(instruction))
       continue;
     ++cost.instructions;
+    const DataLayout &layout = block.getDataLayout();
+    if (const Value *pointer = getLoadStorePointerOperand(&instruction);
+        pointer && isLocal(pointer))
+      cost.localBytes +=
+          layout.getTypeStoreSize(getLoadStoreType(&instruction));
     unsigned elements = numElements(instruction.getType());
     switch (instruction.getOpcode()) {
     case Instruction::FAdd:
@@ -324,14 +337,6 @@ void MemoryInstrumenter::announceAtomic(Instruction &instruction,
     return;
   b.SetInsertPoint(instruction.getNextNode());
   call(b, "simt.end_atomic", {pointer, index, asBits(b, &instruction)});
-}
-
-/// Whether the memory is a local variable, which no other thread sees.
-static bool isLocal(Value *pointer) {
-  if (pointer->getType()->getPointerAddressSpace() ==
-      NVPTXAS::ADDRESS_SPACE_LOCAL)
-    return true;
-  return isa<AllocaInst>(getUnderlyingObject(pointer));
 }
 
 Error MemoryInstrumenter::run(Instruction &instruction) {
@@ -535,21 +540,23 @@ static Error readParameters(Function &kernel, Instrumented &result) {
         type->isPointerTy() ? 0 : type->getPrimitiveSizeInBits());
     result.parameterIsFloat.push_back(type->isFloatingPointTy());
   }
-  auto readLimit = [&](StringRef name) -> uint64_t {
-    uint64_t threads = 1;
-    Attribute attribute = kernel.getFnAttribute(name);
-    if (!attribute.isValid())
-      return 0;
-    for (StringRef size : llvm::split(attribute.getValueAsString(), ',')) {
-      uint64_t value;
-      if (size.trim().getAsInteger(10, value))
-        return 0;
-      threads *= value;
+  auto readNumbers = [&](StringRef name) {
+    SmallVector<uint32_t, 3> numbers;
+    StringRef text = kernel.getFnAttribute(name).getValueAsString();
+    while (!text.empty()) {
+      StringRef first;
+      std::tie(first, text) = text.split(',');
+      uint32_t number;
+      if (first.trim().getAsInteger(10, number) || numbers.size() == 3)
+        return SmallVector<uint32_t, 3>();
+      numbers.push_back(number);
     }
-    return threads;
+    return numbers;
   };
-  result.maxThreads = readLimit("nvvm.maxntid");
-  result.requiredThreads = readLimit("nvvm.reqntid");
+  result.maxThreads = readNumbers("nvvm.maxntid");
+  result.requiredThreads = readNumbers("nvvm.reqntid");
+  SmallVector<uint32_t, 3> shared = readNumbers("scaling.shared-bytes");
+  result.dynamicShared = shared.empty() ? 0 : shared.front();
   return Error::success();
 }
 
@@ -609,6 +616,7 @@ Expected<Instrumented> scaling::simt::instrument(Module &module,
   if (!kernel)
     return kernel.takeError();
   Instrumented result;
+  result.name = (*kernel)->getName().str();
   if (Error error = readParameters(**kernel, result))
     return std::move(error);
   LoweringTarget target = LoweringTarget::of(module, **kernel);

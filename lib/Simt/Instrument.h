@@ -10,6 +10,7 @@
 
 #include "Operations.h"
 
+#include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -28,6 +29,8 @@ struct BlockCost {
   uint32_t flops = 0;
   uint32_t exponentials = 0;
   uint32_t logarithms = 0;
+  /// Bytes of local variables that stayed in memory.
+  uint32_t localBytes = 0;
 };
 
 /// A variable of the module in global or constant memory.
@@ -38,6 +41,7 @@ struct DeviceVariable {
 };
 
 struct Instrumented {
+  std::string name;
   std::vector<Site> sites;
   std::vector<BlockCost> blocks;
   std::vector<DeviceVariable> variables;
@@ -49,9 +53,12 @@ struct Instrumented {
   std::vector<std::string> parameterTypes;
   std::vector<unsigned> parameterWidths;
   std::vector<bool> parameterIsFloat;
-  /// Threads per CTA that the kernel allows or requires; 0 if it does not say.
-  uint64_t maxThreads = 0;
-  uint64_t requiredThreads = 0;
+  /// Threads per CTA that the kernel allows or requires, along each dimension;
+  /// none if it does not say.
+  llvm::SmallVector<uint32_t, 3> maxThreads;
+  llvm::SmallVector<uint32_t, 3> requiredThreads;
+  /// Dynamic shared memory that the kernel asks for.
+  uint64_t dynamicShared = 0;
 };
 
 /// Symbols of the instrumented module: the function that takes the arguments

@@ -41,7 +41,7 @@ static Dim3 delinearize(uint32_t index, const Dim3 &dims) {
 Machine::Machine(const Launch &launch, std::vector<Site> sites,
                  uint64_t staticShared, size_t stackSize)
     : launch(launch), sites(std::move(sites)),
-      bytesShared(llvm::alignTo(staticShared + launch.dynamicShared, 16)),
+      bytesShared(llvm::alignTo(staticShared + *launch.dynamicShared, 16)),
       numThreads(product(launch.block)), numCtas(product(launch.grid)),
       stacks(stackSize), random(launch.seed) {
   numResident = launch.resident
@@ -535,7 +535,7 @@ uint32_t Machine::specialRegister(SpecialRegister reg) {
   case SpecialRegister::NumSmId:
     return numResident;
   case SpecialRegister::DynamicShared:
-    return launch.dynamicShared;
+    return *launch.dynamicShared;
   case SpecialRegister::TotalShared:
     return bytesShared;
   case SpecialRegister::GridId:

@@ -39,13 +39,16 @@ static cl::opt<std::string>
 static cl::opt<std::string> grid("grid", cl::init("1"), cl::value_desc("x,y,z"),
                                  cl::desc("CTAs (default: 1)"),
                                  cl::cat(category));
-static cl::opt<std::string> block("block", cl::init("32"),
-                                  cl::value_desc("x,y,z"),
-                                  cl::desc("Threads per CTA (default: 32)"),
-                                  cl::cat(category));
-static cl::opt<uint64_t> shared("shared", cl::init(0), cl::value_desc("bytes"),
-                                cl::desc("Dynamic shared memory"),
-                                cl::cat(category));
+static cl::opt<std::string>
+    block("block", cl::value_desc("x,y,z"),
+          cl::desc("Threads per CTA (default: what the kernel requires or "
+                   "allows, else 32)"),
+          cl::cat(category));
+static cl::opt<uint64_t>
+    shared("shared", cl::value_desc("bytes"),
+           cl::desc("Dynamic shared memory (default: what the kernel asks for "
+                    "in its attribute scaling.shared-bytes, else 0)"),
+           cl::cat(category));
 
 // The order of these on the command line is the order of the parameters.
 static cl::list<std::string>
@@ -323,10 +326,14 @@ static Expected<bool> run() {
   Launch launch;
   if (Error error = parseDims("grid", grid, launch.grid))
     return std::move(error);
-  if (Error error = parseDims("block", block, launch.block))
-    return std::move(error);
+  if (!block.empty()) {
+    launch.block = {1, 1, 1};
+    if (Error error = parseDims("block", block, launch.block))
+      return std::move(error);
+  }
   launch.entry = entryName;
-  launch.dynamicShared = shared;
+  if (shared.getNumOccurrences())
+    launch.dynamicShared = shared;
   launch.seed = seed;
   launch.resident = resident;
   launch.maxFaults = std::max(1u, maxFaults.getValue());

@@ -20,6 +20,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,9 +57,11 @@ struct KernelArgument {
 struct Launch {
   std::string entry;
   Dim3 grid = {1, 1, 1};
-  Dim3 block = {1, 1, 1};
-  /// Bytes of dynamic shared memory.
-  uint64_t dynamicShared = 0;
+  /// Threads per CTA; zeros mean as many as the kernel says.
+  Dim3 block = {0, 0, 0};
+  /// Bytes of dynamic shared memory; by default what the kernel says in its
+  /// attribute `scaling.shared-bytes`.
+  std::optional<uint64_t> dynamicShared;
   uint64_t seed = 0;
   /// CTAs that run at the same time; 0 means as many as the emulator can.
   uint32_t resident = 0;
