@@ -168,12 +168,14 @@ class Stop:
         start: int = 2,
         limit: int = 2000,
         relax: str | None = None,
+        depth: int = 5,
     ) -> Stop:
         """Until what is measured is at most `tol`; at most `limit` half-steps.
 
         what: marginal, change, ratio or relative_change. axis, norm: whose, and
         how a vector becomes a number. every, start: when it is looked at.
-        relax: "none" forbids over-relaxation, "auto" demands it.
+        relax: "none" forbids over-relaxation, "auto" demands it, "anderson" takes
+        Anderson's steps, which look at the last `depth` of them.
         """
         whats = ("marginal", "change", "ratio", "relative_change")
         fields = [
@@ -185,7 +187,9 @@ class Stop:
             ("limit", str(count("limit", limit))),
         ]
         if relax is not None:
-            fields.append(("relax", one_of("relax", relax, ("auto", "none"))))
+            word = one_of("relax", relax, ("auto", "none", "anderson"))
+            steps = f"({count('depth', depth)})" if word == "anderson" else ""
+            fields.append(("relax", word + steps))
         return Stop(f"until {float_text(number('tol', tol))}", tuple(fields))
 
     @staticmethod

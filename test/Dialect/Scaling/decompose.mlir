@@ -144,6 +144,24 @@ func.func @relaxed(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, tensor
 
 // -----
 
+// Neither do checks of both axes: what the other one was left with is known.
+// CHECK-LABEL: func.func @both_relaxed
+// CHECK: scf.while
+// CHECK: scf.condition
+// CHECK: scaling.reduce along(rows)
+// CHECK-NOT: scaling.reduce
+// CHECK: scaling.update
+// CHECK-NOT: scaling.reduce along(rows)
+// CHECK: scaling.reduce along(cols)
+// CHECK-NOT: scaling.reduce
+// CHECK: scf.yield
+func.func @both_relaxed(%K: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<4xf32>, tensor<i32>) {
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%K : tensor<8x4xf32>) stop(#scaling.stop<until 1.0e-6, limit = 100>)
+  return %u, %v, %s : tensor<8xf32>, tensor<4xf32>, tensor<i32>
+}
+
+// -----
+
 // Where it is not defined and nobody asks for it, nothing is over-relaxed.
 // CHECK-LABEL: func.func @not_relaxed
 // CHECK-NOT: omega(

@@ -97,6 +97,8 @@ private:
   AbsorbState judge(IterateDecomposer &on, AbsorbState state, Axis axis,
                     ValueRange states, const Factors &factors, Value next,
                     Value may, Value k);
+  /// What `on` computed, in the type of the iteration.
+  Value narrow(IterateDecomposer &on, Value value);
   /// In the type that `on` computes in.
   Value omega(IterateDecomposer &on, const Relaxation &relaxation);
   /// `from` in the place of `to`.
@@ -348,8 +350,17 @@ AbsorbState AbsorbLoop::start() {
   state.kernel = makeKernel(state.gauge, e.empty(sizes, d.accumulate));
   if (isUntil)
     state.verdict = kernel.undecided();
-  if (d.relaxes())
-    state.relaxation = kernel.unrelaxed();
+  if (d.relaxes()) {
+    // Only a check of the start looks at it.
+    Value across = kernel.batchFloat(0.0);
+    if (d.stop.getAxis() == Judged::both && d.stop.getStart() == 0) {
+      Axis second = other(first);
+      across =
+          narrow(wide, wide.marginal(second, wide.read(second, start64[first]),
+                                     start64[second]));
+    }
+    state.relaxation = kernel.unrelaxed(across);
+  }
   return state;
 }
 
@@ -421,45 +432,55 @@ Value AbsorbLoop::spread(Axis axis, Value sum, Value next, Value gauge) {
       }));
 }
 
+Value AbsorbLoop::narrow(IterateDecomposer &on, Value value) {
+  if (on.accumulate == d.accumulate)
+    return value;
+  return kernel.onBatch(d.accumulate, {value},
+                        [&](OpBuilder &inner, Location l, ValueRange in) {
+                          return castFloat(inner, l, in[0], d.accumulate);
+                        });
+}
+
 AbsorbState AbsorbLoop::judge(IterateDecomposer &on, AbsorbState state,
                               Axis axis, ValueRange states,
                               const Factors &factors, Value next, Value may,
                               Value k) {
-  auto narrow = [&](Value value) {
-    return on.accumulate == d.accumulate
-               ? value
-               : kernel.onBatch(
-                     d.accumulate, {value},
-                     [&](OpBuilder &inner, Location l, ValueRange in) {
-                       return castFloat(inner, l, in[0], d.accumulate);
-                     });
-  };
   if (!d.judges(axis)) {
     if (state.relaxation) {
       Value left = on.leftResidual(axis, factors[axis], next,
                                    omega(on, state.relaxation));
-      state.relaxation = kernel.noteAcross(
-          state.relaxation, kernel.negate(state.verdict.done), narrow(left));
+      state.relaxation =
+          kernel.noteAcross(state.relaxation, kernel.negate(state.verdict.done),
+                            narrow(on, left));
     }
     return state;
   }
   Value watched = on.marginal(axis, states, factors[axis]);
-  Value residual = watched;
-  if (d.stop.getAxis() == Judged::both) {
+  Value residual = narrow(on, watched);
+  bool both = d.stop.getAxis() == Judged::both;
+  if (both && state.relaxation) {
+    // What the other axis was left with is known.
+    residual = kernel.sum(residual, state.relaxation.across);
+  } else if (both) {
     Axis second = other(axis);
     SmallVector<Value> across = on.read(second, factors[axis]);
-    residual = on.sum(residual, on.marginal(second, across, factors[second]));
+    Value rest = on.marginal(second, across, factors[second]);
+    residual = kernel.sum(residual, narrow(on, rest));
   }
   Value due = d.isDue(k), counts = due;
   if (may)
     counts = arith::AndIOp::create(b, loc, due, may);
-  Value judged = narrow(residual);
+  Value judged = residual;
   if (state.relaxation)
     judged = kernel.judgedResidual(state.relaxation, judged);
   state.verdict = kernel.check(state.verdict, counts, judged, k);
   if (state.relaxation && axis == d.watchedAxis())
     state.relaxation =
-        kernel.observe(state.relaxation, narrow(watched), due, k);
+        kernel.observe(state.relaxation, narrow(on, watched), due, k);
+  if (state.relaxation && both)
+    state.relaxation =
+        kernel.noteAcross(state.relaxation, kernel.negate(state.verdict.done),
+                          narrow(on, on.marginal(axis, states, next)));
   return state;
 }
 

@@ -94,7 +94,7 @@ Axis IterateDecomposer::watchedAxis() {
   llvm_unreachable("a judged axis");
 }
 
-Relaxation IterateDecomposer::unrelaxed() {
+Relaxation IterateDecomposer::unrelaxed(Value across) {
   double none = std::numeric_limits<double>::quiet_NaN();
   Relaxation relaxation;
   relaxation.omega = batchFloat(1.0);
@@ -103,7 +103,7 @@ Relaxation IterateDecomposer::unrelaxed() {
   relaxation.sample = batchFloat(none);
   relaxation.rate = batchFloat(none);
   relaxation.bound = batchFloat(stop.getTol());
-  relaxation.across = batchFloat(0.0);
+  relaxation.across = across;
   return relaxation;
 }
 

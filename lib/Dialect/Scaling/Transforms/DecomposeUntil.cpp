@@ -182,8 +182,15 @@ UntilState UntilLoop::initial() {
     state.colChange = d.batchFloat(kInfinity);
   }
   state.verdict = d.undecided();
-  if (d.relaxes())
-    state.relaxation = d.unrelaxed();
+  if (d.relaxes()) {
+    // Only a check of the start looks at it.
+    Axis first = d.watchedAxis(), second = other(first);
+    bool looks = stop.getAxis() == Judged::both && stop.getStart() == 0;
+    Value across = looks ? d.marginal(second, d.read(second, d.start[first]),
+                                      d.start[second])
+                         : d.batchFloat(0.0);
+    state.relaxation = d.unrelaxed(across);
+  }
   if (d.accelerates())
     state.acceleration = d.unaccelerated();
   return state;
@@ -219,8 +226,12 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
     if (d.judges(axis)) {
       Value watched = d.marginal(axis, states, own), residual = watched;
       if (stop.getAxis() == Judged::both) {
-        Value across =
-            d.marginal(second, d.read(second, own), state.factors[second]);
+        // What the other axis was left with is known, but only where it is
+        // carried along.
+        Value across = state.relaxation
+                           ? state.relaxation.across
+                           : d.marginal(second, d.read(second, own),
+                                        state.factors[second]);
         residual = d.sum(residual, across);
       }
       Value due = d.isDue(k);
@@ -230,6 +241,10 @@ UntilState UntilLoop::halfStep(Axis axis, UntilState state, Value k) {
       state = check(state, due, judged, k);
       if (state.relaxation && axis == d.watchedAxis())
         state.relaxation = d.observe(state.relaxation, watched, due, k);
+      if (state.relaxation && stop.getAxis() == Judged::both)
+        state.relaxation =
+            d.noteAcross(state.relaxation, d.negate(state.verdict.done),
+                         d.marginal(axis, states, next[axis]));
     } else if (state.relaxation) {
       Value left =
           d.leftResidual(axis, own, next[axis], state.relaxation.omega);

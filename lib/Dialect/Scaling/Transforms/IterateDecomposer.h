@@ -58,7 +58,8 @@ struct Relaxation {
   Value best, sample, rate;
   /// What both axes' residuals are to be at most for a plain sweep.
   Value bound;
-  /// The residual of the axis that is not judged.
+  /// The residual of the axis that is not judged; where both are, of the one
+  /// that was updated last.
   Value across;
 
   explicit operator bool() const { return omega != nullptr; }
@@ -219,7 +220,8 @@ public:
   }
   /// The axis whose half-steps begin the sweeps that over-relaxation counts.
   Axis watchedAxis();
-  Relaxation unrelaxed();
+  /// `across` is the residual of the axis that is not watched, of the start.
+  Relaxation unrelaxed(Value across);
   /// What a check judges of factors that the relaxation led to.
   Value judgedResidual(const Relaxation &relaxation, Value residual);
   /// Chooses ω at the half-step of the watched axis that `k` are done before.
