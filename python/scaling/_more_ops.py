@@ -157,7 +157,7 @@ def pairwise(x: ArrayLike, y: ArrayLike, metric: str = "sqeuclidean") -> Array:
 
     Returns `[..., n, m]` in the points' element type.
     """
-    names, arrays = _gather((("x", x), ("y", y)))
+    names, arrays = _gather((("x", x), ("y", y)), required=2)
 
     def make() -> Kind:
         word = one_of("metric", metric, METRICS)
@@ -446,7 +446,8 @@ def attention(
             ("row_mask", row_mask),
             ("col_mask", col_mask),
             ("epsilon", _temperature(temperature)),
-        )
+        ),
+        required=3,
     )
     if preset is None:
         preset = "sinkformer"

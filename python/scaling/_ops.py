@@ -76,9 +76,13 @@ def _info(report: Any) -> Info:
     return Info(half_steps[()], residual[()], status[()])
 
 
-def _gather(pairs: tuple) -> tuple[tuple, list]:
-    """The operands that were given: their names, and arrays."""
+def _gather(pairs: tuple, required: int = 1) -> tuple[tuple, list]:
+    """The operands that were given: their names, and arrays. The first ones are
+    required."""
     names, arrays = [], []
+    for name, value in pairs[:required]:
+        if value is None:
+            raise TypeError(f"{name}: an array is needed, None was given")
     for name, value in pairs:
         if value is not None:
             names.append(name)
