@@ -206,6 +206,13 @@ void Machine::checkRead(Thread &thread, Region &region, Cell &cell, Scope scope,
                /*otherWrites=*/true, write.thread, write.site, write.special);
   }
 
+  if (sites[site].isInvariant && write.epoch != 0 && reported[{site, 2}]++ == 0)
+    fault("stale", region.name + " at byte " + Twine(offset) +
+                       ": read as memory that never changes by " +
+                       describeThread(thread) + " at " + describeSite(site) +
+                       "\n  written by " + describeId(write.thread) + " at " +
+                       describeSite(write.site));
+
   Stamp &read = cell.read;
   Stamp now;
   now.thread = thread.id;

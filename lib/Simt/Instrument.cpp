@@ -346,6 +346,7 @@ Error MemoryInstrumenter::run(Instruction &instruction) {
       return Error::success();
     Site site = makeSite(instruction, load->getType(), load->getAlign());
     site.isRead = true;
+    site.isInvariant = load->hasMetadata(LLVMContext::MD_invariant_load);
     if (!load->isAtomic() && !load->isVolatile()) {
       announce(instruction, load->getPointerOperand(), site);
       return Error::success();

@@ -10,6 +10,7 @@
 #include "Memory.h"
 #include "Runtime.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/Constants.h"
@@ -458,6 +459,10 @@ bool CallLowering::lowerArithmetic(StringRef name) {
 }
 
 bool CallLowering::lower(StringRef name) {
+  // The address space of an operand may be a part of the name.
+  auto [stem, suffix] = name.rsplit('.');
+  if (suffix.size() == 2 && suffix[0] == 'p' && isDigit(suffix[1]))
+    name = stem;
   if (name.consume_front("read.ptx.sreg.")) {
     if (name == "clock64" || name == "globaltimer")
       return runtime("simt.clock", {});

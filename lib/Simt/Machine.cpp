@@ -188,6 +188,9 @@ void Machine::threadExited(Thread &thread) {
   --cta.alive;
   if (warp.alive == 0)
     flushRequests(warp);
+  for (Thread &other : warp.threads)
+    if (other.request.pending)
+      finishWarpOperation(other);
   finishOnExit(cta);
 }
 
@@ -268,8 +271,12 @@ std::string Machine::describeId(ThreadId id) const {
 
 void Machine::fault(StringRef kind, const Twine &message) {
   faults.push_back({kind.str(), message.str()});
-  if (faults.size() >= launch.maxFaults)
+  if (faults.size() < launch.maxFaults)
+    return;
+  // The scheduler may be at work for a thread that has just exited.
+  if (running)
     abandon();
+  abandoned = true;
 }
 
 void Machine::fatal(StringRef kind, const Twine &message) {
@@ -460,25 +467,27 @@ void Machine::warpOperation(WarpOp op, uint32_t detail, uint32_t site,
   if (!(mask >> thread.lane & 1))
     fatal("mask", describeThread(thread) + " is not in its own mask " +
                       llvm::utohexstr(mask, true) + ": " + describeSite(site));
-  if (mask & ~warp.alive)
-    fatal("mask",
-          describeThread(thread) + " names lanes in its mask " +
-              llvm::utohexstr(mask, true) +
-              " that do not exist or have exited: " + describeSite(site));
   thread.request = {true, op, detail, mask, args, results};
-  bool complete = true;
-  for (uint32_t lane = 0; lane < kWarpSize && complete; ++lane) {
+  if (!finishWarpOperation(thread))
+    block(thread);
+}
+
+/// Executes the operation that the thread is at if all lanes of its mask have
+/// come; those that have exited or never were are not waited for.
+bool Machine::finishWarpOperation(Thread &thread) {
+  Warp &warp = *thread.warp;
+  WarpRequest request = thread.request;
+  uint32_t mask = request.mask & warp.alive;
+  for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
     if (!(mask >> lane & 1))
       continue;
     const WarpRequest &other = warp.threads[lane].request;
-    complete = other.pending && other.op == op && other.detail == detail &&
-               other.mask == mask;
+    if (!other.pending || other.op != request.op ||
+        other.detail != request.detail || other.mask != request.mask)
+      return false;
   }
-  if (!complete) {
-    block(thread);
-    return;
-  }
-  executeWarpOperation(*this, warp, mask, op, detail, site);
+  executeWarpOperation(*this, warp, mask, request.op, request.detail,
+                       thread.site);
   if (mask == warp.alive)
     flushRequests(warp);
   for (uint32_t lane = 0; lane < kWarpSize; ++lane) {
@@ -489,6 +498,7 @@ void Machine::warpOperation(WarpOp op, uint32_t detail, uint32_t site,
     if (other.state == Thread::State::Blocked)
       makeRunnable(other);
   }
+  return true;
 }
 
 uint32_t Machine::specialRegister(SpecialRegister reg) {

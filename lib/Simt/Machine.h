@@ -222,6 +222,8 @@ private:
   void reportDeadlock(bool spinning);
   void makeProgress() { idle = 0; }
 
+  bool finishWarpOperation(Thread &thread);
+
   // Barriers.
   bool isComplete(const Cta &cta, const Barrier &barrier) const;
   void completeBarrier(Cta &cta, uint32_t id);

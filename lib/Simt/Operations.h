@@ -34,6 +34,8 @@ struct Site {
   uint8_t scope = 0;
   bool acquires = false;
   bool releases = false;
+  /// A load through a cache that nobody keeps up to date.
+  bool isInvariant = false;
 };
 
 enum class SpecialRegister : uint32_t {

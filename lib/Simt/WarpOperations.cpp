@@ -66,8 +66,8 @@ static void shuffle(Machine &machine, Warp &warp, uint32_t mask, WarpOp op,
     if (!contains(mask, from))
       machine.fault("mask", machine.describeThread(warp.threads[lane]) +
                                 " reads lane " + Twine(from) +
-                                ", which is not in the mask " +
-                                llvm::utohexstr(mask, true) + ": " +
+                                ", which has exited or is not in the mask " +
+                                llvm::utohexstr(request.mask, true) + ": " +
                                 machine.describeSite(site));
     unsigned source = contains(mask, from) ? from : lane;
     request.results[0] = warp.threads[source].request.args[1];

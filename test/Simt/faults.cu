@@ -238,14 +238,14 @@ KERNEL divergence(float *o) {
 }
 
 // RUN: not scaling-simt %t.wrong.ll --entry mask --block 32 --output %t.o.npy:f32:32 2>&1 | FileCheck %s --check-prefix=MASK
-// MASK: fault: {{mask|deadlock}}
+// MASK: fault: mask: thread ({{[0-9]+}},0,0) of CTA (0,0,0) reads lane {{[0-9]+}}, which has exited or is not in the mask ffffffff: mask
 // RUN: scaling-simt %t.right.ll --entry mask --block 32 --output %t.o.npy:f32:32
 KERNEL mask(float *o) {
 #ifndef MENDED
   if (thread() >= 16)
     return;
 #endif
-  o[thread()] = butterfly(thread(), 1);
+  o[thread()] = butterfly(thread(), 16);
 }
 
 // RUN: not scaling-simt %t.wrong.ll --entry trap --block 32 --output %t.o.npy:f32:32 2>&1 | FileCheck %s --check-prefix=TRAP

@@ -38,6 +38,11 @@
 ; RUN: %python -c "import struct; print(sum(struct.unpack('<32i', open(r'%t.o.npy', 'rb').read()[-128:])))" | FileCheck %s --check-prefix=ADDRESS
 ; ADDRESS: 496
 
+; A load that promises that nobody writes.
+; RUN: not scaling-simt %s --entry invariant --block 1 --zeros i32:1 --output %t.o.npy:i32:1 2>&1 | FileCheck %s --check-prefix=STALE
+; STALE: fault: stale: argument 0 at byte 0: read as memory that never changes by thread (0,0,0)
+; STALE-NEXT: written by thread (0,0,0) of CTA (0,0,0) at invariant, block %0: store i32 1, ptr %p
+
 target datalayout = "e-p3:32:32-p4:32:32-p5:32:32-p6:32:32-p7:32:32-i64:64-i128:128-i256:256-v16:16-v32:32-n16:32:64"
 target triple = "nvptx64-nvidia-cuda"
 
@@ -141,3 +146,12 @@ define ptx_kernel void @address(ptr %o) {
   store i32 %x, ptr %q
   ret void
 }
+
+define ptx_kernel void @invariant(ptr %p, ptr %o) {
+  store i32 1, ptr %p
+  %x = load i32, ptr %p, !invariant.load !0
+  store i32 %x, ptr %o
+  ret void
+}
+
+!0 = !{}

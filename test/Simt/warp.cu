@@ -38,6 +38,11 @@
 // RUN: %python %S/Inputs/show.py %t.npy | FileCheck %s --check-prefix=HALVES
 // HALVES: [16, 16, {{.*}} 256, 256]
 
+// Lanes that have exited are not waited for, even where the mask names them.
+// RUN: scaling-simt %t.ll --entry exited --output %t.npy:i32:1x32 --seed 3
+// RUN: %python %S/Inputs/show.py %t.npy | FileCheck %s --check-prefix=EXITED
+// EXITED: [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14, -1,
+
 #include "Inputs/gpu.h"
 
 KERNEL shuffles(int *o) {
@@ -82,4 +87,12 @@ KERNEL halves(int *o) {
     sum = __nvvm_redux_sync_add(16, 0xffff0000);
   }
   o[i] = sum;
+}
+
+KERNEL exited(int *o) {
+  int i = thread();
+  if (i >= 16)
+    return;
+  warpBarrier();
+  o[i] = __nvvm_shfl_sync_bfly_i32(ALL, i, 1, 31);
 }
