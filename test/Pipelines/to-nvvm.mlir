@@ -4,21 +4,26 @@
 
 // CHIP: error: unknown chip 'sm_20'
 
-// A matrix of the batch is in the registers of a thread: 16 bytes are read and
-// written at a time, all iterations are one loop, and nothing is called.
+// A matrix of the batch is in the registers of a thread: 16 bytes are moved at a
+// time, neighbours by neighbours, through shared memory; all iterations are one
+// loop, and nothing is called.
 
 // CHECK-LABEL: .entry mhc(
 // CHECK-NOT: .local
 // CHECK-NOT: __nv_
 // CHECK-NOT: call
-// CHECK-COUNT-4: ld.global.nc.v4.b32
+// CHECK: ld.global.nc.v4.b32
 // CHECK-NOT: ld.global
+// CHECK: st.shared.v4.b32
+// CHECK: bar.sync
+// CHECK-COUNT-4: ld.shared.v4.b32
+// CHECK-NOT: ld.shared
 // CHECK: ex2.approx.ftz.f32
-// CHECK-NOT: .local
 // CHECK: div.full.f32
-// CHECK-COUNT-4: st.global.v4.b32
+// CHECK-COUNT-4: st.shared.v4.b32
+// CHECK: bar.sync
+// CHECK: st.global.v4.b32
 // CHECK-NOT: st.global
-// CHECK-NOT: bar.sync
 // CHECK: ret
 
 // NVVM: llvm.func @mhc({{.*}}) attributes {{{.*}}gpu.kernel

@@ -9,6 +9,8 @@
 #define SCALING_LIB_CONVERSION_FORMKERNELS_DISTRIBUTE_H
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/PatternMatch.h"
 
 namespace mlir::scaling {
@@ -30,6 +32,39 @@ void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers);
 /// Does all of an op on memrefs, before the op; of static shape it is straight
 /// code.
 void unroll(OpBuilder &b, linalg::GenericOp op);
+
+/// Copies views that a block's iteration reads several times to allocations of
+/// its own, of up to `bytes` in all.
+void stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
+                   function_ref<bool(Value)> isReadOnly);
+
+/// A view that is the item of a thread. The items of a block's threads are
+/// neighbours in memory, and are moved together: neighbouring threads move
+/// neighbouring vectors.
+struct StagedItem {
+  memref::SubViewOp view;
+  bool isOutput = false;
+  /// Of an item; that are moved at a time; from item to item in shared memory.
+  int64_t elements = 0, vector = 1, stride = 0;
+  /// Both of rank 1.
+  Value global, shared;
+};
+
+/// The views of a loop whose iterations are threads' that can be staged, in up
+/// to `bytes` of shared memory.
+SmallVector<StagedItem> findStagedItems(scf::ForallOp loop, int64_t threads,
+                                        int64_t bytes);
+
+/// Moves `count` items, from the one called `first`, to shared memory or back.
+void moveItems(OpBuilder &b, Location loc, const StagedItem &item, Value first,
+               Value count, const Workers &workers);
+
+/// A thread's item in shared memory, with the type of the view.
+Value createItemView(OpBuilder &b, Location loc, const StagedItem &item,
+                     Value thread);
+
+/// The buffer with one dimension.
+Value createFlat(OpBuilder &b, Location loc, Value buffer);
 
 /// All threads of the grid meet: whatever one wrote before, all see after.
 /// `counter`, `memref<1xi64>`, counts arrivals; it holds a multiple of the

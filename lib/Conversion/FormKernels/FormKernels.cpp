@@ -38,6 +38,15 @@ using namespace mlir::scaling;
 /// Every buffer in shared memory begins on a boundary of that many bytes.
 static constexpr int64_t kAlignment = 64;
 
+/// Shared memory that a block takes for the items of its threads: as many
+/// blocks as a multiprocessor has threads for fit beside each other.
+static constexpr int64_t kItemBytes = 32 << 10;
+
+static int64_t getBytes(MemRefType type) {
+  return llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
+         type.getNumElements();
+}
+
 /// What `blockDim.x * gridDim.x` threads do together, or a block, or a thread.
 namespace {
 enum class Level { grid, block, thread };
@@ -86,9 +95,17 @@ private:
   LogicalResult lowerBlock(Block &block, Level level);
   LogicalResult lowerOp(Operation *op, Level level);
   LogicalResult lowerForall(scf::ForallOp op, Level level);
+  /// An item per thread; the items of a block at a time.
+  LogicalResult lowerItems(scf::ForallOp op);
   LogicalResult lowerLoop(Operation *op, Level level);
   LogicalResult lowerAlloc(memref::AllocOp op, Level level);
   void lowerStore(memref::StoreOp op, Level level);
+
+  /// How many iterations a loop has, and along each dimension.
+  Value countItems(scf::ForallOp op, SmallVectorImpl<OpFoldResult> &counts);
+  /// The indices of an iteration; the last dimension is the fastest.
+  SmallVector<Value> splitItem(scf::ForallOp op, ArrayRef<OpFoldResult> counts,
+                               Value linear);
 
   /// The memory that an op, or what is in it, reads and writes.
   Touched touchedBy(Operation *op);
@@ -206,10 +223,8 @@ LogicalResult KernelFormer::lowerAlloc(memref::AllocOp op, Level level) {
     b.replaceOpWithNewOp<memref::AllocaOp>(op, type);
     return success();
   }
-  int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
-                  type.getNumElements();
   int64_t offset = sharedUsed;
-  sharedUsed += llvm::alignTo(bytes, kAlignment);
+  sharedUsed += llvm::alignTo(getBytes(type), kAlignment);
   sharedMost = std::max(sharedMost, sharedUsed);
   if (sharedMost > options.sharedBytes)
     return op.emitError("a block's scratch of ")
@@ -244,49 +259,28 @@ LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
   return success();
 }
 
-LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
-  if (!op.getOutputs().empty())
-    return op.emitError("is on tensors: kernels are made after bufferization");
-  bool perThread =
-      op.getMapping() &&
-      llvm::all_of(*op.getMapping(), llvm::IsaPred<gpu::GPUThreadMappingAttr>);
-  Level inner = level != Level::grid ? level
-                : perThread          ? Level::thread
-                                     : Level::block;
-  Location loc = op.getLoc();
-  if (level != Level::thread)
-    waitBefore(op, level);
-  Touched outside = touched;
-  b.setInsertionPoint(op);
-
-  // One loop over all items, the last dimension fastest.
+Value KernelFormer::countItems(scf::ForallOp op,
+                               SmallVectorImpl<OpFoldResult> &counts) {
   AffineExpr d0, d1, d2;
   bindDims(b.getContext(), d0, d1, d2);
-  SmallVector<OpFoldResult> counts;
   OpFoldResult total = b.getIndexAttr(1);
   for (auto [lower, upper, step] :
        llvm::zip_equal(op.getMixedLowerBound(), op.getMixedUpperBound(),
                        op.getMixedStep())) {
     counts.push_back(affine::makeComposedFoldedAffineApply(
-        b, loc, (d1 - d0).ceilDiv(d2), {lower, upper, step}));
-    total = affine::makeComposedFoldedAffineApply(b, loc, d0 * d1,
+        b, op.getLoc(), (d1 - d0).ceilDiv(d2), {lower, upper, step}));
+    total = affine::makeComposedFoldedAffineApply(b, op.getLoc(), d0 * d1,
                                                   {total, counts.back()});
   }
-  Value begin, step;
-  if (level != Level::grid) {
-    begin = arith::ConstantIndexOp::create(b, loc, 0);
-    step = arith::ConstantIndexOp::create(b, loc, 1);
-  } else if (inner == Level::thread) {
-    begin = gridWorkers.thread;
-    step = gridWorkers.numThreads;
-  } else {
-    begin = blockId;
-    step = numBlocks;
-  }
-  auto loop = scf::ForOp::create(
-      b, loc, begin, getValueOrCreateConstantIndexOp(b, loc, total), step);
-  b.setInsertionPointToStart(loop.getBody());
-  Value linear = loop.getInductionVar();
+  return getValueOrCreateConstantIndexOp(b, op.getLoc(), total);
+}
+
+SmallVector<Value> KernelFormer::splitItem(scf::ForallOp op,
+                                           ArrayRef<OpFoldResult> counts,
+                                           Value linear) {
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  Location loc = op.getLoc();
   SmallVector<Value> ivs(counts.size());
   for (int64_t dim = counts.size() - 1; dim >= 0; --dim) {
     Value position = linear;
@@ -300,6 +294,119 @@ LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
         {position, op.getMixedStep()[dim], op.getMixedLowerBound()[dim]});
     ivs[dim] = getValueOrCreateConstantIndexOp(b, loc, iv);
   }
+  return ivs;
+}
+
+LogicalResult KernelFormer::lowerItems(scf::ForallOp op) {
+  Location loc = op.getLoc();
+  int64_t threads = *getConstantIntValue(numThreads);
+  SmallVector<StagedItem> items =
+      findStagedItems(op, threads, std::min(kItemBytes, options.sharedBytes));
+  b.setInsertionPoint(op);
+  SmallVector<OpFoldResult> counts;
+  Value total = countItems(op, counts);
+  int64_t sharedBefore = sharedUsed;
+  for (StagedItem &item : items) {
+    MemRefType type = item.view.getType();
+    auto alloc = memref::AllocOp::create(
+        b, loc,
+        MemRefType::get({threads * item.stride}, type.getElementType()));
+    item.shared = alloc;
+    item.global = createFlat(b, loc, item.view.getSource());
+    if (failed(lowerAlloc(alloc, Level::block)))
+      return failure();
+  }
+  // What comes after may use the same shared memory.
+  bool isLast = op->getBlock() == &kernel.front();
+  for (Operation *next = op->getNextNode(); next; next = next->getNextNode())
+    isLast &= next->getNumRegions() == 0;
+  if (!items.empty() && !isLast) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointAfter(op);
+    gpu::BarrierOp::create(b, loc);
+  }
+  // As many at a time as a block has threads, the same for all of them.
+  Value first = arith::MulIOp::create(b, loc, blockId, numThreads);
+  auto loop = scf::ForOp::create(b, loc, first, total, gridWorkers.numThreads);
+  b.setInsertionPointToStart(loop.getBody());
+  first = loop.getInductionVar();
+  Value left = arith::SubIOp::create(b, loc, total, first);
+  Value count = arith::MinUIOp::create(b, loc, left, numThreads);
+  for (const StagedItem &item : items)
+    if (!item.isOutput)
+      moveItems(b, loc, item, first, count, blockWorkers);
+  if (!items.empty())
+    gpu::BarrierOp::create(b, loc);
+  Value has =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, thread, count);
+  auto work = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
+  if (!items.empty()) {
+    gpu::BarrierOp::create(b, loc);
+    for (const StagedItem &item : items)
+      if (item.isOutput)
+        moveItems(b, loc, item, first, count, blockWorkers);
+  }
+  b.setInsertionPointToStart(work.thenBlock());
+  SmallVector<Value> ivs = splitItem(
+      op, counts, arith::AddIOp::create(b, loc, first, thread).getResult());
+  for (StagedItem &item : items)
+    b.replaceOp(item.view, createItemView(b, loc, item, thread));
+  b.eraseOp(op.getTerminator());
+  b.inlineBlockBefore(op.getBody(), work.thenBlock()->getTerminator(), ivs);
+  b.eraseOp(op);
+  if (failed(lowerBlock(*work.thenBlock(), Level::thread)))
+    return failure();
+  sharedUsed = sharedBefore;
+  return success();
+}
+
+LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
+  if (!op.getOutputs().empty())
+    return op.emitError("is on tensors: kernels are made after bufferization");
+  bool perThread =
+      op.getMapping() &&
+      llvm::all_of(*op.getMapping(), llvm::IsaPred<gpu::GPUThreadMappingAttr>);
+  Level inner = level != Level::grid ? level
+                : perThread          ? Level::thread
+                                     : Level::block;
+  Location loc = op.getLoc();
+  if (level != Level::thread)
+    waitBefore(op, level);
+  Touched outside = touched;
+  if (level == Level::grid && inner == Level::thread) {
+    if (failed(lowerItems(op)))
+      return failure();
+    touched = outside;
+    return success();
+  }
+  if (level == Level::grid) {
+    int64_t used = sharedUsed;
+    op.walk([&](memref::AllocOp alloc) {
+      if (alloc.getType().hasStaticShape())
+        used += llvm::alignTo(getBytes(alloc.getType()), kAlignment);
+    });
+    Touched own = touchedBy(op);
+    stageMatrices(b, op, options.sharedBytes - used, [&](Value source) {
+      void *buffer = getBuffer(source);
+      return buffer && !own.written.contains(nullptr) &&
+             !own.written.contains(buffer);
+    });
+  }
+  b.setInsertionPoint(op);
+
+  SmallVector<OpFoldResult> counts;
+  Value total = countItems(op, counts);
+  Value begin, step;
+  if (level != Level::grid) {
+    begin = arith::ConstantIndexOp::create(b, loc, 0);
+    step = arith::ConstantIndexOp::create(b, loc, 1);
+  } else {
+    begin = blockId;
+    step = numBlocks;
+  }
+  auto loop = scf::ForOp::create(b, loc, begin, total, step);
+  b.setInsertionPointToStart(loop.getBody());
+  SmallVector<Value> ivs = splitItem(op, counts, loop.getInductionVar());
   b.eraseOp(op.getTerminator());
   b.inlineBlockBefore(op.getBody(), loop.getBody()->getTerminator(), ivs);
   b.eraseOp(op);
@@ -369,6 +476,28 @@ LogicalResult KernelFormer::lowerBlock(Block &block, Level level) {
   return success();
 }
 
+/// Whether the memory space of a buffer, and of what is a view of it, may be
+/// another.
+static bool canMove(Value buffer) {
+  return llvm::all_of(buffer.getUsers(), [](Operation *user) {
+    if (isa<memref::LoadOp, memref::StoreOp, memref::DimOp>(user))
+      return true;
+    return isa<memref::CastOp, memref::CollapseShapeOp, memref::ExpandShapeOp,
+               memref::ReinterpretCastOp, memref::SubViewOp, memref::ViewOp>(
+               user) &&
+           canMove(user->getResult(0));
+  });
+}
+
+static void moveTo(Value buffer, Attribute space) {
+  auto type = cast<MemRefType>(buffer.getType());
+  buffer.setType(MemRefType::Builder(type).setMemorySpace(space));
+  for (Operation *user : buffer.getUsers())
+    if (user->getNumResults() == 1 &&
+        isa<MemRefType>(user->getResult(0).getType()))
+      moveTo(user->getResult(0), space);
+}
+
 LogicalResult KernelFormer::run() {
   bool perThread = true;
   kernel.walk([&](scf::ForallOp op) {
@@ -426,7 +555,11 @@ LogicalResult KernelFormer::run() {
           MemRefType::get(type.getShape(), type.getElementType(),
                           MemRefLayoutAttrInterface(), space),
           shared, place, ValueRange());
-      b.replaceOpWithNewOp<memref::MemorySpaceCastOp>(op, type, view);
+      if (canMove(op->getResult(0)))
+        moveTo(op->getResult(0), space);
+      else
+        view = memref::MemorySpaceCastOp::create(b, loc, type, view);
+      b.replaceOp(op, view);
     }
     kernel->setAttr(kSharedBytesAttrName, b.getI64IntegerAttr(sharedMost));
   }

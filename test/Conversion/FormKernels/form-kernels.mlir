@@ -1,16 +1,26 @@
 // RUN: scaling-opt %s --scaling-form-kernels --split-input-file | FileCheck %s
 
-// An item per thread: in strides of the grid, straight code.
+// An item per thread: a block's items at a time go through shared memory, where
+// they are an odd number of elements apart; the work is straight code.
 
 // CHECK: gpu.module @kernels
 // CHECK: gpu.func @thread(%[[IN:.*]]: memref<?x2xf32>, %[[OUT:.*]]: memref<?x2xf32>) kernel
 // CHECK-SAME: known_block_size = array<i32: 128, 1, 1>
-// CHECK-NOT: gpu.barrier
 // CHECK: memref.alloca() : memref<1x2xf32>
+// CHECK: %[[IN1:.*]] = memref.collapse_shape %[[IN]]
+// CHECK: %[[OUT1:.*]] = memref.collapse_shape %[[OUT]]
 // CHECK: scf.for
+// CHECK: scf.for
+// CHECK: memref.load %[[IN1]]
+// CHECK: gpu.barrier
+// CHECK: scf.if
 // CHECK-NOT: scf.for
 // CHECK-COUNT-2: math.exp
 // CHECK-NOT: math.exp
+// CHECK: gpu.barrier
+// CHECK: scf.for
+// CHECK: memref.store %{{.*}}, %[[OUT1]]
+// CHECK-NOT: gpu.barrier
 // CHECK: gpu.return
 // CHECK-NOT: func.func @thread
 func.func @thread(%in: memref<?x2xf32>, %out: memref<?x2xf32>) {
@@ -106,5 +116,38 @@ func.func @grid(%in: memref<?x?xf32>, %rows: memref<?xf32>, %cols: memref<?xf32>
     %e = arith.mulf %b, %a : f32
     linalg.yield %e : f32
   }
+  return
+}
+
+// -----
+
+// What is read twice is read from global memory once.
+
+// CHECK: gpu.func @stage(%[[IN:[^:]*]]: memref<8x64xf32>
+// CHECK: %[[X:.*]] = memref.subview %[[IN]]
+// CHECK: memref.load %[[X]]
+// CHECK-NOT: memref.load %[[X]]
+// CHECK: gpu.barrier
+// CHECK: arith.addf
+// CHECK: arith.maximumf
+// CHECK: gpu.return
+func.func @stage(%in: memref<8x64xf32>, %sum: memref<8xf32>, %max: memref<8xf32>) {
+  scf.forall (%i) in (8) {
+    %x = memref.subview %in[%i, 0] [1, 64] [1, 1] : memref<8x64xf32> to memref<64xf32, strided<[1], offset: ?>>
+    %s = memref.subview %sum[%i] [1] [1] : memref<8xf32> to memref<f32, strided<[], offset: ?>>
+    %m = memref.subview %max[%i] [1] [1] : memref<8xf32> to memref<f32, strided<[], offset: ?>>
+    linalg.generic {indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> ()>], iterator_types = ["reduction"]}
+        ins(%x : memref<64xf32, strided<[1], offset: ?>>) outs(%s : memref<f32, strided<[], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.addf %b, %a : f32
+      linalg.yield %e : f32
+    }
+    linalg.generic {indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> ()>], iterator_types = ["reduction"]}
+        ins(%x : memref<64xf32, strided<[1], offset: ?>>) outs(%m : memref<f32, strided<[], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.maximumf %b, %a : f32
+      linalg.yield %e : f32
+    }
+  } {mapping = [#gpu.block<linear_dim_0>]}
   return
 }

@@ -71,9 +71,15 @@ def test_bits_do_not_depend_on_the_launch(regime):
         np.testing.assert_array_equal(again, first)
 
 
+@pytest.mark.parametrize("domain", ["kernel", "log"])
 @pytest.mark.parametrize("regime", ["thread", "thread_ragged", "block"])
-def test_global_memory_is_read_and_written_once(regime):
+def test_global_memory_is_read_and_written_once(regime, domain):
     matrix = np.ones(SIZES[regime][-1], np.float32)
-    _, report = solve(regime, "kernel", matrix)
-    assert report["global"]["read_bytes"] == matrix.nbytes
-    assert report["global"]["written_bytes"] == matrix.nbytes
+    _, report = solve(regime, domain, matrix)
+    counts = report["global"]
+    assert counts["read_bytes"] == matrix.nbytes
+    assert counts["written_bytes"] == matrix.nbytes
+    if regime != "block":
+        # Of a request's sectors no byte is for nothing.
+        assert counts["read_sectors"] == counts["read_sectors_ideal"]
+        assert counts["write_sectors"] == counts["write_sectors_ideal"]

@@ -25,6 +25,12 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     | a `linalg` op outside of all parallel loops | the same, by all threads of the grid |
     | everything else, also loops and branches | all threads alike |
 
+    The items of a block's threads are neighbours in memory: they go through
+    shared memory, vectors of 16 bytes side by side, so that threads read and
+    write whole sectors; there, items are an odd number of vectors apart, in
+    different banks. What a block reads several times of memory that it does not
+    write is copied to shared memory where it fits.
+
     The order of every reduction is a function of the shape only. Items are
     taken in strides of the grid, so that a kernel is right for any number of
     blocks up to 1,024. A barrier comes where an operation touches what another may have

@@ -1,0 +1,231 @@
+//===- Stage.cpp - Through shared memory ----------------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Distribute.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// What an instruction moves at most.
+static constexpr int64_t kVectorBytes = 16;
+
+static int64_t elementBytes(MemRefType type) {
+  return llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+}
+
+//===----------------------------------------------------------------------===//
+// Matrices of a block
+//===----------------------------------------------------------------------===//
+
+/// Whether the view is read more than once, by ops that can read a copy.
+static bool isReadAgain(memref::SubViewOp view) {
+  unsigned reads = 0;
+  for (OpOperand &use : view->getUses()) {
+    auto op = dyn_cast<linalg::LinalgOp>(use.getOwner());
+    if (!op || !op.isDpsInput(&use))
+      return false;
+    // In a loop that the view is not in, it is read again and again.
+    reads += op->getBlock() == view->getBlock() ? 1 : 2;
+  }
+  return reads > 1;
+}
+
+void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
+                            function_ref<bool(Value)> isReadOnly) {
+  SmallVector<memref::SubViewOp> views;
+  loop.walk([&](memref::SubViewOp view) { views.push_back(view); });
+  OpBuilder::InsertionGuard guard(b);
+  for (memref::SubViewOp view : views) {
+    MemRefType type = view.getType();
+    if (!type.hasStaticShape() || !isReadAgain(view) ||
+        !isReadOnly(view.getSource()))
+      continue;
+    int64_t size =
+        llvm::alignTo(type.getNumElements() * elementBytes(type), 64);
+    if (size > bytes)
+      continue;
+    bytes -= size;
+    b.setInsertionPointAfter(view);
+    Value copy = memref::AllocOp::create(
+        b, view.getLoc(),
+        MemRefType::get(type.getShape(), type.getElementType()));
+    auto fill = memref::CopyOp::create(b, view.getLoc(), view, copy);
+    b.replaceUsesWithIf(view.getResult(), copy, [&](OpOperand &use) {
+      return use.getOwner() != fill.getOperation();
+    });
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Rows of threads
+//===----------------------------------------------------------------------===//
+
+/// Whether the view is the whole item of its iteration.
+static bool isItem(memref::SubViewOp view, scf::ForallOp loop) {
+  auto source = cast<MemRefType>(view.getSource().getType());
+  auto ivs = loop.getInductionVars();
+  int64_t rank = loop.getRank();
+  if (!source.getLayout().isIdentity() || source.getRank() <= rank ||
+      view.getType().getRank() != source.getRank() ||
+      !llvm::all_of(view.getStaticStrides(),
+                    [](int64_t stride) { return stride == 1; }))
+    return false;
+  SmallVector<OpFoldResult> offsets = view.getMixedOffsets(),
+                            sizes = view.getMixedSizes();
+  for (int64_t dim = 0; dim < source.getRank(); ++dim) {
+    if (dim < rank) {
+      if (dyn_cast<Value>(offsets[dim]) != ivs[dim] ||
+          !isConstantIntValue(sizes[dim], 1))
+        return false;
+      // Broadcast batches have other sizes than the loop.
+      auto known = getConstantIntValue(loop.getMixedUpperBound()[dim]);
+      if (dim > 0 && (source.isDynamicDim(dim) || !known ||
+                      *known != source.getDimSize(dim)))
+        return false;
+    } else if (!isConstantIntValue(offsets[dim], 0) ||
+               source.isDynamicDim(dim) ||
+               !isConstantIntValue(sizes[dim], source.getDimSize(dim))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Whether an iteration only reads the view, or writes all of it and never
+/// reads it.
+static std::optional<bool> isWritten(memref::SubViewOp view) {
+  bool reads = false, writes = false;
+  for (OpOperand &use : view->getUses()) {
+    if (auto copy = dyn_cast<memref::CopyOp>(use.getOwner())) {
+      (use.get() == copy.getSource() ? reads : writes) = true;
+      if (writes && copy->getBlock() != view->getBlock())
+        return std::nullopt;
+      continue;
+    }
+    auto op = dyn_cast<linalg::LinalgOp>(use.getOwner());
+    if (!op)
+      return std::nullopt;
+    if (op.isDpsInput(&use)) {
+      reads = true;
+      continue;
+    }
+    if (op.payloadUsesValueFromOperand(&use) ||
+        op->getBlock() != view->getBlock() ||
+        !op.getMatchingIndexingMap(&use).isPermutation())
+      return std::nullopt;
+    writes = true;
+  }
+  if (reads == writes)
+    return std::nullopt;
+  return writes;
+}
+
+SmallVector<StagedItem>
+scaling::findStagedItems(scf::ForallOp loop, int64_t threads, int64_t bytes) {
+  for (auto [lower, step] :
+       llvm::zip_equal(loop.getMixedLowerBound(), loop.getMixedStep()))
+    if (!isConstantIntValue(lower, 0) || !isConstantIntValue(step, 1))
+      return {};
+  SmallVector<StagedItem> items;
+  for (auto view : loop.getBody()->getOps<memref::SubViewOp>()) {
+    // Others may be read while this is written.
+    auto isOther = [&](Operation *user) {
+      return user != view && isa<memref::SubViewOp>(user);
+    };
+    if (!isa<BlockArgument>(view.getSource()) || !isItem(view, loop) ||
+        llvm::count_if(view.getSource().getUsers(), isOther) != 0)
+      continue;
+    std::optional<bool> written = isWritten(view);
+    if (!written)
+      continue;
+    StagedItem item;
+    item.view = view;
+    item.isOutput = *written;
+    MemRefType type = view.getType();
+    item.elements = type.getNumElements();
+    int64_t size = elementBytes(type);
+    // An odd number of vectors, or of elements, from row to row: neighbours are
+    // in different banks.
+    item.vector = item.elements * size % kVectorBytes == 0 &&
+                          type.getElementTypeBitWidth() >= 8
+                      ? kVectorBytes / size
+                      : 1;
+    item.stride = (item.elements / item.vector | 1) * item.vector;
+    int64_t own = llvm::alignTo(threads * item.stride * size, 64);
+    if (own > bytes)
+      continue;
+    bytes -= own;
+    items.push_back(item);
+  }
+  return items;
+}
+
+void scaling::moveItems(OpBuilder &b, Location loc, const StagedItem &item,
+                        Value first, Value count, const Workers &workers) {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  };
+  auto times = [&](Value lhs, int64_t rhs) -> Value {
+    return b.createOrFold<arith::MulIOp>(loc, lhs, index(rhs));
+  };
+  auto plus = [&](Value lhs, Value rhs) -> Value {
+    return b.createOrFold<arith::AddIOp>(loc, lhs, rhs);
+  };
+  OpBuilder::InsertionGuard guard(b);
+  int64_t perItem = item.elements / item.vector;
+  Value begin = times(first, item.elements);
+  auto loop = scf::ForOp::create(b, loc, workers.thread, times(count, perItem),
+                                 workers.numThreads);
+  b.setInsertionPointToStart(loop.getBody());
+  Value position = loop.getInductionVar();
+  Value row = arith::DivUIOp::create(b, loc, position, index(perItem));
+  Value column = arith::RemUIOp::create(b, loc, position, index(perItem));
+  Value inGlobal = plus(begin, times(position, item.vector));
+  Value inShared = plus(times(row, item.stride), times(column, item.vector));
+  Value from = item.isOutput ? item.shared : item.global;
+  Value to = item.isOutput ? item.global : item.shared;
+  SmallVector<Value> values;
+  for (int64_t i = 0; i < item.vector; ++i)
+    values.push_back(memref::LoadOp::create(
+        b, loc, from, plus(item.isOutput ? inShared : inGlobal, index(i))));
+  for (auto [i, value] : llvm::enumerate(values))
+    memref::StoreOp::create(
+        b, loc, value, to, plus(item.isOutput ? inGlobal : inShared, index(i)));
+}
+
+Value scaling::createItemView(OpBuilder &b, Location loc,
+                              const StagedItem &item, Value thread) {
+  memref::SubViewOp replaced = item.view;
+  MemRefType type = replaced.getType();
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  (void)type.getStridesAndOffset(strides, offset);
+  Value begin = arith::MulIOp::create(
+      b, loc, thread, arith::ConstantIndexOp::create(b, loc, item.stride));
+  SmallVector<OpFoldResult> sizes, steps;
+  for (auto [size, stride] : llvm::zip_equal(type.getShape(), strides)) {
+    sizes.push_back(b.getIndexAttr(size));
+    steps.push_back(b.getIndexAttr(stride));
+  }
+  return memref::ReinterpretCastOp::create(b, loc, type, item.shared,
+                                           OpFoldResult(begin), sizes, steps);
+}
+
+Value scaling::createFlat(OpBuilder &b, Location loc, Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  if (type.getRank() == 1)
+    return buffer;
+  SmallVector<ReassociationIndices> all(1);
+  llvm::append_range(all[0], llvm::seq<int64_t>(type.getRank()));
+  return memref::CollapseShapeOp::create(b, loc, buffer, all);
+}
