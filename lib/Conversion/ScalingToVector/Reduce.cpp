@@ -105,7 +105,11 @@ public:
       // Matrices side by side: both axes are loops.
       std::optional<int64_t> n = VectorEmitter::known(sizes[kept]);
       std::optional<int64_t> m = VectorEmitter::known(sizes[reduced]);
-      if (n && m)
+      // Not where storage is narrower for no want of room: that is the wide
+      // arithmetic of what is seldom needed.
+      bool isWide =
+          e.compute.isF64() && !getElementTypeOrSelf(matrix.value).isF64();
+      if (n && m && !isWide)
         e.unrollIfFew(*n * *m);
       e.vectors(e.index(0), sizes[e.vectorDim], [&](Value begin, Value lanes) {
         at[e.vectorDim] = begin;

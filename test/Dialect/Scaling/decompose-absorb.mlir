@@ -90,11 +90,64 @@ func.func @until(%X: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<i32>) {
 
 // -----
 
-// What stays in the log domain: a batch, simultaneous updates, comparisons of
-// successive factors, a matrix that is made anew in every sweep.
+// A batch: all half-steps on the kernel of the start, the sums noted in a flag
+// per element; the checked loop only where a flag is set, for its elements.
 
 // CHECK-LABEL: func.func @batch
-// CHECK-NOT: stat(#scaling.sum)
+// CHECK-SAME: %[[X:[a-z0-9]*]]: tensor<3x8x4xf32>
+// CHECK: %[[K:.*]] = scaling.plan domain(absorb) matrix(%[[X]] :
+// CHECK: %[[FAST:.*]]:3 = scf.for {{.*}} -> (tensor<3x8xf32>, tensor<3x4xf32>, tensor<3xi1>)
+// CHECK:   scaling.reduce along(rows) stat(#scaling.sum) matrix(%[[K]] :
+// CHECK:   linalg.generic
+// CHECK:   arith.cmpi ugt
+// CHECK:   scaling.update rule(<sum>) domain(kernel)
+// CHECK:   scaling.reduce along(cols) stat(#scaling.sum) matrix(%[[K]] :
+// CHECK:   linalg.generic
+// CHECK:   arith.cmpi ugt
+// CHECK:   scaling.update rule(<sum>) domain(kernel)
+// CHECK-NOT: scaling
+// CHECK-NOT: scf.if
+// CHECK:   scf.yield
+// CHECK: linalg.generic {{.*}} ins(%[[FAST]]#2 : tensor<3xi1>) outs({{.*}} : tensor<i1>)
+// CHECK: scf.if
+// CHECK:   scf.for
+// CHECK:     scaling.reduce along(rows) stat(#scaling.sum)
+// CHECK:     scf.if
+// CHECK:       scf.if
+// CHECK:         scaling.reduce along(rows) stat(#scaling.lse) matrix(%[[X]] :
+// CHECK:       scaling.plan domain(absorb)
+// CHECK:   linalg.generic {{.*}} ins(%[[FAST]]#2, {{.*}} outs(%[[FAST]]#0 :
+// CHECK:   linalg.generic {{.*}} ins(%[[FAST]]#2, {{.*}} outs(%[[FAST]]#1 :
+func.func @batch(%X: tensor<3x8x4xf32>) -> tensor<3x8xf32> {
+  %F, %G, %k, %r, %s = scaling.iterate matrix(%X : tensor<3x8x4xf32>)
+    stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<absorb>)
+  return %F : tensor<3x8xf32>
+}
+
+// -----
+
+// Elements are judged by themselves; the loop goes on while one of them runs.
+
+// CHECK-LABEL: func.func @batch_until
+// CHECK: scf.while
+// CHECK: linalg.generic {{.*}}iterator_types = ["reduction"]} ins({{.*}} : tensor<3xi1>)
+// CHECK: scf.condition
+// CHECK: scaling.reduce along(rows) stat(#scaling.sum)
+// CHECK: scaling.reduce along(cols) stat(#scaling.sum)
+// CHECK-NOT: scaling.reduce
+// CHECK: scf.if
+func.func @batch_until(%X: tensor<3x8x4xf32>) -> (tensor<3x8xf32>, tensor<3xi32>) {
+  %F, %G, %k, %r, %s = scaling.iterate matrix(%X : tensor<3x8x4xf32>)
+    stop(#scaling.stop<until 1.0e-3, what = marginal, axis = rows, norm = l1, every = 2, start = 2, limit = 100>)
+    numerics(#scaling.numerics<absorb>)
+  return %F, %k : tensor<3x8xf32>, tensor<3xi32>
+}
+
+// -----
+
+// What stays in the log domain: simultaneous updates, comparisons of successive
+// factors, a matrix that is made anew in every sweep.
+
 // CHECK-LABEL: func.func @jacobi
 // CHECK-NOT: stat(#scaling.sum)
 // CHECK-LABEL: func.func @change
@@ -102,11 +155,6 @@ func.func @until(%X: tensor<8x4xf32>) -> (tensor<8xf32>, tensor<i32>) {
 // CHECK-LABEL: func.func @recomputed
 // CHECK-NOT: stat(#scaling.sum)
 // CHECK: return
-func.func @batch(%X: tensor<3x8x4xf32>) -> tensor<3x8xf32> {
-  %F, %G, %k, %r, %s = scaling.iterate matrix(%X : tensor<3x8x4xf32>)
-    stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<absorb>)
-  return %F : tensor<3x8xf32>
-}
 func.func @jacobi(%X: tensor<8x4xf32>) -> tensor<8xf32> {
   %F, %G, %k, %r, %s = scaling.iterate matrix(%X : tensor<8x4xf32>) order(jacobi)
     stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<absorb>)

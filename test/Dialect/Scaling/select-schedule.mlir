@@ -16,6 +16,21 @@ module attributes {dlti.target_system_spec = #dlti.target_system_spec<"CPU" = #d
 
 // -----
 
+// Side by side as long as the tile is about as large as L1.
+
+// CHECK-LABEL: func.func @about_l1
+// CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 16>
+// CHECK: scaling.schedule = #scaling.schedule<resident>
+module attributes {dlti.target_system_spec = #dlti.target_system_spec<"CPU" = #dlti.target_device_spec<"max_vector_op_width" = 512 : i64, "L1_cache_size_in_bytes" = 49152 : i64>>} {
+  func.func @about_l1(%z: tensor<?x28x28xf32>, %y: tensor<?x32x32xf32>) -> (tensor<?x28x28xf32>, tensor<?x32x32xf32>) {
+    %P, %k, %r, %s = scaling.project logits(%z : tensor<?x28x28xf32>) preset(mhc)
+    %Q, %k1, %r1, %s1 = scaling.project logits(%y : tensor<?x32x32xf32>) preset(mhc)
+    return %P, %Q : tensor<?x28x28xf32>, tensor<?x32x32xf32>
+  }
+}
+
+// -----
+
 // Matrices that fit half of L2, or of unknown size, one a core.
 
 // CHECK-LABEL: func.func @resident

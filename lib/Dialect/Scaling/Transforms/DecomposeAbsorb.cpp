@@ -15,7 +15,11 @@
 // to underflow does not count: entries below the smallest normal number, each
 // times a factor that is known to be within 2^reach of its target. Sums far
 // enough above that say so; where one does not, the half-steps are discarded
-// and done on logarithms. All of this looks at short vectors only.
+// done on logarithms. All of this looks at short vectors only.
+//
+// In a batch every element is judged by itself. Where one of those that are
+// side by side needs logarithms or a new kernel, all compute them, and only
+// that one takes them: its neighbours cannot be told from what they are alone.
 //
 //===----------------------------------------------------------------------===//
 
@@ -91,9 +95,19 @@ private:
   AbsorbState advance(AbsorbState state, ArrayRef<Axis> axes, Value k);
   /// The same on logarithms; the kernel is left to be made anew.
   AbsorbState advanceOnLogarithms(AbsorbState state, ArrayRef<Axis> axes,
-                                  Value k);
+                                  Value lost, Value k);
+  /// The whole iteration, half-steps checked as they are done.
+  AbsorbState iterate(AbsorbState state);
+  /// The same for a fixed count and plain rules in a batch: first on the
+  /// kernel of the start alone, with one flag for all sums. Elements whose sums
+  /// leave the range in which `iterate` would do the same are iterated anew.
+  AbsorbState speculate(AbsorbState state);
+  bool speculates() {
+    return isBatched && !isUntil && d.rule(Axis::rows).isPlain() &&
+           d.rule(Axis::cols).isPlain();
+  }
   /// The check before the half-step along `axis` that `states` are for and that
-  /// makes `next`, where `may` says that they can be trusted (null: they can).
+  /// makes `next`, for the elements that the flag `may` is of.
   AbsorbState judge(IterateDecomposer &on, AbsorbState state, Axis axis,
                     ValueRange states, const Factors &factors, Value next,
                     Value may, Value k);
@@ -103,21 +117,42 @@ private:
   Value omega(IterateDecomposer &on, const Relaxation &relaxation);
   /// `from` in the place of `to`.
   Relaxation copied(const Relaxation &from, const Relaxation &to);
+  /// `from` in the place of `to` for the elements that the flag is of.
+  Relaxation merged(const Relaxation &from, const Relaxation &to, Value flag);
   /// Places for another relaxation.
   Relaxation newPlaces();
   /// The axis' next factor of the kernel.
   Value update(Axis axis, ValueRange states, const AbsorbState &state);
   /// The largest of the sums and their inverses, and, where the rule is not
-  /// t/s, of the factors over their targets and the inverse.
-  Value spread(Axis axis, Value sum, Value next, Value gauge);
+  /// t/s, of the factors over their targets and the inverse; infinite where a
+  /// factor, new or judged, has no place among normal numbers.
+  Value spread(Axis axis, Value sum, Value own, Value next, Value gauge);
   /// The logarithm of the axis' whole factor, in f64.
   Value logarithm(Axis axis, const AbsorbState &state);
+  /// Whether the factors hold what no weight explains, per batch element.
+  Value notFinite(const AbsorbState &state);
   /// The kernel of a gauge, in the place of `kernel`.
   Value makeKernel(const Factors &gauge, Value kernel);
+  /// The same for the elements that the flag is of.
+  Value renewKernel(const Factors &gauge, Value kernel, Value flag);
 
+  // A flag or number per batch element is a scalar where there is no batch.
+  Value onElements(Type element, ArrayRef<Value> values,
+                   TensorEmitter::Body body);
+  Value onElements(Value tensor) {
+    return isBatched ? tensor : e.extract(tensor);
+  }
+  Value both(Value x, Value y);
+  Value either(Value x, Value y);
+  Value negated(Value flag);
+  /// Whether a flag is of any element.
+  Value any(Value flag) { return isBatched ? e.any(flag) : flag; }
+
+  /// Short vectors; the values that `body` gets begin with those of `flags`.
   Value vector(Axis axis, Type element, ArrayRef<Value> inputs,
-               TensorEmitter::Body body);
-  Value inPlace(Value out, ArrayRef<Value> inputs, TensorEmitter::Body body);
+               TensorEmitter::Body body, ArrayRef<Value> flags = {});
+  Value inPlace(Value out, ArrayRef<Value> inputs, TensorEmitter::Body body,
+                ArrayRef<Value> flags = {});
   /// The targets with the masked entries zero; null where all are one.
   Value maskedTarget(Axis axis, FloatType type);
   Value isRunning(const Verdict &verdict);
@@ -135,13 +170,17 @@ private:
   Location loc;
   TensorEmitter &e;
   FloatType f64;
-  bool isUntil;
+  bool isUntil, isBatched;
   /// How far the factors may be from their targets before the gauge takes them
   /// over, as a power of two.
   int reach;
+  /// The bits between a factor of a target of one and what a sum may lose.
+  int room;
   /// What `spread` may be for the half-step to count.
   Factors bound;
   Factors start64;
+  /// The elements that `iterate` is for; null for all.
+  Value active;
 };
 
 /// Arithmetic on scalars of one type.
@@ -184,15 +223,61 @@ static SmallVector<EmitterInput> alongVectors(ArrayRef<Value> values) {
   return inputs;
 }
 
-Value AbsorbLoop::vector(Axis axis, Type element, ArrayRef<Value> inputs,
-                         TensorEmitter::Body body) {
-  return e.elementwise(d.vectorSizes(axis), 1, element, alongVectors(inputs),
-                       body);
+Value AbsorbLoop::inPlace(Value out, ArrayRef<Value> inputs,
+                          TensorEmitter::Body body, ArrayRef<Value> flags) {
+  SmallVector<EmitterInput> all;
+  if (isBatched)
+    for (Value flag : flags)
+      all.push_back({flag, {}});
+  llvm::append_range(all, alongVectors(inputs));
+  return e.inPlace(out, 1, all,
+                   [&](OpBuilder &inner, Location l, ValueRange in) {
+                     if (isBatched)
+                       return body(inner, l, in);
+                     SmallVector<Value> values(flags);
+                     llvm::append_range(values, in);
+                     return body(inner, l, values);
+                   });
 }
 
-Value AbsorbLoop::inPlace(Value out, ArrayRef<Value> inputs,
-                          TensorEmitter::Body body) {
-  return e.inPlace(out, 1, alongVectors(inputs), body);
+Value AbsorbLoop::vector(Axis axis, Type element, ArrayRef<Value> inputs,
+                         TensorEmitter::Body body, ArrayRef<Value> flags) {
+  return inPlace(
+      e.empty(d.vectorSizes(axis), element), inputs,
+      [&](OpBuilder &inner, Location l, ValueRange in) {
+        return body(inner, l, in.drop_back());
+      },
+      flags);
+}
+
+Value AbsorbLoop::onElements(Type element, ArrayRef<Value> values,
+                             TensorEmitter::Body body) {
+  if (isBatched)
+    return d.onBatch(element, values, body);
+  return body(b, loc, values);
+}
+
+Value AbsorbLoop::both(Value x, Value y) {
+  return onElements(b.getI1Type(), {x, y},
+                    [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                      return arith::AndIOp::create(inner, l, in[0], in[1]);
+                    });
+}
+
+Value AbsorbLoop::either(Value x, Value y) {
+  return onElements(b.getI1Type(), {x, y},
+                    [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                      return arith::OrIOp::create(inner, l, in[0], in[1]);
+                    });
+}
+
+Value AbsorbLoop::negated(Value flag) {
+  return onElements(b.getI1Type(), {flag},
+                    [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                      Value yes = arith::ConstantOp::create(
+                          inner, l, inner.getBoolAttr(true));
+                      return arith::XOrIOp::create(inner, l, in[0], yes);
+                    });
 }
 
 Value AbsorbLoop::maskedTarget(Axis axis, FloatType type) {
@@ -216,8 +301,7 @@ Value AbsorbLoop::maskedTarget(Axis axis, FloatType type) {
 }
 
 Value AbsorbLoop::isRunning(const Verdict &verdict) {
-  Value yes = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
-  return arith::XOrIOp::create(b, loc, e.extract(verdict.done), yes);
+  return negated(onElements(verdict.done));
 }
 
 //===----------------------------------------------------------------------===//
@@ -226,7 +310,8 @@ Value AbsorbLoop::isRunning(const Verdict &verdict) {
 
 AbsorbLoop::AbsorbLoop(IterateDecomposer &d)
     : d(d), kernel(d), wide(d), b(d.b), loc(d.loc), e(d.e),
-      f64(d.b.getF64Type()), isUntil(d.stop.getMode() == StopMode::until) {
+      f64(d.b.getF64Type()), isUntil(d.stop.getMode() == StopMode::until),
+      isBatched(!d.batchSizes.empty()) {
   kernel.domain = Domain::kernel;
   kernel.isLog = false;
   wide.accumulate = f64;
@@ -243,23 +328,30 @@ AbsorbLoop::AbsorbLoop(IterateDecomposer &d)
   // What a sum may have lost is at most the smallest normal number times the
   // other factors' sum, and these are within 2^reach of their targets.
   const llvm::fltSemantics &semantics = d.accumulate.getFloatSemantics();
-  int room = -llvm::APFloat::semanticsMinExponent(semantics) -
-             static_cast<int>(llvm::APFloat::semanticsPrecision(semantics)) - 1;
+  room = -llvm::APFloat::semanticsMinExponent(semantics) -
+         static_cast<int>(llvm::APFloat::semanticsPrecision(semantics)) - 1;
   reach = room * 2 / 5;
   for (Axis axis : kAxes) {
     Axis second = other(axis);
     Value total;
-    if (Value target = kernel.target(second))
-      total = e.extract(
+    if (Value target = kernel.target(second)) {
+      total = onElements(
           e.reduce(d.vectorSizes(second), 1, d.accumulate,
                    alongVectors({target}), TensorEmitter::Combine::add,
                    [](OpBuilder &, Location, ValueRange in) { return in[0]; }));
-    else
+    } else {
       total =
           e.toFloat(e.indexValue(d.vectorSizes(second).back()), d.accumulate);
-    Scalars s{b, loc, d.accumulate};
-    bound[axis] = s.div(s.constant(std::ldexp(1.0, room - reach)),
-                        s.max(total, s.constant(1.0)));
+      if (isBatched)
+        total = d.batchFilled(total);
+    }
+    bound[axis] =
+        onElements(d.accumulate, {total},
+                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                     Scalars s{inner, l, d.accumulate};
+                     return s.div(s.constant(std::ldexp(1.0, room - reach)),
+                                  s.max(in[0], s.constant(1.0)));
+                   });
   }
 }
 
@@ -268,6 +360,22 @@ Value AbsorbLoop::makeKernel(const Factors &gauge, Value into) {
                         Value(), Value(), into, Domain::absorb,
                         /*logarithm=*/false, DenseI64ArrayAttr())
       .getResult();
+}
+
+Value AbsorbLoop::renewKernel(const Factors &gauge, Value kernel, Value flag) {
+  bool isAlone = llvm::all_of(d.batchSizes, [](OpFoldResult size) {
+    return isConstantIntValue(size, 1);
+  });
+  if (isAlone)
+    return makeKernel(gauge, kernel);
+  TensorEmitter::Sizes sizes(d.batchSizes);
+  sizes.append({d.rows, d.cols});
+  Value fresh = makeKernel(gauge, e.empty(sizes, d.accumulate));
+  return e.inPlace(kernel, 2, {{flag, {}}, {fresh, {0, 1}}},
+                   [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                     return arith::SelectOp::create(inner, l, in[0], in[1],
+                                                    in[2]);
+                   });
 }
 
 void AbsorbLoop::startFrom(AbsorbState &state, Axis axis) {
@@ -346,8 +454,26 @@ AbsorbState AbsorbLoop::start() {
   else
     startFrom(state, first);
 
-  TensorEmitter::Sizes sizes{d.rows, d.cols};
-  state.kernel = makeKernel(state.gauge, e.empty(sizes, d.accumulate));
+  TensorEmitter::Sizes sizes(d.batchSizes);
+  sizes.append({d.rows, d.cols});
+  Factors gauge = state.gauge;
+  // A row comes to its maximum before anything else joins it, and a gauge of
+  // fewer digits is one as well: f32 is enough, but from a start far off.
+  if (isBatched && first == Axis::rows && !d.op.getColStart() &&
+      d.rule(first).isPlain())
+    for (Axis axis : kAxes) {
+      gauge[axis] =
+          vector(axis, d.accumulate, gauge[axis],
+                 [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                   return castFloat(inner, l, in[0], d.accumulate);
+                 });
+      state.gauge[axis] =
+          vector(axis, f64, gauge[axis],
+                 [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                   return castFloat(inner, l, in[0], f64);
+                 });
+    }
+  state.kernel = makeKernel(gauge, e.empty(sizes, d.accumulate));
   if (isUntil)
     state.verdict = kernel.undecided();
   if (d.relaxes()) {
@@ -409,15 +535,17 @@ Value AbsorbLoop::update(Axis axis, ValueRange states,
                 });
 }
 
-Value AbsorbLoop::spread(Axis axis, Value sum, Value next, Value gauge) {
+Value AbsorbLoop::spread(Axis axis, Value sum, Value own, Value next,
+                         Value gauge) {
   bool isPlain = d.rule(axis).isPlain() && !d.relaxes();
-  SmallVector<Value> inputs{sum, gauge};
-  if (!isPlain) {
-    inputs.push_back(next);
-    if (Value target = kernel.target(axis))
-      inputs.push_back(target);
-  }
-  return e.extract(e.reduce(
+  Value target = kernel.target(axis);
+  SmallVector<Value> inputs{sum, gauge, next, own};
+  if (target)
+    inputs.push_back(target);
+  double normal =
+      llvm::APFloat::getSmallestNormalized(d.accumulate.getFloatSemantics())
+          .convertToDouble();
+  return onElements(e.reduce(
       d.vectorSizes(axis), 1, d.accumulate, alongVectors(inputs),
       TensorEmitter::Combine::max,
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
@@ -425,8 +553,18 @@ Value AbsorbLoop::spread(Axis axis, Value sum, Value next, Value gauge) {
         Value one = s.constant(1.0);
         Value far = s.max(in[0], s.div(one, in[0]));
         if (!isPlain) {
-          Value moved = in.size() > 3 ? s.div(in[2], in[3]) : in[2];
+          Value moved = target ? s.div(in[2], in[4]) : in[2];
           far = s.max(far, s.max(moved, s.div(one, moved)));
+        }
+        // Where targets are one the sum says it.
+        if (target)
+          far = s.select(s.is(arith::CmpFPredicate::ULT, in[2], normal),
+                         s.constant(kInfinity), far);
+        if (isUntil) {
+          Value held = arith::AndIOp::create(
+              inner, l, s.is(arith::CmpFPredicate::OGE, in[3], normal),
+              s.is(arith::CmpFPredicate::OLT, in[3], kInfinity));
+          far = s.select(held, far, s.constant(kInfinity));
         }
         return s.select(Scalars{inner, l, f64}.isNone(in[1]), one, far);
       }));
@@ -467,13 +605,15 @@ AbsorbState AbsorbLoop::judge(IterateDecomposer &on, AbsorbState state,
     Value rest = on.marginal(second, across, factors[second]);
     residual = kernel.sum(residual, narrow(on, rest));
   }
-  Value due = d.isDue(k), counts = due;
-  if (may)
-    counts = arith::AndIOp::create(b, loc, due, may);
+  Value due = d.isDue(k);
   Value judged = residual;
   if (state.relaxation)
     judged = kernel.judgedResidual(state.relaxation, judged);
-  state.verdict = kernel.check(state.verdict, counts, judged, k);
+  state.verdict =
+      isBatched
+          ? kernel.check(state.verdict, due, judged, k, may)
+          : kernel.check(state.verdict, arith::AndIOp::create(b, loc, due, may),
+                         judged, k);
   if (state.relaxation && axis == d.watchedAxis())
     state.relaxation =
         kernel.observe(state.relaxation, narrow(on, watched), due, k);
@@ -489,6 +629,24 @@ Relaxation AbsorbLoop::copied(const Relaxation &from, const Relaxation &to) {
   for (auto [source, place] : llvm::zip_equal(from.values(), to.values()))
     values.push_back(
         linalg::CopyOp::create(b, loc, source, place).getResult(0));
+  return Relaxation::from(values);
+}
+
+Relaxation AbsorbLoop::merged(const Relaxation &from, const Relaxation &to,
+                              Value flag) {
+  auto choose = [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+    Value chosen = isBatched ? in[0] : flag;
+    return arith::SelectOp::create(inner, l, chosen, in.drop_back().back(),
+                                   in.back());
+  };
+  SmallVector<Value> values;
+  for (auto [source, place] : llvm::zip_equal(from.values(), to.values())) {
+    SmallVector<EmitterInput> inputs;
+    if (isBatched)
+      inputs.push_back({flag, {}});
+    inputs.push_back({source, {}});
+    values.push_back(e.inPlace(place, 0, inputs, choose));
+  }
   return Relaxation::from(values);
 }
 
@@ -509,7 +667,11 @@ Value AbsorbLoop::omega(IterateDecomposer &on, const Relaxation &relaxation) {
 }
 
 AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
-                                            ArrayRef<Axis> axes, Value k) {
+                                            ArrayRef<Axis> axes, Value lost,
+                                            Value k) {
+  Relaxation before = state.relaxation;
+  if (before)
+    state.relaxation = copied(before, newPlaces());
   Factors whole{logarithm(Axis::rows, state), logarithm(Axis::cols, state)};
   Factors sums;
   Factors seen = whole; // what a sweep reads: the update, taken or not
@@ -523,15 +685,17 @@ AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
       continue;
     }
     Value done = arith::AddIOp::create(b, loc, k, e.index(i));
-    state = judge(wide, state, axis, states, whole, seen[axis],
-                  /*may=*/Value(), done);
-    Value running = isRunning(state.verdict);
+    state =
+        judge(wide, state, axis, states, whole, seen[axis], /*may=*/lost, done);
     whole[axis] = vector(
         axis, f64, {seen[axis], whole[axis]},
         [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-          return arith::SelectOp::create(inner, l, running, in[0], in[1]);
-        });
+          return arith::SelectOp::create(inner, l, in[0], in[1], in[2]);
+        },
+        isRunning(state.verdict));
   }
+  if (before)
+    state.relaxation = merged(state.relaxation, before, lost);
   for (Axis axis : kAxes) {
     Value target = wide.target(axis);
     SmallVector<Value> inputs{whole[axis]};
@@ -547,22 +711,26 @@ AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
           if (sums[axis])
             none = s.either(
                 none, s.is(arith::CmpFPredicate::OEQ, in[in.size() - 2], 0.0));
-          Value gauge = s.select(s.isNone(in[0]), s.constant(0.0), in[0]);
+          Value gauge = s.select(s.isNone(in[1]), s.constant(0.0), in[1]);
           if (target)
-            gauge = s.sub(gauge, s.log(in[1]));
-          return s.select(none, s.constant(-kInfinity), gauge);
-        });
+            gauge = s.sub(gauge, s.log(in[2]));
+          gauge = s.select(none, s.constant(-kInfinity), gauge);
+          return s.select(in[0], gauge, in.back());
+        },
+        lost);
     SmallVector<Value> parts{state.gauge[axis], whole[axis]};
     if (Value own = kernel.target(axis))
       parts.push_back(own);
-    state.factors[axis] =
-        inPlace(state.factors[axis], parts,
-                [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                  Scalars s{inner, l, d.accumulate}, logs{inner, l, f64};
-                  Value none = s.either(logs.isNone(in[0]), logs.isNone(in[1]));
-                  return s.select(none, s.constant(0.0),
-                                  in.size() > 3 ? in[2] : s.constant(1.0));
-                });
+    state.factors[axis] = inPlace(
+        state.factors[axis], parts,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Scalars s{inner, l, d.accumulate}, logs{inner, l, f64};
+          Value none = s.either(logs.isNone(in[1]), logs.isNone(in[2]));
+          Value factor = s.select(none, s.constant(0.0),
+                                  in.size() > 4 ? in[3] : s.constant(1.0));
+          return s.select(in[0], factor, in.back());
+        },
+        lost);
   }
   return state;
 }
@@ -581,13 +749,21 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
     SmallVector<Value> states = kernel.read(axis, next[other(axis)]);
     Value own = next[axis];
     next[axis] = update(axis, states, state);
-    Value most = spread(axis, states[0], next[axis], state.gauge[axis]);
-    Value within = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLE,
-                                         most, bound[axis]);
-    Value beyond = Scalars{b, loc, d.accumulate}.is(
-        arith::CmpFPredicate::UGT, most, std::ldexp(1.0, reach));
-    trusted = trusted ? arith::AndIOp::create(b, loc, trusted, within) : within;
-    far = far ? arith::OrIOp::create(b, loc, far, beyond) : beyond;
+    Value most = spread(axis, states[0], own, next[axis], state.gauge[axis]);
+    Value within =
+        onElements(b.getI1Type(), {most, bound[axis]},
+                   [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                     return arith::CmpFOp::create(
+                         inner, l, arith::CmpFPredicate::OLE, in[0], in[1]);
+                   });
+    Value beyond = onElements(
+        b.getI1Type(), most,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          return Scalars{inner, l, d.accumulate}.is(
+              arith::CmpFPredicate::UGT, in[0], std::ldexp(1.0, reach));
+        });
+    trusted = trusted ? both(trusted, within) : within;
+    far = far ? either(far, beyond) : beyond;
     if (!isUntil)
       continue;
     Factors judged = next;
@@ -598,93 +774,110 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
     runs = isRunning(state.verdict);
     taken[axis] = runs;
   }
-  Value yes = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
-  Value lost = arith::XOrIOp::create(b, loc, trusted, yes);
-  if (runs)
-    lost = arith::AndIOp::create(b, loc, lost, runs);
+  Value lost = negated(trusted);
+  if (runs) {
+    lost = both(lost, runs);
+    far = both(far, runs);
+  }
+  if (active) {
+    lost = both(lost, active);
+    far = both(far, active);
+  }
 
   auto yield = [&](const AbsorbState &result) {
     scf::YieldOp::create(b, loc, result.shortValues());
   };
-  // The factor that the half-step leaves.
-  auto chosen = [&](OpBuilder &inner, Location l, Axis axis, Value after,
-                    Value before) -> Value {
-    auto it = taken.find(axis);
-    return it == taken.end()
-               ? after
-               : arith::SelectOp::create(inner, l, it->second, after, before);
-  };
-  auto commit = [&](bool absorbs) {
+  // The kernel's half-steps; the loop's state stays where it is.
+  auto commit = [&] {
     AbsorbState result = state;
     if (before)
       result.relaxation = copied(state.relaxation, before);
     for (Axis axis : kAxes) {
-      if (!absorbs) {
-        // A copy, which no canonicalization forwards: the loop's state stays
-        // where it is.
-        if (auto it = taken.find(axis); it != taken.end())
-          result.factors[axis] = inPlace(
-              state.factors[axis], {next[axis]},
-              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                return arith::SelectOp::create(inner, l, it->second, in[0],
-                                               in[1]);
-              });
-        else if (llvm::is_contained(axes, axis))
-          result.factors[axis] =
-              linalg::CopyOp::create(b, loc, next[axis], state.factors[axis])
-                  .getResult(0);
-        continue;
-      }
+      // A copy, which no canonicalization forwards.
+      if (auto it = taken.find(axis); it != taken.end())
+        result.factors[axis] = inPlace(
+            state.factors[axis], next[axis],
+            [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+              return arith::SelectOp::create(inner, l, in[0], in[1], in[2]);
+            },
+            it->second);
+      else if (llvm::is_contained(axes, axis))
+        result.factors[axis] =
+            linalg::CopyOp::create(b, loc, next[axis], state.factors[axis])
+                .getResult(0);
+    }
+    return result;
+  };
+  // The same where nothing is lost, the gauge taking over factors that are
+  // far from their targets.
+  auto absorb = [&] {
+    AbsorbState result = state;
+    Value kept = negated(lost), moves = both(far, kept);
+    if (before)
+      result.relaxation = merged(state.relaxation, before, kept);
+    for (Axis axis : kAxes) {
+      auto it = taken.find(axis);
+      SmallVector<Value> flags{moves, kept};
+      if (it != taken.end())
+        flags.push_back(it->second);
+      // What the half-step leaves, of the values behind the flags.
+      auto chosen = [&](Scalars s, ValueRange in, Value own) -> Value {
+        Value after = in[flags.size()];
+        return it == taken.end() ? after : s.select(in[2], after, own);
+      };
+      size_t numFlags = flags.size();
       Value target = wide.target(axis);
       SmallVector<Value> inputs{next[axis], state.factors[axis]};
       if (target)
         inputs.push_back(target);
-      result.gauge[axis] =
-          inPlace(state.gauge[axis], inputs,
-                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                    Scalars s{inner, l, f64};
-                    Value factor = chosen(inner, l, axis, in[0], in[1]);
-                    Value moved = s.add(in.back(), s.log(factor));
-                    if (target)
-                      moved = s.sub(moved, s.log(in[2]));
-                    Value zero = Scalars{inner, l, d.accumulate}.is(
-                        arith::CmpFPredicate::OEQ, factor, 0.0);
-                    return s.select(zero, in.back(), moved);
-                  });
+      result.gauge[axis] = inPlace(
+          state.gauge[axis], inputs,
+          [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+            Scalars s{inner, l, f64}, narrow{inner, l, d.accumulate};
+            Value factor = chosen(narrow, in, in[numFlags + 1]);
+            Value moved = s.add(in.back(), s.log(factor));
+            if (target)
+              moved = s.sub(moved, s.log(in[numFlags + 2]));
+            Value zero = narrow.is(arith::CmpFPredicate::OEQ, factor, 0.0);
+            moved = s.select(zero, in.back(), moved);
+            return s.select(in[0], moved, in.back());
+          },
+          flags);
+      Value own = kernel.target(axis);
       SmallVector<Value> parts{next[axis]};
-      if (Value own = kernel.target(axis))
+      if (own)
         parts.push_back(own);
-      result.factors[axis] =
-          inPlace(state.factors[axis], parts,
-                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                    Scalars s{inner, l, d.accumulate};
-                    Value factor = chosen(inner, l, axis, in[0], in.back());
-                    Value zero = s.is(arith::CmpFPredicate::OEQ, factor, 0.0);
-                    return s.select(zero, s.constant(0.0),
-                                    in.size() > 2 ? in[1] : s.constant(1.0));
-                  });
+      result.factors[axis] = inPlace(
+          state.factors[axis], parts,
+          [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+            Scalars s{inner, l, d.accumulate};
+            Value factor = chosen(s, in, in.back());
+            Value zero = s.is(arith::CmpFPredicate::OEQ, factor, 0.0);
+            Value fresh = s.select(zero, s.constant(0.0),
+                                   own ? in[numFlags + 1] : s.constant(1.0));
+            return s.select(in[0], fresh, s.select(in[1], factor, in.back()));
+          },
+          flags);
     }
     return result;
   };
-  Value renewed = arith::OrIOp::create(b, loc, lost, far);
+  Value renewed = either(lost, far);
   auto branch = scf::IfOp::create(
-      b, loc, renewed,
+      b, loc, any(renewed),
       [&](OpBuilder &, Location) {
+        AbsorbState result = absorb();
         auto inner = scf::IfOp::create(
-            b, loc, lost,
+            b, loc, any(lost),
             [&](OpBuilder &, Location) {
-              AbsorbState again = state;
-              again.relaxation = before;
-              yield(advanceOnLogarithms(again, axes, k));
+              yield(advanceOnLogarithms(result, axes, lost, k));
             },
-            [&](OpBuilder &, Location) { yield(commit(/*absorbs=*/true)); });
-        AbsorbState result = state;
+            [&](OpBuilder &, Location) { yield(result); });
         result.setShort(inner.getResults());
-        result.kernel = makeKernel(result.gauge, state.kernel);
+        result.kernel = renewKernel(result.gauge, state.kernel, renewed);
         scf::YieldOp::create(b, loc, result.values());
       },
       [&](OpBuilder &, Location) {
-        scf::YieldOp::create(b, loc, commit(/*absorbs=*/false).values());
+        scf::YieldOp::create(b, loc, commit().values());
       });
   state.set(branch.getResults());
   return state;
@@ -694,8 +887,7 @@ AbsorbState AbsorbLoop::advance(AbsorbState state, ArrayRef<Axis> axes,
 // The loop
 //===----------------------------------------------------------------------===//
 
-IterateDecomposer::Outcome AbsorbLoop::run() {
-  AbsorbState state = start();
+AbsorbState AbsorbLoop::iterate(AbsorbState state) {
   int64_t limit = d.stop.getLimit(), done = 0;
   auto resume = [&](ValueRange values) {
     AbsorbState inside = state;
@@ -709,7 +901,7 @@ IterateDecomposer::Outcome AbsorbLoop::run() {
       return;
     }
     auto conditional = scf::IfOp::create(
-        b, loc, isRunning(state.verdict),
+        b, loc, any(isRunning(state.verdict)),
         [&](OpBuilder &, Location) {
           scf::YieldOp::create(b, loc,
                                advance(state, axis, e.index(k)).values());
@@ -741,7 +933,7 @@ IterateDecomposer::Outcome AbsorbLoop::run() {
     auto loop = scf::WhileOp::create(
         b, loc, ValueRange(inits).getTypes(), inits,
         [&](OpBuilder &, Location, ValueRange carried) {
-          Value running = isRunning(resume(carried.drop_front()).verdict);
+          Value running = any(isRunning(resume(carried.drop_front()).verdict));
           Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
                                               carried[0], e.index(lastPair));
           Value go = arith::AndIOp::create(b, loc, running, below);
@@ -759,14 +951,181 @@ IterateDecomposer::Outcome AbsorbLoop::run() {
   }
   if (lastPair < limit)
     advanceOnce(Axis::rows, lastPair);
+  return state;
+}
 
+AbsorbState AbsorbLoop::speculate(AbsorbState state) {
+  const llvm::fltSemantics &semantics = d.accumulate.getFloatSemantics();
+  auto bits = [&](double value) {
+    llvm::APFloat number(value);
+    bool losesInfo;
+    number.convert(semantics, llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+    return number.bitcastToAPInt();
+  };
+  // Half of the room for the factors, half for the sums, but for targets of
+  // some size.
+  constexpr int targetRoom = 12;
+  int half = (room - targetRoom) / 2;
+  double most = std::ldexp(1.0, half);
+  double least = std::ldexp(1.0, 2 * half - reach);
+  llvm::APInt lowest = bits(1.0 / most), range = bits(most) - lowest;
+  auto integer = b.getIntegerType(d.accumulate.getWidth());
+
+  // What a kernel may have lost must not be worth more than its sums allow.
+  Value doubt = d.onBatch(
+      b.getI1Type(), {bound.row, bound.col},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Scalars s{inner, l, d.accumulate};
+        return s.either(s.is(arith::CmpFPredicate::ULT, in[0], least),
+                        s.is(arith::CmpFPredicate::ULT, in[1], least));
+      });
+  Factors tried, idle;
+  for (Axis axis : kAxes) {
+    tried[axis] =
+        linalg::CopyOp::create(b, loc, state.factors[axis],
+                               e.empty(d.vectorSizes(axis), d.accumulate))
+            .getResult(0);
+    Value target = kernel.target(axis);
+    if (!target)
+      continue;
+    // A factor is at most so much smaller than its target.
+    double smallest =
+        most *
+        llvm::APFloat::getSmallestNormalized(semantics).convertToDouble();
+    doubt = e.reduce(
+        d.vectorSizes(axis), 1, b.getI1Type(), alongVectors({target}),
+        TensorEmitter::Combine::any,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Scalars s{inner, l, d.accumulate};
+          return arith::AndIOp::create(
+              inner, l, s.is(arith::CmpFPredicate::UNE, in[0], 0.0),
+              s.is(arith::CmpFPredicate::ULT, in[0], smallest));
+        },
+        doubt);
+    // Sums of what takes no part are zero: one is added.
+    idle[axis] =
+        vector(axis, d.accumulate, state.gauge[axis],
+               [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                 Scalars s{inner, l, d.accumulate};
+                 return s.select(Scalars{inner, l, f64}.isNone(in[0]),
+                                 s.constant(1.0), s.constant(0.0));
+               });
+  }
+  kernel.matrix = state.kernel;
+  auto halfStep = [&](Axis axis) {
+    SmallVector<Value> sums = kernel.read(axis, tried[other(axis)]);
+    SmallVector<Value> inputs{sums[0]};
+    if (idle[axis])
+      inputs.push_back(idle[axis]);
+    doubt = e.reduce(
+        d.vectorSizes(axis), 1, b.getI1Type(), alongVectors(inputs),
+        TensorEmitter::Combine::any,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Scalars s{inner, l, d.accumulate};
+          Value sum = in.size() > 1 ? s.add(in[0], in[1]) : in[0];
+          // Positive numbers are in the order of their bits; whatever is none
+          // comes behind them.
+          auto number = [&](const llvm::APInt &value) -> Value {
+            return arith::ConstantOp::create(
+                inner, l, inner.getIntegerAttr(integer, value));
+          };
+          Value raw = arith::BitcastOp::create(inner, l, integer, sum);
+          Value above = arith::SubIOp::create(inner, l, raw, number(lowest));
+          return arith::CmpIOp::create(inner, l, arith::CmpIPredicate::ugt,
+                                       above, number(range));
+        },
+        doubt);
+    tried[axis] = kernel.update(axis, sums, tried[axis]);
+  };
+  int64_t count = d.stop.getLimit();
+  if (d.op.getOrder() == Order::cols_first) {
+    halfStep(Axis::cols);
+    --count;
+  }
+  if (count / 2 > 0) {
+    auto loop = scf::ForOp::create(
+        b, loc, e.index(0), e.index(count / 2), e.index(1),
+        ValueRange{tried.row, tried.col, doubt},
+        [&](OpBuilder &, Location, Value, ValueRange carried) {
+          tried = {carried[0], carried[1]};
+          doubt = carried[2];
+          halfStep(Axis::rows);
+          halfStep(Axis::cols);
+          scf::YieldOp::create(b, loc, ValueRange{tried.row, tried.col, doubt});
+        });
+    tried = {loop.getResult(0), loop.getResult(1)};
+    doubt = loop.getResult(2);
+  }
+  if (count % 2 != 0)
+    halfStep(Axis::rows);
+
+  auto result = scf::IfOp::create(
+      b, loc, any(doubt),
+      [&](OpBuilder &, Location) {
+        active = doubt;
+        AbsorbState full = iterate(state);
+        full.factors = kernel.replace(tried, doubt, full.factors);
+        scf::YieldOp::create(b, loc, full.values());
+      },
+      [&](OpBuilder &, Location) {
+        AbsorbState same = state;
+        same.factors = tried;
+        scf::YieldOp::create(b, loc, same.values());
+      });
+  state.set(result.getResults());
+  return state;
+}
+
+Value AbsorbLoop::notFinite(const AbsorbState &state) {
+  Value found;
+  for (Axis axis : kAxes) {
+    SmallVector<EmitterInput> inputs;
+    d.addWeightInputs(axis, inputs);
+    size_t numWeights = inputs.size();
+    llvm::append_range(
+        inputs,
+        alongVectors({state.factors[axis], state.gauge[axis], start64[axis]}));
+    Value flags = e.reduce(
+        d.vectorSizes(axis), 1, b.getI1Type(), inputs,
+        TensorEmitter::Combine::any,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Scalars s{inner, l, d.accumulate}, logs{inner, l, f64};
+          auto isNumber = [&](Scalars in, Value value) {
+            Value magnitude = math::AbsFOp::create(inner, l, value);
+            return in.is(arith::CmpFPredicate::OLT, magnitude, kInfinity);
+          };
+          Value factor = in[numWeights], gauge = in[numWeights + 1];
+          Value good = arith::AndIOp::create(
+              inner, l, isNumber(s, factor),
+              s.is(arith::CmpFPredicate::ONE, factor, 0.0));
+          good = arith::AndIOp::create(inner, l, good, isNumber(logs, gauge));
+          // Without support the factor is the start's.
+          good = s.select(logs.isNone(gauge), isNumber(logs, in.back()), good);
+          Value yes =
+              arith::ConstantOp::create(inner, l, inner.getBoolAttr(true));
+          Value bad = arith::XOrIOp::create(inner, l, good, yes);
+          if (numWeights == 0)
+            return bad;
+          Value weight = d.hasWeight(inner, l, axis, in.take_front(numWeights));
+          return arith::AndIOp::create(inner, l, bad, weight);
+        });
+    found = found ? d.either(found, flags) : flags;
+  }
+  return found;
+}
+
+IterateDecomposer::Outcome AbsorbLoop::run() {
+  AbsorbState state = start();
+  state = speculates() ? speculate(state) : iterate(state);
+
+  int64_t limit = d.stop.getLimit();
   IterateDecomposer::Outcome out;
   kernel.matrix = state.kernel;
   if (isUntil) {
     // The last check, due or not.
     SmallVector<Value> before = state.verdict.values();
     auto conditional = scf::IfOp::create(
-        b, loc, isRunning(state.verdict),
+        b, loc, any(isRunning(state.verdict)),
         [&](OpBuilder &, Location) {
           Value residual = kernel.measuredMarginal(state.factors);
           Value due = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
@@ -788,6 +1147,7 @@ IterateDecomposer::Outcome AbsorbLoop::run() {
   }
   out.kernel = state.kernel;
   out.kernelFactors = state.factors;
+  out.diverged = notFinite(state);
   for (Axis axis : kAxes) {
     out.logarithms[axis] = logarithm(axis, state);
     out.factors[axis] =
@@ -805,8 +1165,7 @@ bool IterateDecomposer::canAbsorb() {
   bool stops =
       stop.getMode() == StopMode::fixed ||
       (stop.getMode() == StopMode::until && stop.getWhat() == What::marginal);
-  return domain == Domain::absorb && batchSizes.empty() &&
-         stop.getLimit() > 1 && !op.getAnneal() &&
+  return domain == Domain::absorb && stop.getLimit() > 1 && !op.getAnneal() &&
          op.getOrder() != Order::jacobi && !isSymmetric() && !accelerates() &&
          stores && stops;
 }

@@ -69,20 +69,36 @@ IterateDecomposer::KernelPlan IterateDecomposer::kernelPlan(const Outcome &out,
                                                             Value diverged) {
   SmallVector<Value> kept{out.kernel, out.kernelFactors.row,
                           out.kernelFactors.col};
-  auto fill = [&](Value number, Value init) {
-    return linalg::FillOp::create(b, loc, number, init).getResult(0);
+  auto choose = [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+    return arith::SelectOp::create(inner, l, in[0], in[1], in[2]);
   };
   auto plan = scf::IfOp::create(
-      b, loc, e.extract(diverged),
+      b, loc, e.any(diverged),
       [&](OpBuilder &, Location) {
+        // Alone, the element's kernel is written over.
+        bool alone = batchSizes.empty();
+        Value into = out.kernel;
+        if (!alone) {
+          Sizes sizes(batchSizes);
+          sizes.append({rows, cols});
+          into = e.empty(sizes, accumulate);
+        }
+        Value kernel = PlanOp::create(b, loc, into.getType(), matrix, start.row,
+                                      start.col, Value(), Value(), into, domain,
+                                      /*logarithm=*/false, DenseI64ArrayAttr())
+                           .getResult();
+        if (!alone)
+          kernel = e.inPlace(out.kernel, 2, {{diverged, {}}, {kernel, {0, 1}}},
+                             choose);
         Value one = e.scalar(accumulate, 1.0);
-        Value kernel =
-            PlanOp::create(b, loc, out.kernel.getType(), matrix, start.row,
-                           start.col, Value(), Value(), out.kernel, domain,
-                           /*logarithm=*/false, DenseI64ArrayAttr())
-                .getResult();
-        scf::YieldOp::create(
-            b, loc, ValueRange{kernel, fill(one, kept[1]), fill(one, kept[2])});
+        SmallVector<Value> yielded{kernel};
+        for (Axis axis : {Axis::rows, Axis::cols})
+          yielded.push_back(e.inPlace(
+              out.kernelFactors[axis], 1, {{diverged, {}}},
+              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                return arith::SelectOp::create(inner, l, in[0], one, in[1]);
+              }));
+        scf::YieldOp::create(b, loc, yielded);
       },
       [&](OpBuilder &, Location) { scf::YieldOp::create(b, loc, kept); });
   KernelPlan result{
@@ -102,7 +118,7 @@ SmallVector<Value> IterateDecomposer::run(bool mayAbsorb) {
   start = startFactors();
   Outcome out = iterate(mayAbsorb);
   // Divergence: the start factors come out, and the residual says so.
-  Value diverged = notFinite(out.factors);
+  Value diverged = out.diverged ? out.diverged : notFinite(out.factors);
   Value marked = onBatch(
       b.getI1Type(), {diverged, out.status},
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {

@@ -49,18 +49,22 @@ Value IterateDecomposer::isDue(Value k) {
 }
 
 Verdict IterateDecomposer::check(Verdict verdict, Value due, Value residual,
-                                 Value k) {
+                                 Value k, Value may) {
   Type i1 = b.getI1Type(), i32 = b.getI32Type();
   Value count = arith::IndexCastOp::create(b, loc, i32, k);
   // The check changes nothing for elements that are done.
-  Value judged =
-      onBatch(i1, {verdict.done},
-              [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                Value yes = arith::ConstantOp::create(inner, l,
-                                                      inner.getBoolAttr(true));
-                Value running = arith::XOrIOp::create(inner, l, in[0], yes);
-                return arith::AndIOp::create(inner, l, running, due);
-              });
+  SmallVector<Value> flags{verdict.done};
+  if (may)
+    flags.push_back(may);
+  Value judged = onBatch(
+      i1, flags, [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Value yes =
+            arith::ConstantOp::create(inner, l, inner.getBoolAttr(true));
+        Value running = arith::XOrIOp::create(inner, l, in[0], yes);
+        if (may)
+          running = arith::AndIOp::create(inner, l, running, in[1]);
+        return arith::AndIOp::create(inner, l, running, due);
+      });
   Value found = revise(
       verdict.status, {judged, residual},
       [&](OpBuilder &inner, Location l, ValueRange in) -> Value {

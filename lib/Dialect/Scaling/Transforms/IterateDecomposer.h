@@ -123,6 +123,8 @@ public:
     /// plan with, and the logarithms of the factors in f64.
     Value kernel;
     Factors kernelFactors, logarithms;
+    /// What `notFinite` says, where that is known without the factors.
+    Value diverged;
   };
 
   /// What makes the plan without an exponential, and the logarithms of the
@@ -212,8 +214,10 @@ public:
   Verdict undecided();
   /// Whether `k` is a half-step count of the cadence.
   Value isDue(Value k);
-  /// Stops the elements whose residual passes, if a check is due.
-  Verdict check(Verdict verdict, Value due, Value residual, Value k);
+  /// Stops the elements whose residual passes, if a check is due; `may`, per
+  /// batch element, excludes others from it.
+  Verdict check(Verdict verdict, Value due, Value residual, Value k,
+                Value may = Value());
   /// Whether an `until` over-relaxes.
   bool relaxes() {
     return stop.relaxes(op.getRows(), op.getCols(), op.getOrder());

@@ -18,11 +18,16 @@ using namespace mlir::scaling;
 /// Matrices of up to this many entries go side by side into vector lanes.
 static constexpr int64_t kTinyEntries = 1024;
 
+/// … and as long as a tile of them takes no more than this part of L1: what is
+/// beyond that is read from L2, where a matrix alone is faster.
+static constexpr double kTileOfL1 = 1.25;
+
 /// Of matrices of up to this many entries, two vectors are taken at once: one
 /// waits for a division or the end of a sum while the other goes on.
 static constexpr int64_t kPairedEntries = 64;
 
 /// What a schedule is chosen by where the module describes no target.
+static constexpr int64_t kDefaultL1Bytes = 32 << 10;
 static constexpr int64_t kDefaultL2Bytes = 1 << 20;
 static constexpr int64_t kDefaultVectorBits = 256;
 
@@ -157,8 +162,10 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   }
   if (batched && known && n * m <= kTinyEntries) {
     int64_t bits = targetInteger(op, "max_vector_op_width", kDefaultVectorBits);
+    int64_t l1 = targetInteger(op, "L1_cache_size_in_bytes", kDefaultL1Bytes);
     int64_t vectors = n * m <= kPairedEntries ? 2 : 1;
-    return make(Regime::tiny_batched, vectors * bits / (8 * bytes), 0);
+    if (n * m * bits / 8 <= kTileOfL1 * l1)
+      return make(Regime::tiny_batched, vectors * bits / (8 * bytes), 0);
   }
   // Half of L2: the factors and the plan want room too. A batch of unknown
   // matrices goes matrix by matrix, which no shape makes much worse.

@@ -89,7 +89,7 @@ Value TensorEmitter::inPlace(Value out, int64_t tailRank,
 
 Value TensorEmitter::reduce(ArrayRef<OpFoldResult> sizes, int64_t tailRank,
                             Type element, ArrayRef<EmitterInput> inputs,
-                            Combine combine, Body lift) {
+                            Combine combine, Body lift, Value init) {
   int64_t rank = sizes.size(), batchRank = rank - tailRank;
   double infinity = std::numeric_limits<double>::infinity();
   Value identity;
@@ -119,7 +119,8 @@ Value TensorEmitter::reduce(ArrayRef<OpFoldResult> sizes, int64_t tailRank,
   maps.push_back(AffineMap::get(rank, 0, kept, b.getContext()));
   SmallVector<IteratorType> iterators(batchRank, IteratorType::parallel);
   iterators.append(tailRank, IteratorType::reduction);
-  Value init = filled(sizes.take_front(batchRank), identity);
+  if (!init)
+    init = filled(sizes.take_front(batchRank), identity);
   return linalg::GenericOp::create(
              b, loc, init.getType(), values, init, maps, iterators,
              [&](OpBuilder &inner, Location innerLoc, ValueRange arguments) {

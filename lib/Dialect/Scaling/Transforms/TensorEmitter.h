@@ -52,9 +52,10 @@ public:
                 Body body);
 
   /// `lift` at every point of `sizes`, combined along the last `tailRank`
-  /// dimensions into a tensor of the batch sizes.
+  /// dimensions into a tensor of the batch sizes: into `init`, if given.
   Value reduce(ArrayRef<OpFoldResult> sizes, int64_t tailRank, Type element,
-               ArrayRef<EmitterInput> inputs, Combine combine, Body lift);
+               ArrayRef<EmitterInput> inputs, Combine combine, Body lift,
+               Value init = Value());
 
   /// The states of a statistic of each row or column, from neutral ones: a
   /// `reduce` into new tensors of `sizes`. Factor, mask and scale may be null.

@@ -32,12 +32,15 @@ def ScalingDecomposePass : Pass<"scaling-decompose"> {
     copy for `best`. The loop stays rolled, its body is rows, then columns,
     whatever axis is first.
 
-    The domain `absorb` becomes kernel arithmetic where the problem has no
-    batch (left), the order is `rows_first` or `cols_first`, the count is fixed
-    without annealing or the marginals decide, no Anderson's steps are asked
-    for, and the schedule does not make the matrix anew in every sweep. Plans of the iteration's matrix and results are
-    then made from the kernel. In all other cases, and with `absorb=false`, it
-    is lowered as `log`.
+    The domain `absorb` becomes kernel arithmetic where the order is
+    `rows_first` or `cols_first`, the count is fixed without annealing or the
+    marginals decide, no Anderson's steps are asked for, and the schedule does
+    not make the matrix anew in every sweep. In a batch, a
+    fixed count of plain half-steps is first done on the kernel of the start,
+    and a flag per element says whether its sums stayed in the range in which
+    the checked loop would come to the same; that loop follows where one did
+    not. Plans of the iteration's matrix and results are made from the kernel.
+    In all other cases, and with `absorb=false`, the domain is lowered as `log`.
   }];
   let options = [
     Option<"absorb", "absorb", "bool", /*default=*/"true",
@@ -59,7 +62,7 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
 
     | regime | when |
     |---|---|
-    | `tiny_batched` | a batch of matrices of at most 1,024 entries |
+    | `tiny_batched` | a batch of matrices of at most 1,024 entries, a vector of which takes no more than 1.25 times L1 |
     | `resident` | a batch of matrices of at most half of L2, or of unknown size |
     | `streaming` | a single matrix, or larger ones |
     | `cloud` | the same, made by `scaling.pairwise` from points, and made anew (`matrix = recomputed`) in every sweep |
