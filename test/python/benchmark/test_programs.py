@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "benchmark"))
 sys.path.insert(0, str(ROOT / "test" / "reference"))
 
+import reads
 import scaling_reference as sr
 import workloads
 from peers import ours
@@ -130,3 +131,24 @@ def test_full_size(workload, tmp_path):
     assert done.returncode == 0, done.stderr
     counts = workload.counts(workload.sizes, [np.int32(20)] * 3)
     assert counts and all(count.fmas > 0 for count in counts)
+
+
+def test_reads(tmp_path):
+    """The programs that count reads, on all problems at once."""
+    n = 9
+    instances = reads.problems(np.random.default_rng(0), n)
+    texts = [
+        reads.program(f"f{i}_{j}", n, way, epsilon * cost.mean(), cost.max())
+        for i, (_, cost, _, epsilon) in enumerate(instances)
+        for j, way in enumerate(reads.WAYS)
+    ]
+    source = tmp_path / "reads.mlir"
+    source.write_text("".join(texts))
+    subprocess.run([find_tool("scaling-opt"), source, "-o", os.devnull], check=True)
+    name, cost, (a, b), epsilon = instances[0]
+    text = reads.program("f", n, "ω", epsilon * cost.mean(), cost.max())
+    library = reads.compile_shared(
+        Path(find_tool("scaling-compile")).parent, text, tmp_path
+    )
+    function = library._mlir_ciface_f
+    assert reads.measure(function, cost, a, b, epsilon * cost.mean(), "ω")
