@@ -33,8 +33,8 @@ void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers);
 /// code.
 void unroll(OpBuilder &b, linalg::GenericOp op);
 
-/// Copies views that a block's iteration reads several times to allocations of
-/// its own, of up to `bytes` in all.
+/// Copies what a block's iteration reads several times to allocations of its
+/// own, and lets it accumulate in such; of up to `bytes` in all.
 void stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
                    function_ref<bool(Value)> isReadOnly);
 
@@ -67,10 +67,12 @@ Value createItemView(OpBuilder &b, Location loc, const StagedItem &item,
 Value createFlat(OpBuilder &b, Location loc, Value buffer);
 
 /// All threads of the grid meet: whatever one wrote before, all see after.
-/// `counter`, `memref<1xi64>`, counts arrivals; it holds a multiple of the
-/// number of blocks between two barriers.
+/// `counter`, `memref<1xi64>`, counts arrivals from zero; `arrivals`,
+/// `memref<i64>` of each thread's own, is how many there have been at the last
+/// barrier: no division by the number of blocks, which PTX calls a function
+/// for.
 void createGridBarrier(OpBuilder &b, Location loc, Value thread,
-                       Value numBlocks, Value counter);
+                       Value numBlocks, Value counter, Value arrivals);
 
 } // namespace mlir::scaling
 

@@ -128,6 +128,8 @@ private:
   SmallVector<std::pair<Operation *, int64_t>> sharedAllocs;
   /// The counter of arrivals, once there is a barrier of the grid.
   Value counter;
+  /// How many there have been, for each thread.
+  Value arrivals;
 };
 } // namespace
 
@@ -191,8 +193,14 @@ void KernelFormer::createBarrier(Level level) {
     (void)kernel.insertArgument(index, MemRefType::get({1}, b.getI64Type()), {},
                                 loc);
     counter = kernel.getArgument(index);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&kernel.front());
+    arrivals =
+        memref::AllocaOp::create(b, loc, MemRefType::get({}, b.getI64Type()));
+    Value none = arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(0));
+    memref::StoreOp::create(b, loc, none, arrivals, ValueRange());
   }
-  createGridBarrier(b, loc, thread, numBlocks, counter);
+  createGridBarrier(b, loc, thread, numBlocks, counter, arrivals);
 }
 
 void KernelFormer::waitBefore(Operation *op, Level level) {

@@ -22,7 +22,8 @@ static constexpr unsigned kGlobalSpace = 1;
 static constexpr unsigned kCounterBytes = 8;
 
 void scaling::createGridBarrier(OpBuilder &b, Location loc, Value thread,
-                                Value numBlocks, Value counter) {
+                                Value numBlocks, Value counter,
+                                Value arrivals) {
   // The order of an atomic read-modify-write does not reach PTX: fences carry
   // it, and the counter is relaxed.
   auto fence = [&] {
@@ -45,14 +46,14 @@ void scaling::createGridBarrier(OpBuilder &b, Location loc, Value thread,
         address);
     Value blocks = arith::IndexCastOp::create(b, loc, word, numBlocks);
     Value one = arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(1));
+    // All have arrived when the counter is what it is after this barrier.
+    Value target = arith::AddIOp::create(
+        b, loc, memref::LoadOp::create(b, loc, arrivals, ValueRange()), blocks);
+    memref::StoreOp::create(b, loc, target, arrivals, ValueRange());
     fence();
-    Value ticket = LLVM::AtomicRMWOp::create(
-        b, loc, LLVM::AtomicBinOp::add, address, one,
-        LLVM::AtomicOrdering::monotonic, kScope, kCounterBytes);
-    // All have arrived when the counter is at the next multiple.
-    Value round = arith::DivUIOp::create(b, loc, ticket, blocks);
-    Value target = arith::MulIOp::create(
-        b, loc, arith::AddIOp::create(b, loc, round, one), blocks);
+    LLVM::AtomicRMWOp::create(b, loc, LLVM::AtomicBinOp::add, address, one,
+                              LLVM::AtomicOrdering::monotonic, kScope,
+                              kCounterBytes);
     auto spin = scf::WhileOp::create(b, loc, TypeRange(), ValueRange());
     b.createBlock(&spin.getBefore());
     Value seen = LLVM::LoadOp::create(

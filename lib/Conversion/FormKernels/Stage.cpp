@@ -12,6 +12,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -40,28 +41,125 @@ static bool isReadAgain(memref::SubViewOp view) {
   return reads > 1;
 }
 
+/// Operands of the iteration's inner loops that are whole buffers from outside:
+/// read again for every block of rows.
+static SmallVector<Value> findSharedInputs(scf::ForallOp loop) {
+  llvm::SetVector<Value> found;
+  loop.walk([&](linalg::LinalgOp op) {
+    if (op->getBlock() == loop.getBody())
+      return;
+    for (Value input : op.getDpsInputs()) {
+      auto type = dyn_cast<MemRefType>(input.getType());
+      if (type && type.getRank() > 0 && type.hasStaticShape() &&
+          !loop->isAncestor(input.getParentRegion()->getParentOp()))
+        found.insert(input);
+    }
+  });
+  return found.takeVector();
+}
+
+/// What an iteration does with a part of a buffer that it alone touches.
+enum class Own {
+  /// Something else, or too little.
+  other,
+  /// Makes all of it first, then adds to it in a loop.
+  made,
+  /// Reads and writes it in a loop.
+  updated
+};
+
+static Own findOwn(memref::SubViewOp view, scf::ForallOp loop) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (view->getBlock() != loop.getBody() || view.getType().getRank() != 1 ||
+      failed(view.getType().getStridesAndOffset(strides, offset)) ||
+      strides[0] != 1)
+    return Own::other;
+  for (Operation *user : view.getSource().getUsers())
+    if (user != view && loop->isAncestor(user))
+      return Own::other;
+  Operation *first = nullptr;
+  bool isWrittenInLoop = false;
+  SmallVector<Value> worklist{view.getResult()};
+  while (!worklist.empty()) {
+    for (OpOperand &use : worklist.pop_back_val().getUses()) {
+      Operation *user = use.getOwner();
+      if (auto part = dyn_cast<memref::SubViewOp>(user);
+          part && part.getType().getRank() == 1) {
+        worklist.push_back(part);
+        continue;
+      }
+      auto op = dyn_cast<linalg::LinalgOp>(user);
+      if (!op)
+        return Own::other;
+      Operation *top = loop.getBody()->findAncestorOpInBlock(*op);
+      isWrittenInLoop |= top != op && op.isDpsInit(&use);
+      if (!first || top->isBeforeInBlock(first))
+        first = top;
+    }
+  }
+  if (!isWrittenInLoop)
+    return Own::other;
+  auto fill = dyn_cast<linalg::FillOp>(first);
+  return fill && fill.getOutputs()[0] == view.getResult() ? Own::made
+                                                          : Own::updated;
+}
+
 void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
                             function_ref<bool(Value)> isReadOnly) {
   SmallVector<memref::SubViewOp> views;
   loop.walk([&](memref::SubViewOp view) { views.push_back(view); });
   OpBuilder::InsertionGuard guard(b);
+  auto take = [&](MemRefType type) {
+    int64_t size =
+        llvm::alignTo(type.getNumElements() * elementBytes(type), 64);
+    if (size > bytes)
+      return false;
+    bytes -= size;
+    return true;
+  };
+  auto allocate = [&](Location loc, MemRefType type) -> Value {
+    return memref::AllocOp::create(
+        b, loc, MemRefType::get(type.getShape(), type.getElementType()));
+  };
   for (memref::SubViewOp view : views) {
     MemRefType type = view.getType();
     if (!type.hasStaticShape() || !isReadAgain(view) ||
         !isReadOnly(view.getSource()))
       continue;
-    int64_t size =
-        llvm::alignTo(type.getNumElements() * elementBytes(type), 64);
-    if (size > bytes)
+    if (!take(type))
       continue;
-    bytes -= size;
     b.setInsertionPointAfter(view);
-    Value copy = memref::AllocOp::create(
-        b, view.getLoc(),
-        MemRefType::get(type.getShape(), type.getElementType()));
+    Value copy = allocate(view.getLoc(), type);
     auto fill = memref::CopyOp::create(b, view.getLoc(), view, copy);
     b.replaceUsesWithIf(view.getResult(), copy, [&](OpOperand &use) {
       return use.getOwner() != fill.getOperation();
+    });
+  }
+  for (memref::SubViewOp view : views) {
+    MemRefType type = view.getType();
+    Own own = type.hasStaticShape() ? findOwn(view, loop) : Own::other;
+    if (own == Own::other || !take(type))
+      continue;
+    b.setInsertionPointAfter(view);
+    Value copy = allocate(view.getLoc(), type);
+    b.replaceAllUsesWith(view.getResult(), copy);
+    if (own == Own::updated)
+      memref::CopyOp::create(b, view.getLoc(), view, copy);
+    b.setInsertionPoint(loop.getTerminator());
+    memref::CopyOp::create(b, view.getLoc(), copy, view);
+  }
+  for (Value input : findSharedInputs(loop)) {
+    auto type = cast<MemRefType>(input.getType());
+    if (!isReadOnly(input) || !take(type))
+      continue;
+    b.setInsertionPointToStart(loop.getBody());
+    Value copy = allocate(loop.getLoc(), type);
+    auto fill = memref::CopyOp::create(b, loop.getLoc(), input, copy);
+    b.replaceUsesWithIf(input, copy, [&](OpOperand &use) {
+      return use.getOwner() != fill.getOperation() &&
+             loop->isProperAncestor(use.getOwner()) &&
+             isa<linalg::LinalgOp>(use.getOwner());
     });
   }
 }

@@ -83,3 +83,26 @@ def test_global_memory_is_read_and_written_once(regime, domain):
         # Of a request's sectors no byte is for nothing.
         assert counts["read_sectors"] == counts["read_sectors_ideal"]
         assert counts["write_sectors"] == counts["write_sectors_ideal"]
+
+
+def test_a_sweep_reads_the_matrix_once():
+    """Two half-steps more cost one read; the rest is factors and partial sums."""
+    matrix = np.random.default_rng(3).normal(size=(128, 512)).astype(np.float32)
+    shape = "tensor<128x512xf32>"
+    read = []
+    for steps in (4, 6):
+        code = compile_kernel(
+            f"func.func @solve(%z: {shape}) -> {shape} {{\n"
+            f"  %r:4 = scaling.project logits(%z : {shape})"
+            f" stop(#scaling.stop<fixed {steps}>)"
+            f" numerics(#scaling.numerics<kernel>)\n"
+            f"  return %r#0 : {shape}\n}}\n",
+            "llvm",
+        )
+        (plan,), report = execute(code, "solve", [matrix], [(matrix.shape, "f32")])
+        expected = sr.project(
+            matrix.astype(np.float64), kind="logits", stop=sr.fixed(steps)
+        ).plan
+        np.testing.assert_allclose(plan, expected, rtol=2e-5, atol=1e-7)
+        read.append(report["global"]["read_bytes"])
+    assert read[1] - read[0] < 1.1 * matrix.nbytes
