@@ -1,6 +1,7 @@
 """Programs: compile, the caches, threads, and what is wrong."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import scaling
+from findtool import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scaling import _programs
@@ -266,6 +268,15 @@ def test_threads(cache, monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(8)))
     assert len(compiled) == 1
+
+
+def test_the_examples_of_the_page():
+    page = (ROOT / "docs" / "python.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    examples = [code for code in examples if "torch" not in code]
+    assert examples
+    for code in examples:
+        exec(code, {})
 
 
 def test_calls_cost_little():

@@ -1,12 +1,13 @@
 """scaling.torch against scaling itself and against plain PyTorch."""
 
 import math
+import re
 import warnings
 
 import numpy as np
 import pytest
 import scaling
-from findtool import need_module
+from findtool import ROOT, need_module
 
 need_module("torch")
 import scaling.torch as st  # noqa: E402
@@ -41,6 +42,15 @@ def test_functions_are_those_of_scaling(dtype):
     got = st.attention(x, x, x, logit_scale=0.5)
     expected = scaling.attention(array, array, array, logit_scale=0.5)
     close(got.double(), torch.from_numpy(expected), tolerance)
+
+
+def test_the_examples_of_the_page():
+    page = (ROOT / "docs" / "python.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = [code for code in examples if "torch" in code]
+    values = {}
+    exec(code, values)
+    assert values["y"].shape == (2, 197, 64)
 
 
 def test_layouts_and_gradients_wanted():
