@@ -67,9 +67,10 @@ ClockRef scaling::simt::withPart(const ClockRef &clock, uint32_t cta,
   auto result = llvm::makeIntrusiveRefCnt<Clock>();
   if (clock)
     result->parts = clock->parts;
-  auto it = std::lower_bound(
-      result->parts.begin(), result->parts.end(), cta,
-      [](const auto &part, uint32_t cta) { return part.first < cta; });
+  auto it =
+      llvm::lower_bound(result->parts, cta, [](const auto &part, uint32_t cta) {
+        return part.first < cta;
+      });
   if (it != result->parts.end() && it->first == cta)
     it->second = std::move(epochs);
   else

@@ -15,8 +15,8 @@
 #define SCALING_LIB_SIMT_CLOCK_H
 
 #include "llvm/ADT/IntrusiveRefCntPtr.h"
+#include "llvm/ADT/STLExtras.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -38,9 +38,9 @@ struct Clock : llvm::RefCountedBase<Clock> {
   std::vector<std::pair<uint32_t, CtaEpochsRef>> parts;
 
   const CtaEpochs *find(uint32_t cta) const {
-    auto it = std::lower_bound(
-        parts.begin(), parts.end(), cta,
-        [](const auto &part, uint32_t cta) { return part.first < cta; });
+    auto it = llvm::lower_bound(parts, cta, [](const auto &part, uint32_t cta) {
+      return part.first < cta;
+    });
     return it != parts.end() && it->first == cta ? it->second.get() : nullptr;
   }
 };
