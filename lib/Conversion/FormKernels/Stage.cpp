@@ -68,6 +68,13 @@ enum class Own {
   updated
 };
 
+/// Whether a value is the view or a part of it.
+static bool isPart(Value value, memref::SubViewOp view) {
+  auto part = value.getDefiningOp<memref::SubViewOp>();
+  return value == view.getResult() ||
+         (part && part.getSource() == view.getResult());
+}
+
 static Own findOwn(memref::SubViewOp view, scf::ForallOp loop) {
   SmallVector<int64_t> strides;
   int64_t offset;
@@ -101,8 +108,21 @@ static Own findOwn(memref::SubViewOp view, scf::ForallOp loop) {
   if (!isWrittenInLoop)
     return Own::other;
   auto fill = dyn_cast<linalg::FillOp>(first);
-  return fill && fill.getOutputs()[0] == view.getResult() ? Own::made
-                                                          : Own::updated;
+  if (fill && fill.getOutputs()[0] == view.getResult())
+    return Own::made;
+  // What is written before it is read may never have been written before.
+  bool readsFirst = false;
+  first->walk<WalkOrder::PreOrder>([&](linalg::LinalgOp op) {
+    bool touched = false;
+    for (OpOperand &operand : op->getOpOperands()) {
+      if (!isPart(operand.get(), view))
+        continue;
+      touched = true;
+      readsFirst |= op.payloadUsesValueFromOperand(&operand);
+    }
+    return touched ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return readsFirst ? Own::updated : Own::other;
 }
 
 void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
