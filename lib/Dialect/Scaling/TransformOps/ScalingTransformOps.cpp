@@ -91,9 +91,15 @@ DiagnosedSilenceableFailure transform::TileSweepTransformOp::applyToOne(
   options.block = getBlock();
   options.group = getGroup().value_or(0);
   options.recomputeMatrix = getRecompute();
+  // Where it fails half way the target is gone, and with it the way back.
+  Location loc = target->getLoc();
   FailureOr<TileSweepResult> swept = tileSweep(rewriter, reduce, options);
-  if (failed(swept))
-    return refuse(*this, target, "failed to tile the sweep");
+  if (failed(swept)) {
+    DiagnosedDefiniteFailure failure = emitDefiniteFailure()
+                                       << "failed to tile the sweep";
+    failure.attachNote(loc) << "when applied to this op";
+    return failure;
+  }
   results.push_back(swept->parallel);
   results.push_back(swept->tiled);
   return DiagnosedSilenceableFailure::success();
