@@ -39,6 +39,8 @@ config.substitutions.append(
 config.substitutions.append(("%python", '"%s"' % config.python_executable))
 # Programs of the tests bring the sanitizers' runtime to our instrumented libraries.
 sanitize = config.scaling_sanitizers
+if sanitize:
+    config.available_features.add("sanitizers")
 config.substitutions.append(
     ("%host_cc", config.host_cc + (f" -fsanitize={sanitize}" if sanitize else ""))
 )

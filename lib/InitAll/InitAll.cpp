@@ -20,6 +20,7 @@
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
+#include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Interfaces/AggregatedOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/BatchTilingImpl.h"
@@ -47,6 +48,7 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
 
 void scaling::registerAllPasses() {
   registerEntryABIPasses();
+  registerScalingDifferentiatePasses();
   registerAllocateFromArenaPasses();
   registerAnnotateKernelsPasses();
   registerDescribeGPUPasses();

@@ -23,3 +23,12 @@ func.func @one_by_one(%C: tensor<2048x2048xf32>, %a: tensor<3x2048xf32>) -> tens
   %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<2048x2048xf32>) row_marginal(%a : tensor<3x2048xf32>) preset(ott)
   return %f : tensor<3x2048xf32>
 }
+
+// Nobody reads what it makes.
+
+// CHECK-LABEL: func.func @dead
+// CHECK-NEXT: return
+func.func @dead(%z: tensor<100x6x6xf32>) {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<100x6x6xf32>) preset(mhc)
+  return
+}

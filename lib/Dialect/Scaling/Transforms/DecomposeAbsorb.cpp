@@ -196,8 +196,8 @@ struct Scalars {
   Value isNone(Value value) {
     return is(arith::CmpFPredicate::OEQ, value, -kInfinity);
   }
-  Value select(Value condition, Value a, Value b_) {
-    return arith::SelectOp::create(b, loc, condition, a, b_);
+  Value select(Value condition, Value a, Value other) {
+    return arith::SelectOp::create(b, loc, condition, a, other);
   }
   Value add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
   Value sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }

@@ -17,12 +17,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
-#include <limits>
-
 using namespace mlir;
 using namespace mlir::scaling;
-
-static constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// Sums of the plan are as good as log-sum-exps between these: far from where
 /// single entries vanish or overflow.

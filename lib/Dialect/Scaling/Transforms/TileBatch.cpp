@@ -17,6 +17,11 @@ using namespace mlir;
 using namespace mlir::scaling;
 
 LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
+  // Loops are made for what they return.
+  if (isOpTriviallyDead(op)) {
+    rewriter.eraseOp(op);
+    return success();
+  }
   int64_t batchRank = cast<ScalingBatchedOpInterface>(op).getBatchRank();
   ScheduleAttr schedule = getScheduleOf(op);
   if (batchRank == 0 || !schedule)

@@ -1,0 +1,33 @@
+//===- Differentiate.h - Vector-Jacobian products ---------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_DIALECT_SCALING_DIFFERENTIATE_DIFFERENTIATE_H
+#define SCALING_DIALECT_SCALING_DIFFERENTIATE_DIFFERENTIATE_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir {
+namespace scaling {
+
+#define GEN_PASS_DECL_SCALINGDIFFERENTIATEPASS
+#include "scaling/Dialect/Scaling/Differentiate/Differentiate.h.inc"
+
+/// Writes the function for vector-Jacobian products beside `function`, whose
+/// code must be generalized `scaling` and `linalg` on tensors in one block.
+/// `wrt`: positions of arguments that are float tensors. Errors are reported at
+/// the op that has no derivative.
+FailureOr<func::FuncOp> differentiate(func::FuncOp function,
+                                      ArrayRef<int64_t> wrt);
+
+#define GEN_PASS_REGISTRATION
+#include "scaling/Dialect/Scaling/Differentiate/Differentiate.h.inc"
+
+} // namespace scaling
+} // namespace mlir
+
+#endif // SCALING_DIALECT_SCALING_DIFFERENTIATE_DIFFERENTIATE_H

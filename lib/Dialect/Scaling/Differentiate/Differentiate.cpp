@@ -1,0 +1,71 @@
+//===- Differentiate.cpp - Vector-Jacobian products -----------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
+
+#include "TensorAdjoint.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+FailureOr<func::FuncOp> scaling::differentiate(func::FuncOp function,
+                                               ArrayRef<int64_t> wrt) {
+  if (!function.getBody().hasOneBlock())
+    return function.emitError("'")
+           << function.getName() << "' has control flow of its own: only "
+           << "straight-line functions are differentiated";
+  OpBuilder builder(function);
+  builder.setInsertionPointAfter(function);
+  func::FuncOp vjp = function.clone();
+  builder.insert(vjp);
+  vjp.setName((function.getName() + "_vjp").str());
+  vjp.removeResAttrsAttr();
+
+  Block &body = vjp.getBody().front();
+  Operation *terminator = body.getTerminator();
+  Location loc = vjp.getLoc();
+  builder.setInsertionPoint(terminator);
+  TensorAdjoint adjoint(builder);
+  SmallVector<Value> wanted;
+  for (int64_t position : wrt) {
+    wanted.push_back(body.getArgument(position));
+    adjoint.markActive(wanted.back());
+  }
+  SmallVector<Operation *> ops;
+  for (Operation &op : body.without_terminator())
+    ops.push_back(&op);
+  adjoint.propagateActivity(ops);
+
+  SmallVector<Value> returned(terminator->getOperands());
+  for (Value value : returned) {
+    auto type = dyn_cast<RankedTensorType>(value.getType());
+    if (!type || !isa<FloatType>(type.getElementType()))
+      continue;
+    BlockArgument cotangent = body.addArgument(type, loc);
+    adjoint.add(loc, value, cotangent);
+  }
+  if (failed(adjoint.run(ops))) {
+    vjp.erase();
+    return failure();
+  }
+  SmallVector<Value> gradients;
+  for (Value value : wanted)
+    gradients.push_back(adjoint.getOrZero(loc, value));
+  terminator->setOperands(gradients);
+  // The function's own results may not be needed for its gradients.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+  vjp.setType(FunctionType::get(vjp.getContext(), body.getArgumentTypes(),
+                                ValueRange(gradients).getTypes()));
+  if (ArrayAttr attributes = vjp.getArgAttrsAttr()) {
+    SmallVector<Attribute> all(attributes.getValue());
+    all.resize(body.getNumArguments(), builder.getDictionaryAttr({}));
+    vjp.setArgAttrsAttr(builder.getArrayAttr(all));
+  }
+  return vjp;
+}

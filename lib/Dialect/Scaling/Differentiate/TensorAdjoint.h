@@ -1,0 +1,81 @@
+//===- TensorAdjoint.h - Derivatives of tensor code -------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_LIB_DIFFERENTIATE_TENSORADJOINT_H
+#define SCALING_LIB_DIFFERENTIATE_TENSORADJOINT_H
+
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
+
+namespace mlir::scaling {
+
+/// A tensor and the loops its dimensions run along.
+struct MappedTensor {
+  Value value;
+  AffineMap map;
+};
+
+/// `body` of the inputs' entries, summed over the loops that `out` does not run
+/// along, on top of `out`. A null sum adds nothing.
+using EntryBody = function_ref<Value(OpBuilder &, Location, ValueRange)>;
+Value sumInto(OpBuilder &builder, Location loc, Value out, AffineMap map,
+              ArrayRef<MappedTensor> inputs, EntryBody body);
+
+/// An adjoint shared among the entries that are the extreme one: over how many
+/// there are. `lifted` is what is compared with the result.
+Value sharedAdjoint(OpBuilder &builder, Location loc, MappedTensor adjoint,
+                    MappedTensor result, ArrayRef<MappedTensor> inputs,
+                    EntryBody lifted);
+
+/// Reverse-mode derivatives of straight-line tensor code: `linalg` on tensors,
+/// a few `tensor` ops, and `scaling.iterate`. Code that computes the adjoints
+/// is written at the builder's insertion point, behind the code itself.
+class TensorAdjoint {
+public:
+  explicit TensorAdjoint(OpBuilder &builder) : b(builder) {}
+
+  /// What derivatives are asked for, and what depends on it.
+  void markActive(Value value) { active.insert(value); }
+  void propagateActivity(ArrayRef<Operation *> ops);
+  bool isActive(Value value) const { return active.contains(value); }
+
+  /// Adds to the adjoint of a value that is active; others have none.
+  void add(Location loc, Value value, Value adjoint);
+  /// The adjoint so far, null where it is zero.
+  Value get(Value value) const { return adjoints.lookup(value); }
+  Value getOrZero(Location loc, Value value);
+  void set(Value value, Value adjoint) { adjoints[value] = adjoint; }
+
+  /// Goes back over the ops, the last one first; an op without a derivative is
+  /// an error at its location.
+  LogicalResult run(ArrayRef<Operation *> ops);
+
+  /// Adds `body` of the inputs' entries, summed over the loops that `value`
+  /// does not run along, to the adjoint of `value`.
+  void accumulate(Location loc, Value value, AffineMap map,
+                  ArrayRef<MappedTensor> inputs, EntryBody body);
+
+  OpBuilder &b;
+
+private:
+  LogicalResult differentiate(Operation *op);
+  LogicalResult differentiate(linalg::GenericOp op);
+  LogicalResult differentiateLookups(linalg::GenericOp op);
+
+  llvm::DenseMap<Value, Value> adjoints;
+  llvm::DenseSet<Value> active;
+};
+
+/// Adjoints of what an iteration reads, given those of its factors.
+LogicalResult differentiateIterate(TensorAdjoint &adjoint, IterateOp op);
+
+} // namespace mlir::scaling
+
+#endif // SCALING_LIB_DIFFERENTIATE_TENSORADJOINT_H

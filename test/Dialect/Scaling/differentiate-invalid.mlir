@@ -1,0 +1,45 @@
+// RUN: scaling-opt %s --scaling-differentiate --split-input-file --verify-diagnostics
+
+func.func @best(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{'scaling.iterate' op that stops with 'best' has no derivative: which factors are the best is a choice}}
+  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<l2>) cols(#scaling.rule<l2>)
+      stop(#scaling.stop<best 8, what = imbalance>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @annealed(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{'scaling.iterate' op with 'anneal' has no derivative}}
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%x : tensor<4x4xf32>) form(#scaling.form<cost, anneal = [2.0, 1.0]>)
+      stop(#scaling.stop<fixed 4>)
+  return %f : tensor<4xf32>
+}
+
+// -----
+
+func.func @rounded(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{which has no derivative here}}
+  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<l2, round = pow2>) cols(#scaling.rule<l2>)
+      stop(#scaling.stop<fixed 8>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @similarity(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
+  // expected-error @below {{has no derivative here}}
+  %b, %d, %k, %s = scaling.similarity_balance preset(gebal) matrix(%x : tensor<4x4xf32>)
+  return %b : tensor<4x4xf32>
+}
+
+// -----
+
+// expected-error @below {{'branches' has control flow of its own: only straight-line functions are differentiated}}
+func.func @branches(%x: tensor<4xf32>, %c: i1) -> tensor<4xf32> {
+  cf.cond_br %c, ^a, ^b
+^a:
+  return %x : tensor<4xf32>
+^b:
+  return %x : tensor<4xf32>
+}
