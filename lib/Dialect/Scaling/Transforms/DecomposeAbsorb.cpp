@@ -695,7 +695,9 @@ AbsorbState AbsorbLoop::advanceOnLogarithms(AbsorbState state,
         isRunning(state.verdict));
   }
   if (before)
-    state.relaxation = merged(state.relaxation, before, lost);
+    // Without a batch this is where it is lost: a copy, which nothing forwards.
+    state.relaxation = isBatched ? merged(state.relaxation, before, lost)
+                                 : copied(state.relaxation, before);
   for (Axis axis : kAxes) {
     Value target = wide.target(axis);
     SmallVector<Value> inputs{whole[axis]};
