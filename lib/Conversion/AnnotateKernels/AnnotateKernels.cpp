@@ -34,6 +34,9 @@ void mlir::scaling::annotateKernel(LLVM::LLVMFuncOp kernel) {
                       b.getUnitAttr());
     ++index;
   }
+  // Otherwise ptxas spills to have more blocks side by side.
+  kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                  b.getI32IntegerAttr(1));
 }
 
 /// An array without elements is what the launch gives; a definition would be an

@@ -19,7 +19,8 @@ def ScalingAnnotateKernelsPass : Pass<"scaling-annotate-kernels"> {
     have to keep both; loads and stores of several elements at a time follow
     from the first, and loads that are not ordered from the second.
 
-    Dynamic shared memory becomes an external array.
+    One block is enough for a multiprocessor (`nvvm.minctasm`): `ptxas` spills
+    no registers to have more of them side by side. Dynamic shared memory becomes an external array.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
