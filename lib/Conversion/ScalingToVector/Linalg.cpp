@@ -8,11 +8,13 @@
 //
 // What generalization and decomposition emit around the core ops: elementwise
 // computations and reductions whose last loop is parallel, or folds into one
-// flag. Everything else is left to upstream's scalar loops.
+// flag or maximum. Everything else is left to upstream's scalar loops.
 //
 //===----------------------------------------------------------------------===//
 
 #include "VectorEmitter.h"
+
+#include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -21,15 +23,16 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// The or that a reduction folds its entries with, if it is one.
-static arith::OrIOp foldingOr(linalg::LinalgOp op) {
+/// The or, or the maximum, that a reduction folds its entries with, if it is
+/// one.
+static Operation *findFold(linalg::LinalgOp op) {
   if (op.getNumDpsInits() != 1)
     return nullptr;
   Block *body = op.getBlock();
-  auto fold =
-      body->getTerminator()->getOperand(0).getDefiningOp<arith::OrIOp>();
-  if (!fold || fold.getLhs() != body->getArguments().back() ||
-      !fold.getType().isInteger(1))
+  Operation *fold = body->getTerminator()->getOperand(0).getDefiningOp();
+  if (!isa_and_present<arith::OrIOp, arith::MaximumFOp>(fold) ||
+      fold->getOperand(0) != body->getArguments().back() ||
+      (isa<arith::OrIOp>(fold) && !fold->getResult(0).getType().isInteger(1)))
     return nullptr;
   return fold;
 }
@@ -79,7 +82,7 @@ static bool isVectorizable(linalg::LinalgOp op) {
     }
   }
   if (op.getIteratorTypesArray()[last] == utils::IteratorType::reduction)
-    return op.getNumReductionLoops() == 1 && foldingOr(op);
+    return op.getNumReductionLoops() == 1 && findFold(op);
   return op.getStaticLoopRanges()[last] > 1;
 }
 
@@ -203,24 +206,42 @@ void LinalgLowering::lower() {
   if (op.getStaticLoopRanges()[rank - 1] == e.lanes)
     e.unrollIfFew(entries);
 
-  // A flag of the whole batch: lanes are folded at the end.
-  if (arith::OrIOp fold = foldingOr(op);
+  // A flag of the whole batch, or a maximum: lanes are folded at the end.
+  if (Operation *fold = findFold(op);
       fold &&
       op.getIteratorTypesArray()[rank - 1] == utils::IteratorType::reduction) {
+    bool isMax = isa<arith::MaximumFOp>(fold);
+    Value rhs = fold->getOperand(1);
     e.nest(at, outer, outerSizes, [&] {
       e.vectors(e.index(0), sizes.back(), [&](Value begin, Value mask) {
         at.back() = begin;
         compute({}, mask, fold);
-        Value entry = mapping.contains(fold.getRhs())
-                          ? mapping.lookup(fold.getRhs())
-                          : e.splat(fold.getRhs());
-        if (mask)
+        Value entry =
+            mapping.contains(rhs) ? mapping.lookup(rhs) : e.splat(rhs);
+        if (mask && isMax) {
+          auto type = cast<FloatType>(rhs.getType());
+          Value lowest = arith::ConstantOp::create(
+              e.b, e.loc,
+              FloatAttr::get(type, APFloat::getInf(type.getFloatSemantics(),
+                                                   /*Negative=*/true)));
+          entry =
+              arith::SelectOp::create(e.b, e.loc, mask, entry, e.splat(lowest));
+        } else if (mask) {
           entry = arith::AndIOp::create(e.b, e.loc, entry, mask);
+        }
         if (isa<VectorType>(entry.getType()))
-          entry = vector::ReductionOp::create(e.b, e.loc,
-                                              vector::CombiningKind::OR, entry);
+          entry = vector::ReductionOp::create(
+              e.b, e.loc,
+              isMax ? vector::CombiningKind::MAXIMUMF
+                    : vector::CombiningKind::OR,
+              entry);
         Value state = e.loadScalar(outs[0], at);
-        e.store(outs[0], at, arith::OrIOp::create(e.b, e.loc, state, entry));
+        if (isMax)
+          state = arith::MaximumFOp::create(
+              e.b, e.loc, state, castFloat(e.b, e.loc, entry, e.compute));
+        else
+          state = arith::OrIOp::create(e.b, e.loc, state, entry);
+        e.store(outs[0], at, state);
       });
     });
     return;

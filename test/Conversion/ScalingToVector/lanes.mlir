@@ -100,6 +100,36 @@ func.func @elementwise(%h: memref<4x16xf32>, %f: memref<16xi1>, %any: memref<i1>
   return
 }
 
+// A maximum along vectors: lanes are folded, those beyond the end are below
+// everything.
+
+// CHECK-LABEL: func @maximum
+// CHECK-DAG: %[[LOWEST:.*]] = arith.constant dense<0xFF800000> : vector<8xf32>
+// CHECK: scf.for
+// CHECK: arith.select {{.*}} vector<8xf32>
+// CHECK: vector.reduction <maximumf>
+// CHECK: arith.maximumf
+// CHECK: }
+// CHECK: %[[INSIDE:.*]] = vector.constant_mask [6] : vector<8xi1>
+// CHECK: %[[ENTRY:.*]] = arith.select %[[INSIDE]], %{{.*}}, %[[LOWEST]]
+// CHECK: vector.reduction <maximumf>, %[[ENTRY]]
+func.func @maximum(%s: memref<1x70xf32>, %g: memref<1x70xf64>, %out: memref<1xf32>, %none: f64) {
+  linalg.generic {
+      indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+      iterator_types = ["parallel", "reduction"]}
+      ins(%s, %g : memref<1x70xf32>, memref<1x70xf64>) outs(%out : memref<1xf32>) {
+  ^bb0(%x: f32, %y: f64, %most: f32):
+    %one = arith.constant 1.0 : f32
+    %is = arith.cmpf oeq, %y, %none : f64
+    %entry = arith.select %is, %one, %x : f32
+    %max = arith.maximumf %most, %entry : f32
+    linalg.yield %max : f32
+  }
+  return
+}
+
+// -----
+
 // Any number of lanes: squares are of a power of two that divides it.
 
 // CHECK-LABEL: func.func @three_lanes
