@@ -32,3 +32,13 @@ func.func @dead(%z: tensor<100x6x6xf32>) {
   %P, %k, %r, %s = scaling.project logits(%z : tensor<100x6x6xf32>) preset(mhc)
   return
 }
+
+// Matrices without entries have no slices.
+
+// CHECK-LABEL: func.func @nothing
+// CHECK-NOT: scf.for
+// CHECK: return
+func.func @nothing(%z: tensor<8x0x100xf32>) -> tensor<8x0x100xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<8x0x100xf32>) preset(sinkformer)
+  return %P : tensor<8x0x100xf32>
+}

@@ -62,6 +62,31 @@ CASES["dynamic"] = projection(3, 5, 40, dims="batch")
 CASES["dynamic_masked"] = projection(6, 4, 40, dims="batch", masked=True)
 
 
+class Hidden(Call):
+    """A call whose matrix' rows are known from another operand only."""
+
+    def text(self, name):
+        text = super().text(name)
+        shown = "x".join(map(str, np.shape(self.operands["logits"])))
+        batch, _, columns = shown.split("x")
+        for before in ("%logits: ", "%logits : "):
+            text = text.replace(
+                f"{before}tensor<{shown}x", f"{before}tensor<{batch}x?x{columns}x"
+            )
+        return text
+
+
+def hidden():
+    call, options = projection(6, 4, 19, masked=True)
+    return Hidden(call.op, call.operands, call.attributes, call.element), options
+
+
+CASES["hidden"] = hidden()
+#: Static sizes of nothing.
+CASES["no_rows"] = projection(0, 5, 20)
+CASES["no_columns"] = projection(5, 0, 20)
+
+
 @pytest.fixture(scope="session")
 def route():
     """The portable way has no lanes."""

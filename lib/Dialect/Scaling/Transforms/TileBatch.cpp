@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "scaling/Dialect/Scaling/IR/Shapes.h"
 #include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
@@ -25,6 +26,10 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
   int64_t batchRank = cast<ScalingBatchedOpInterface>(op).getBatchRank();
   ScheduleAttr schedule = getScheduleOf(op);
   if (batchRank == 0 || !schedule)
+    return success();
+  // Nothing is in the matrices, and slices of nothing are out of its bounds.
+  ProblemShape shape = *inferProblemShape(getBatchedOperands(op), "", nullptr);
+  if (shape[Size::rows] == 0 || shape[Size::cols] == 0)
     return success();
   if (takesLanes(op))
     return tileIntoLanes(rewriter, op);

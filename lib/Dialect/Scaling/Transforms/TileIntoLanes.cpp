@@ -50,6 +50,7 @@ public:
 private:
   using Sizes = SmallVector<OpFoldResult>;
 
+  void showSizes();
   /// The operand with a single batch dimension; as it is where it has none.
   Value flattened(Value operand, int64_t tail);
   /// `[first, count]` of a batch.
@@ -77,6 +78,7 @@ LaneTiling::LaneTiling(RewriterBase &builder, Operation *op)
       batched(cast<ScalingBatchedOpInterface>(op)),
       lanes(getScheduleOf(op).getLanes()) {
   b.setInsertionPoint(op);
+  showSizes();
   SmallVector<BatchedOperand> operands = getBatchedOperands(op);
   ProblemShape shape = *inferProblemShape(operands, "", nullptr);
   for (int64_t dim : llvm::seq(batched.getBatchRank())) {
@@ -90,6 +92,27 @@ LaneTiling::LaneTiling(RewriterBase &builder, Operation *op)
   bindDims(b.getContext(), x, y);
   for (OpFoldResult size : llvm::drop_begin(batchSizes))
     total = affine::makeComposedFoldedAffineApply(b, loc, x * y, {total, size});
+}
+
+/// Casts operands to the sizes that others know.
+void LaneTiling::showSizes() {
+  SmallVector<BatchedOperand> operands = getBatchedOperands(op);
+  ProblemShape shape = *inferProblemShape(operands, "", nullptr);
+  llvm::erase_if(operands,
+                 [](const BatchedOperand &operand) { return !operand.value; });
+  for (auto [use, operand] : llvm::zip_equal(op->getOpOperands(), operands)) {
+    auto type = cast<RankedTensorType>(use.get().getType());
+    SmallVector<int64_t> sizes(type.getShape());
+    int64_t batchRank = type.getRank() - operand.tail.size();
+    for (auto [dim, size] : llvm::enumerate(operand.tail))
+      if (!ShapedType::isDynamic(shape[size]))
+        sizes[batchRank + dim] = shape[size] - operand.extra;
+    if (ArrayRef(sizes) == type.getShape())
+      continue;
+    Value cast = tensor::CastOp::create(b, loc, type.clone(sizes), use.get());
+    OpOperand &shown = use;
+    b.modifyOpInPlace(op, [&] { shown.set(cast); });
+  }
 }
 
 Value LaneTiling::flattened(Value operand, int64_t tail) {
