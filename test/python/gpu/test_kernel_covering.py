@@ -4,7 +4,7 @@ reference: the covering array of the CPU's tests, executed by the emulator."""
 import pytest
 from cases import FIELDS, Case, allowed, compare
 from covering import pairwise
-from kernels import run
+from emulated_kernels import run
 
 #: The emulator takes seconds for what a CPU does in none.
 STRIDE = 3

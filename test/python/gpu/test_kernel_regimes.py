@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 import scaling_reference as sr
-from kernels import compile_kernel, execute
+from emulated_kernels import compile_kernel, execute
 
 #: The type of the matrix; half-steps are 6.
 REGIMES = {
