@@ -7,12 +7,13 @@ result = scaling.sinkhorn(cost, temperature=0.05)
 p = scaling.plan(cost, result, temperature=0.05)
 """
 
+from ._attention import attention, pairwise
 from ._attributes import Rule, Stop
 from ._calls import ConvergenceWarning, Info, Status
 from ._core import get_num_threads, set_num_threads
-from ._more_ops import apply, attention, balance, normalize, pairwise
-from ._ops import BalanceResult, SinkhornResult, plan, project, sinkhorn
+from ._normalize import BalanceResult, balance, normalize
 from ._programs import CompileError, cache_directory, compile
+from ._transport import SinkhornResult, apply, plan, project, sinkhorn
 from .presets import Preset
 
 __version__ = "0.1.0"

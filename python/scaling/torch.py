@@ -28,17 +28,21 @@ except ImportError as error:
         "scaling.torch needs PyTorch: pip install 'scaling[torch]'"
     ) from error
 
-from . import _ops
-from ._attributes import Attributes, Rule, Stop, float_text, number, resolve
+from ._attention import ATTENTION, ATTENTION_STOP
+from ._attributes import Attributes, float_text, number, resolve
 from ._calls import REPORT, Kind, Operand, Result, call
-from ._more_ops import _ATTENTION, ATTENTION_STOP
-from ._ops import PROJECT_STOP, SINKHORN_STOP, _TRANSPORT, _op_lines
-from .presets import Preset
+from ._operands import TRANSPORT, op_lines
 from ._torch_modules import (
     HyperConnection,
     LogOptimalTransport,
     SinkhornAttention,
     SinkhornProject,
+)
+from ._transport import (
+    PROJECT_ATTRIBUTES,
+    PROJECT_STOP,
+    SINKHORN_ATTRIBUTES,
+    SINKHORN_STOP,
 )
 
 __all__ = [
@@ -106,7 +110,7 @@ class _Op:
                 self.name,
                 self.operands,
                 self.results,
-                lambda w, types: _op_lines(self.name, results, types, attributes),
+                lambda w, types: op_lines(self.name, results, types, attributes),
                 attributes.accumulate,
                 attributes.is_best,
             )
@@ -200,11 +204,11 @@ def _from_numpy(array: np.ndarray) -> torch.Tensor:
 
 
 _library = torch.library.Library("scaling", "DEF")
-_project = _Op("project", _TRANSPORT, [Result("nm", "storage", 1)])
+_project = _Op("project", TRANSPORT, [Result("nm", "storage", 1)])
 _sinkhorn = _Op(
-    "sinkhorn", _TRANSPORT, [Result("n", "factor", 1), Result("m", "factor", 1)]
+    "sinkhorn", TRANSPORT, [Result("n", "factor", 1), Result("m", "factor", 1)]
 )
-_attention = _Op("attention", _ATTENTION, [Result("nk", "storage")])
+_attention = _Op("attention", ATTENTION, [Result("nk", "storage")])
 
 
 class Projected(NamedTuple):
@@ -287,9 +291,7 @@ def project(
 
     Returns the plan; with return_info=True a `Projected`.
     """
-    text = _text(
-        "project", attributes, _ops._PROJECT_ATTRIBUTES, default_stop=PROJECT_STOP
-    )
+    text = _text("project", attributes, PROJECT_ATTRIBUTES, default_stop=PROJECT_STOP)
     given = {
         "matrix": matrix, "row_marginal": row_marginal, "col_marginal": col_marginal,
         "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
@@ -316,7 +318,7 @@ def sinkhorn(
     text = _text(
         "sinkhorn",
         attributes,
-        _ops._SINKHORN_ATTRIBUTES,
+        SINKHORN_ATTRIBUTES,
         default_input="cost",
         default_target="uniform",
         default_stop=SINKHORN_STOP,
@@ -333,7 +335,7 @@ def sinkhorn(
 
 _ATTENTION_ATTRIBUTES = tuple(
     name
-    for name in _ops._PROJECT_ATTRIBUTES
+    for name in PROJECT_ATTRIBUTES
     if name not in ("input", "standardize", "entry_eps", "output", "anneal", "extrapolate")
 )  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_layouts_and_gradients_wanted():
 
 def samples():
     x = torch.randn(2, 4, 5)
-    text = scaling._ops.resolve("project", {}, default_stop=scaling.Stop.fixed(4)).text
+    text = scaling._attributes.resolve("project", {}, default_stop=scaling.Stop.fixed(4)).text
     e = torch.tensor(0.5)
     full = torch.full((4,), 1.25), torch.ones(5)
     mask = torch.tensor([True, True, False, True, True])

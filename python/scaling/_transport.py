@@ -1,53 +1,38 @@
-"""The functions people call."""
+"""Transport problems: potentials, plans, and what is made of plans."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ._arrays import as_array
 from ._attributes import (
-    INPUTS,
     Attributes,
     Rule,
     Stop,
     _parse,
     float_text,
-    number,
     one_of,
     resolve,
 )
-from ._calls import REPORT, Info, Kind, Operand, Result, Writer, array_of, call
+from ._calls import REPORT, Info, Kind, Operand, Result, Writer, call
+from ._operands import (
+    FORM,
+    NUMERICS,
+    RULES,
+    TRANSPORT,
+    Array,
+    as_temperature,
+    gather,
+    info_of,
+    op_lines,
+)
 from .presets import ATTRIBUTES, Preset
-
-Array = NDArray[Any]
 
 #: Where neither a preset nor an argument says when to stop.
 SINKHORN_STOP = Stop.until(1e-5, axis="rows", norm="l1")
 PROJECT_STOP = Stop.until(1e-5, axis="rows", norm="linf")
-
-_MATRIX = Operand("matrix", "nm", "storage")
-_TRANSPORT = (
-    _MATRIX,
-    Operand("row_marginal", "n", with_slack=1),
-    Operand("col_marginal", "m", with_slack=1),
-    Operand("row_init", "n", with_slack=1),
-    Operand("col_init", "m", with_slack=1),
-    Operand("row_mask", "n", "mask", with_slack=1),
-    Operand("col_mask", "m", "mask", with_slack=1),
-    Operand("slack", ""),
-    Operand("epsilon", ""),
-)
-_FORM = (
-    "map", "shift", "standardize", "entry_eps", "normalize_total", "start", "output",
-    "scale", "anneal", "extrapolate",
-)  # fmt: skip
-_RULES = ("rows", "cols", "order", "stop", "half_steps", "tol", "max_half_steps")
-_NUMERICS = ("domain", "accumulate", "strict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,73 +43,6 @@ class SinkhornResult:
     f: Array
     g: Array
     info: Info
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceResult:
-    """matrix `[..., n, m]` = row_scale_i · A_ij · col_scale_j."""
-
-    matrix: Array
-    row_scale: Array
-    col_scale: Array
-    info: Info
-
-
-def _info(report: Any) -> Info:
-    half_steps, residual, status = report
-    # Arrays of rank 0 become numbers.
-    return Info(half_steps[()], residual[()], status[()])
-
-
-def _gather(pairs: tuple, required: int = 1) -> tuple[tuple, list]:
-    """The operands that were given: their names, and arrays. The first ones are
-    required."""
-    names, arrays = [], []
-    for name, value in pairs[:required]:
-        if value is None:
-            raise TypeError(f"{name}: an array is needed, None was given")
-    for name, value in pairs:
-        if value is not None:
-            names.append(name)
-            arrays.append(array_of(name, value))
-    return tuple(names), arrays
-
-
-def _temperature(value: Any) -> Any:
-    """A number must be positive; of an array each problem's status tells."""
-    if type(value) is float:
-        if 0 < value < math.inf:
-            return np.float64(value)
-    elif value is None or isinstance(value, np.ndarray) and value.ndim:
-        return value
-    else:
-        array = as_array("temperature", value)
-        if array.ndim:
-            return array
-        if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
-            raise TypeError(f"temperature: a number is needed, {value!r} was given")
-        value = float(array)
-        if 0 < value < math.inf:
-            return np.float64(value)
-    raise ValueError(f"temperature: {value} was given, allowed is above 0, finite")
-
-
-def _op_lines(
-    op: str,
-    results: int,
-    types: dict[str, str],
-    attributes: Attributes,
-    extra: str = "",
-) -> tuple[list[str], list[str]]:
-    """A named op on operands that carry its own keywords."""
-    keyword = {} if op == "balance" else {"matrix": attributes.input}
-    given = " ".join(
-        f"{keyword.get(name, name)}(%{name} : {type})" for name, type in types.items()
-    )
-    values = [f"%r#{i}" for i in range(results)] if results > 1 else ["%r"]
-    head = f"%r:{results}" if results > 1 else "%r"
-    line = f"  {head} = scaling.{op} {extra}{given} {attributes.text}"
-    return [line], values
 
 
 def sinkhorn(
@@ -184,7 +102,7 @@ def sinkhorn(
     Returns an object with `.f` `[..., n]`, `.g` `[..., m]` (f64 for f64, else
     f32) and `.info`. Warns with ConvergenceWarning when not converged.
     """
-    names, arrays = _gather(
+    names, arrays = gather(
         (
             ("matrix", matrix),
             ("row_marginal", row_marginal),
@@ -194,7 +112,7 @@ def sinkhorn(
             ("row_mask", row_mask),
             ("col_mask", col_mask),
             ("slack", slack),
-            ("epsilon", _temperature(temperature)),
+            ("epsilon", as_temperature(temperature)),
         )
     )
     given = (
@@ -206,34 +124,34 @@ def sinkhorn(
         attributes = _resolve_sinkhorn(given)
         return Kind(
             "sinkhorn",
-            _TRANSPORT,
+            TRANSPORT,
             (Result("n", "factor", 1), Result("m", "factor", 1), *REPORT),
-            lambda w, types: _op_lines("sinkhorn", 5, types, attributes),
+            lambda w, types: op_lines("sinkhorn", 5, types, attributes),
             attributes.accumulate,
             attributes.is_best,
         )
 
     f, g, *report = call(("sinkhorn", names, given), make, names, arrays)
-    return SinkhornResult(f, g, _info(report))
+    return SinkhornResult(f, g, info_of(report))
 
 
-_SINKHORN_ATTRIBUTES = (
+SINKHORN_ATTRIBUTES = (
     "preset", "input", "map", "shift", "normalize_total", "start", "anneal",
-    "extrapolate", *_RULES, *_NUMERICS,
+    "extrapolate", *RULES, *NUMERICS,
 )  # fmt: skip
 
 
 def _resolve_sinkhorn(given: tuple) -> Attributes:
     return resolve(
         "sinkhorn",
-        dict(zip(_SINKHORN_ATTRIBUTES, given)),
+        dict(zip(SINKHORN_ATTRIBUTES, given)),
         default_input="cost",
         default_target="uniform",
         default_stop=SINKHORN_STOP,
     )
 
 
-_PROJECT_ATTRIBUTES = ("preset", "input", *_FORM, *_RULES, *_NUMERICS)
+PROJECT_ATTRIBUTES = ("preset", "input", *FORM, *RULES, *NUMERICS)
 
 
 def project(
@@ -291,7 +209,7 @@ def project(
     element type; with return_info=True also an `Info`. Warns with
     ConvergenceWarning when not converged.
     """
-    names, arrays = _gather(
+    names, arrays = gather(
         (
             ("matrix", matrix),
             ("row_marginal", row_marginal),
@@ -301,7 +219,7 @@ def project(
             ("row_mask", row_mask),
             ("col_mask", col_mask),
             ("slack", slack),
-            ("epsilon", _temperature(temperature)),
+            ("epsilon", as_temperature(temperature)),
         )
     )
     given = (
@@ -313,25 +231,25 @@ def project(
     def make() -> Kind:
         attributes = resolve(
             "project",
-            dict(zip(_PROJECT_ATTRIBUTES, given)),
+            dict(zip(PROJECT_ATTRIBUTES, given)),
             default_stop=PROJECT_STOP,
         )
         return Kind(
             "project",
-            _TRANSPORT,
+            TRANSPORT,
             (Result("nm", "storage", 1), *REPORT),
-            lambda w, types: _op_lines("project", 4, types, attributes),
+            lambda w, types: op_lines("project", 4, types, attributes),
             attributes.accumulate,
             attributes.is_best,
         )
 
     plan, *report = call(("project", names, given), make, names, arrays)
-    return (plan, _info(report)) if return_info else plan
+    return (plan, info_of(report)) if return_info else plan
 
 
 #: The arithmetic of potentials: like `sinkhorn`, with the potentials given.
 _POTENTIALS = (
-    *(operand for operand in _TRANSPORT if operand.name != "slack"),
+    *(operand for operand in TRANSPORT if operand.name != "slack"),
     Operand("f", "n"),
     Operand("g", "m"),
     Operand("operand_nk", "nk", "storage"),
@@ -412,7 +330,7 @@ def _potential_kind(
         if not has_potentials:
             solver = {name: type for name, type in types.items()
                       if not name.startswith("operand")}  # fmt: skip
-            line, values = _op_lines("sinkhorn", 5, solver, attributes)
+            line, values = op_lines("sinkhorn", 5, solver, attributes)
             line[0] = line[0].replace("%r:5 =", "%f, %g, %steps, %residual, %status =")
             lines += line
             report = ["%steps", "%residual", "%status"]
@@ -497,7 +415,7 @@ def plan(
     else:
         info = None
     f, g = _potentials(f, g)
-    names, arrays = _gather(
+    names, arrays = gather(
         (
             ("matrix", matrix),
             ("row_marginal", row_marginal),
@@ -506,7 +424,7 @@ def plan(
             ("col_init", col_init),
             ("row_mask", row_mask),
             ("col_mask", col_mask),
-            ("epsilon", _temperature(temperature)),
+            ("epsilon", as_temperature(temperature)),
             ("f", f),
             ("g", g),
         )
@@ -536,7 +454,7 @@ def plan(
     result, *report = call(("plan", names, output, given), make, names, arrays)
     if not return_info:
         return result
-    return result, _info(report) if report else info
+    return result, info_of(report) if report else info
 
 
 def _refuse_unused(names: tuple) -> None:
@@ -545,3 +463,122 @@ def _refuse_unused(names: tuple) -> None:
                      "row_mask", "col_mask"):  # fmt: skip
             if name in names:
                 raise ValueError(f"{name}: the potentials are given, it has no use")
+
+
+APPLY_KINDS = ("product", "value", "mass", "argmax")
+
+
+def apply(
+    matrix: ArrayLike,
+    operand: ArrayLike | None = None,
+    f: ArrayLike | SinkhornResult | None = None,
+    g: ArrayLike | None = None,
+    *,
+    kind: str = "product",
+    transposed: bool = False,
+    preset: Preset | str | None = None,
+    input: str | None = None,
+    temperature: ArrayLike | None = None,
+    row_marginal: ArrayLike | None = None,
+    col_marginal: ArrayLike | None = None,
+    row_init: ArrayLike | None = None,
+    col_init: ArrayLike | None = None,
+    row_mask: ArrayLike | None = None,
+    col_mask: ArrayLike | None = None,
+    map: str | None = None,
+    shift: str | None = None,
+    normalize_total: float | None = None,
+    start: str | None = None,
+    anneal: Any = None,
+    extrapolate: bool | None = None,
+    rows: Rule | str | None = None,
+    cols: Rule | str | None = None,
+    order: str | None = None,
+    stop: Stop | None = None,
+    half_steps: int | None = None,
+    tol: float | None = None,
+    max_half_steps: int | None = None,
+    domain: str | None = None,
+    accumulate: str | None = None,
+    strict: bool | None = None,
+    return_info: bool = False,
+) -> Any:
+    """What the transport plan does, without making it; potentials as in `plan`.
+
+    kind: "product": P·V for an operand V `[..., m, k]` gives `[..., n, k]`; with
+            `transposed` Pᵀ·V for V `[..., n, k]`.
+        "value": the transport value Σ P_ij C_ij with the matrix as C, `[...]`.
+        "mass": Σ P_ij, `[...]`.
+        "argmax": the largest entry of every row and its column, `[..., n]` each.
+
+    Returns the array (argmax: two); with return_info=True also an `Info`, or None
+    where potentials were given.
+    """
+    info = f.info if isinstance(f, SinkhornResult) else None
+    f, g = _potentials(f, g)
+    if (operand is None) == (kind == "product"):
+        needed = "is needed" if operand is None else "has no use"
+        raise ValueError(f"operand: with kind {kind!r} it {needed}")
+    names, arrays = gather(
+        (
+            ("matrix", matrix),
+            ("row_marginal", row_marginal),
+            ("col_marginal", col_marginal),
+            ("row_init", row_init),
+            ("col_init", col_init),
+            ("row_mask", row_mask),
+            ("col_mask", col_mask),
+            ("epsilon", as_temperature(temperature)),
+            ("f", f),
+            ("g", g),
+            ("operand_nk" if transposed else "operand_mk", operand),
+        )
+    )
+    given = (
+        preset, input, map, shift, normalize_total, start, anneal, extrapolate, rows,
+        cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate, strict,
+    )  # fmt: skip
+
+    def make() -> Kind:
+        word = one_of("kind", kind, APPLY_KINDS)
+        _refuse_unused(names)
+        results = {
+            "product": (Result("mk" if transposed else "nk", "storage"),),
+            "value": (Result("", "factor"),),
+            "mass": (Result("", "factor"),),
+            "argmax": (Result("n", "factor"), Result("n", "i64")),
+        }[word]
+
+        def consume(w: Writer, types: dict[str, str]) -> tuple[list[str], list[str]]:
+            zero = "-1.0" if word == "argmax" else "0.0"
+            lines, outs, out_types = [], [], []
+            for i, result in enumerate(results):
+                value = "-1" if result.kind == "i64" else zero
+                # Sums over many entries are made in the wider type.
+                lines += w.filled(f"out{i}", result.tail, result.kind, value)
+                outs.append(f"%out{i}")
+                out_types.append(w.type(result.tail, result.kind))
+            other = ""
+            if word == "product":
+                name = names[-1]
+                other = f" operand(%{name} : {types[name]})"
+            elif word == "value":
+                other = f" operand(%matrix : {types['matrix']})"
+            name = "product transposed" if transposed else word
+            values = [f"%p#{i}" for i in range(len(results))]
+            lines.append(
+                f"  %p:{len(results)} = scaling.apply {name} {_plan_inputs(w, types)}"
+                f"{other} outs({', '.join(outs)} : {', '.join(out_types)}) -> "
+                f"{', '.join(out_types)}"
+            )
+            return lines, values
+
+        return _potential_kind("apply", given, names, results, consume)
+
+    key = ("apply", names, kind, bool(transposed), given)
+    results = call(key, make, names, arrays)
+    count = 2 if kind == "argmax" else 1
+    if len(results) > count:
+        info = info_of(results[count:])
+    values: Any = tuple(results[:2]) if count == 2 else results[0][()]
+    return (values, info) if return_info else values
