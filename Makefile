@@ -63,17 +63,17 @@ run: build ## the main job (colour transfer) and doubly stochastic attention, in
 	  $(if $(SOURCE),--source '$(SOURCE)') $(if $(TARGET),--target '$(TARGET)')
 	@$(PYTHON) examples/attention/attention.py --bin $(BUILD)/bin --out $(OUT)
 
-# A large package, for the tests of scaling.torch only. Its builds for the CPU
+# The packages of the flows: large, for tests only. PyTorch's builds for the CPU
 # alone are smaller: PIP_EXTRA_INDEX_URL may name the index that has them.
-$(BUILD)/.torch: test/requirements-torch.txt $(BUILD)/.venv
+$(BUILD)/.flows: test/requirements-flows.txt $(BUILD)/.venv
 	@echo "== python: packages of $< in $(VENV) (some GB the first time)"
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input -r $<
 	@touch $@
 
-test: build $(BUILD)/.torch ## every test
+test: build $(BUILD)/.flows ## every test
 	@$(PYTHON) utils/run-tests.py $(BUILD)
 
-test-full: build $(BUILD)/.torch ## every test, the long versions too
+test-full: build $(BUILD)/.flows ## every test, the long versions too
 	@$(PYTHON) utils/run-tests.py $(BUILD) --full
 
 # The peers live in an environment of their own: they are large, and pin what
