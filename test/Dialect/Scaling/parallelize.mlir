@@ -68,3 +68,22 @@ func.func @stays(%small: memref<100x100xf32>, %vector: memref<100000xf32>, %z: m
   }
   return
 }
+
+// -----
+
+// Rows of a product share what they read of the value matrix; fewer rows make
+// smaller items.
+
+// CHECK-LABEL: func.func @products
+// CHECK: scf.forall (%{{.*}}) = (0) to (1024) step (64)
+// CHECK:   scaling.apply product
+// CHECK: scf.forall (%{{.*}}) = (0) to (256) step (32)
+// CHECK:   scaling.apply product
+func.func @products(%k: memref<1024x1024xf32>, %short: memref<256x1024xf32>, %v: memref<1024x64xf32>,
+                    %o: memref<1024x64xf32>, %p: memref<256x64xf32>) {
+  scaling.apply product domain(kernel) matrix(%k : memref<1024x1024xf32>)
+      operand(%v : memref<1024x64xf32>) outs(%o : memref<1024x64xf32>)
+  scaling.apply product domain(kernel) matrix(%short : memref<256x1024xf32>)
+      operand(%v : memref<1024x64xf32>) outs(%p : memref<256x64xf32>)
+  return
+}

@@ -22,9 +22,29 @@ static constexpr int64_t kItemEntries = 1 << 14;
 /// What an unknown size is taken for.
 static constexpr int64_t kTypicalSize = 1 << 10;
 
+/// Rows or columns of a product that an item has where there are enough for
+/// some items: every block of them reads the whole value matrix.
+static constexpr int64_t kProductBlock = 64;
+static constexpr int64_t kProductItems = 8;
+
+/// The least number of indices of one item.
+static int64_t leastTile(Operation *op, size_t dim, size_t rank, int64_t size) {
+  auto apply = dyn_cast<ApplyOp>(op);
+  if (!apply || apply.getKind() != ApplyKind::product || dim + 3 < rank)
+    return 1;
+  int64_t block = kProductBlock;
+  while (!ShapedType::isDynamic(size) && block > 1 &&
+         size < kProductItems * block)
+    block /= 2;
+  return block;
+}
+
 /// The number of indices of one item: it divides the size where it can.
-static int64_t chooseTile(int64_t size, int64_t entriesPerIndex) {
-  int64_t most = std::max<int64_t>(1, kItemEntries / entriesPerIndex);
+static int64_t chooseTile(int64_t size, int64_t entriesPerIndex,
+                          int64_t least) {
+  int64_t most = kItemEntries / entriesPerIndex;
+  if (most <= least)
+    return least;
   if (ShapedType::isDynamic(size))
     return most;
   for (int64_t tile = most; tile > most / 2; --tile)
@@ -59,7 +79,8 @@ LogicalResult scaling::parallelize(RewriterBase &rewriter, Operation *op) {
   }
   if (!dim)
     return success();
-  int64_t tile = chooseTile(dimSize, entriesPerIndex);
+  int64_t tile = chooseTile(dimSize, entriesPerIndex,
+                            leastTile(op, *dim, types.size(), dimSize));
   if (!ShapedType::isDynamic(dimSize) && dimSize < 2 * tile)
     return success();
 
