@@ -54,9 +54,12 @@ tileAndFuse(RewriterBase &rewriter, ReduceOp reduce,
                                  OpResult producer,
                                  bool) -> std::optional<FusionResult> {
     Operation *op = producer.getOwner();
-    // What is made outside was put outside to be made once.
+    // What is made outside was put outside to be made once; what a tile takes
+    // whole stays there too, or it would be made anew in every tile, perhaps
+    // when its operands have been written over.
     if (!fuseFactor || op->getBlock() != home || producer == matrix ||
-        isStart(op) || llvm::is_contained(reduce.getOuts(), producer))
+        slice.getType() == slice.getSourceType() || isStart(op) ||
+        llvm::is_contained(reduce.getOuts(), producer))
       return std::nullopt;
     llvm::SmallPtrSet<Operation *, 4> readers;
     for (Operation *user : op->getUsers())
