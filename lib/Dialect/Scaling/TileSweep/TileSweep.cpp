@@ -54,11 +54,14 @@ tileAndFuse(RewriterBase &rewriter, ReduceOp reduce,
                                  OpResult producer,
                                  bool) -> std::optional<FusionResult> {
     Operation *op = producer.getOwner();
-    // What is made outside was put outside to be made once; what a tile takes
-    // whole stays there too, or it would be made anew in every tile, perhaps
-    // when its operands have been written over.
+    // What a tile takes whole would be made anew in every tile, perhaps when
+    // its operands have been written over.
+    bool isWhole = slice.getSourceType().hasStaticShape() &&
+                   slice.getType() == slice.getSourceType() &&
+                   !isa<linalg::FillOp>(op);
+    // What is made outside was put outside to be made once.
     if (!fuseFactor || op->getBlock() != home || producer == matrix ||
-        slice.getType() == slice.getSourceType() || isStart(op) ||
+        isWhole || isStart(op) ||
         llvm::is_contained(reduce.getOuts(), producer))
       return std::nullopt;
     llvm::SmallPtrSet<Operation *, 4> readers;
