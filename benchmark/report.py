@@ -51,9 +51,39 @@ def table(rows):
     return "\n".join("  ".join(line).rstrip() for line in lines(rows)) + "\n"
 
 
+def fastest(rows, form):
+    """The fastest peer in a form ("P1" or "P2"), over our time."""
+    others = [
+        row
+        for row in rows
+        if row["ratio"]
+        and row["form"].startswith(form)
+        and not row["note"]
+        and row["peer"] != "scaling"
+    ]
+    if not others:
+        return "–"
+    best = min(others, key=lambda row: row["ratio"])
+    return f"{number(best['ratio'])}× {best['peer']}"
+
+
+def summary(rows, workloads):
+    """One line per workload."""
+    yield "| workload | ours, ms | of the limit | bound | fastest P1 | fastest P2 |"
+    yield "|---|---|---|---|---|---|"
+    for workload in workloads:
+        mine = [row for row in rows if row["workload"] == workload.id]
+        if not mine:
+            continue
+        _, _, ms, _, _, _, of_limit, bound, _ = cells(mine[0])
+        peers = fastest(mine, "P1"), fastest(mine, "P2")
+        yield "| " + " | ".join((workload.id, ms, of_limit, bound, *peers)) + " |"
+
+
 def markdown(rows, rates, missing, workloads):
     text = ["# Benchmarks", "", machine.describe(rates).strip(), ""]
     text += [f"Not measured: {peer}: {why}" for peer, why in missing.items()]
+    text += [*summary(rows, workloads), ""]
     for workload in workloads:
         mine = [row for row in rows if row["workload"] == workload.id]
         if not mine:
@@ -101,7 +131,7 @@ def picture(file, rows):
     axes.set_xscale("log")
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_yticks(ticks, labels, fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(position, -1)
     axes.set_xlabel("time over ours; the black mark is the machine's limit")
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
