@@ -22,6 +22,34 @@ func.func @mhc(%z: tensor<?x4x4xf32>) -> tensor<?x4x4xf32> {
 
 // -----
 
+// SwAV's total is a factor of the whole matrix, which the first half-step takes
+// up: no pass over the matrix is spent on it.
+// CHECK-LABEL: func.func @total_is_forgotten
+// CHECK-NOT: scaling.reduce
+// CHECK: math.exp
+// CHECK-NEXT: linalg.yield
+// CHECK-NOT: scaling.reduce
+// CHECK: scaling.iterate
+func.func @total_is_forgotten(%z: tensor<8x4xf32>) -> tensor<8x4xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<8x4xf32>) preset(swav)
+  return %P : tensor<8x4xf32>
+}
+
+// -----
+
+// A guard compares with it.
+// CHECK-LABEL: func.func @total_is_seen
+// CHECK: scaling.reduce along(rows) stat(#scaling.sum)
+// CHECK: arith.divf
+// CHECK: scaling.iterate
+func.func @total_is_seen(%z: tensor<8x4xf32>) -> tensor<8x4xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<8x4xf32>) preset(swav)
+      cols(#scaling.rule<sum, guard = add_plan(1.0e-8), target = uniform>)
+  return %P : tensor<8x4xf32>
+}
+
+// -----
+
 // Logits that need nothing are read as they are stored: no copy of the matrix.
 // CHECK-LABEL: func.func @logits_as_they_are
 // CHECK-SAME: %[[S:.*]]: tensor<8x4xbf16>

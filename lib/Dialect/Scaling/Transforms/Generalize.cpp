@@ -224,8 +224,29 @@ SmallVector<Value> Generalizer::sinkhorn(SinkhornOp op) {
   return results;
 }
 
+/// Whether a factor of the whole matrix is not seen in the plan: the first
+/// half-step takes it up, and no potentials are returned. A total is not worth
+/// three passes over the matrix then.
+static bool forgetsTotal(const Problem &problem) {
+  RuleAttr first =
+      problem.order == Order::cols_first ? problem.cols : problem.rows;
+  bool alternates =
+      problem.order == Order::rows_first || problem.order == Order::cols_first;
+  return alternates && FormAttr(problem.form).getAnneal().empty() &&
+         RuleAttr(first).isPlain() && StopAttr(problem.stop).isFixed() &&
+         StopAttr(problem.stop).getLimit() > 0;
+}
+
 SmallVector<Value> Generalizer::project(ProjectOp op) {
   Problem problem = transportProblem(op);
+  if (forgetsTotal(problem)) {
+    FormAttr form = op.getForm();
+    problem.form = FormAttr::get(
+        form.getContext(), form.getInput(), form.getMap(), form.getShift(),
+        form.getEpsilon(), form.getStandardize(), form.getEntryEps(),
+        /*normalizeTotal=*/{}, form.getStart(), form.getOutput(),
+        form.getScale(), form.getAnneal(), form.getExtrapolate());
+  }
   PreparedMatrix prepared = prepare(problem);
   Value rowTarget = target(problem, Axis::rows);
   Value colTarget = target(problem, Axis::cols);
