@@ -9,6 +9,9 @@
 
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 using namespace mlir;
 using namespace mlir::scaling;
 
@@ -83,18 +86,38 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
     SmallVector<MappedBuffer> outs = reader.read(op.getOuts());
 
     bool inLanes = op.getAxisDim() != rank - 1;
-    createElementwise(
-        e, rank, inputs, outs, inLanes, [&](ArrayRef<Value> values) {
-          Value own = values[0], target = values[1], mask = values[2];
-          Updated updated =
-              createUpdate(rewriter, op.getLoc(), op.getRule(), op.getDomain(),
-                           values.drop_front(4), own, target, mask,
-                           /*omega=*/values[3]);
-          SmallVector<Value> results{updated.factor};
-          if (outs.size() == 2)
-            results.push_back(updated.planStatistic);
-          return results;
-        });
+    auto update = [&] {
+      createElementwise(
+          e, rank, inputs, outs, inLanes, [&](ArrayRef<Value> values) {
+            Value own = values[0], target = values[1], mask = values[2];
+            Updated updated = createUpdate(
+                rewriter, op.getLoc(), op.getRule(), op.getDomain(),
+                values.drop_front(4), own, target, mask, /*omega=*/values[3]);
+            SmallVector<Value> results{updated.factor};
+            if (outs.size() == 2)
+              results.push_back(updated.planStatistic);
+            return results;
+          });
+    };
+    MappedBuffer &omega = inputs[3];
+    if (omega && omega.dims.empty()) {
+      // Relaxation takes a logarithm and an exponential of what is often done
+      // for a few entries only, between two reads: not where ω is one.
+      Value one = e.constant(1.0, 1);
+      Value isPlain = arith::CmpFOp::create(
+          rewriter, op.getLoc(), arith::CmpFPredicate::OEQ,
+          e.loadScalar(omega, Position(rank)), one);
+      auto branch = scf::IfOp::create(rewriter, op.getLoc(), isPlain,
+                                      /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(rewriter);
+      rewriter.setInsertionPointToStart(branch.elseBlock());
+      update();
+      omega = {};
+      rewriter.setInsertionPointToStart(branch.thenBlock());
+      update();
+    } else {
+      update();
+    }
     rewriter.eraseOp(op);
     return success();
   }

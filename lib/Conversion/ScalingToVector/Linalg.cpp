@@ -8,7 +8,7 @@
 //
 // What generalization and decomposition emit around the core ops: elementwise
 // computations and reductions whose last loop is parallel, or folds into one
-// flag or maximum. Everything else is left to upstream's scalar loops.
+// flag, maximum or sum. Everything else is left to upstream's scalar loops.
 //
 //===----------------------------------------------------------------------===//
 
@@ -18,20 +18,22 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// The or, or the maximum, that a reduction folds its entries with, if it is
-/// one.
+/// The or, the maximum or the sum that a reduction folds its entries with, if
+/// it is one.
 static Operation *findFold(linalg::LinalgOp op) {
   if (op.getNumDpsInits() != 1)
     return nullptr;
   Block *body = op.getBlock();
   Operation *fold = body->getTerminator()->getOperand(0).getDefiningOp();
-  if (!isa_and_present<arith::OrIOp, arith::MaximumFOp>(fold) ||
+  if (!isa_and_present<arith::OrIOp, arith::MaximumFOp, arith::AddFOp>(fold) ||
       fold->getOperand(0) != body->getArguments().back() ||
+      !body->getArguments().back().hasOneUse() ||
       (isa<arith::OrIOp>(fold) && !fold->getResult(0).getType().isInteger(1)))
     return nullptr;
   return fold;
@@ -109,6 +111,10 @@ private:
 
   /// What the op yields for the entries at `at`, whose states `states` are.
   Values compute(ValueRange states, Value mask, Operation *without = nullptr);
+
+  /// Folds `size` entries along the last loop into one state: in lanes, which
+  /// are folded at the end.
+  void foldEntries(Operation *fold, Value size);
 
   /// The states after loops along `dims`.
   Values reduce(ArrayRef<int64_t> dims, ArrayRef<Value> sizes, Values states,
@@ -188,6 +194,47 @@ SmallVector<Value> LinalgLowering::reduce(ArrayRef<int64_t> dims,
                 });
 }
 
+void LinalgLowering::foldEntries(Operation *fold, Value size) {
+  Value rhs = fold->getOperand(1);
+  Type element = rhs.getType();
+  bool isFlag = isa<arith::OrIOp>(fold), isMax = isa<arith::MaximumFOp>(fold);
+  TypedAttr neutral = e.b.getZeroAttr(element);
+  if (isMax)
+    neutral = FloatAttr::get(
+        element, APFloat::getInf(cast<FloatType>(element).getFloatSemantics(),
+                                 /*Negative=*/true));
+  Value identity = arith::ConstantOp::create(e.b, e.loc, neutral);
+  auto combine = [&](Value lhs, Value rhs) -> Value {
+    if (isFlag)
+      return arith::OrIOp::create(e.b, e.loc, lhs, rhs);
+    if (isMax)
+      return arith::MaximumFOp::create(e.b, e.loc, lhs, rhs);
+    return arith::AddFOp::create(e.b, e.loc, lhs, rhs);
+  };
+  // Flags are folded as they come: a test of a mask register.
+  Value folded = e.vectors(
+      e.index(0), size, /*unroll=*/1, isFlag ? identity : e.splat(identity),
+      [&](ArrayRef<Value> begins, ArrayRef<Value> masks,
+          ValueRange carried) -> Values {
+        at.back() = begins[0];
+        compute({}, masks[0], fold);
+        Value entry =
+            mapping.contains(rhs) ? mapping.lookup(rhs) : e.splat(rhs);
+        entry = e.select(masks[0], entry, e.splat(identity));
+        if (isFlag && isa<VectorType>(entry.getType()))
+          entry = vector::ReductionOp::create(e.b, e.loc,
+                                              vector::CombiningKind::OR, entry);
+        return {combine(carried[0], entry)};
+      })[0];
+  folded = e.fold(folded, combine);
+  // In the type of the states whatever the arithmetic's is.
+  Value state = memref::LoadOp::create(
+      e.b, e.loc, op.getDpsInits()[0],
+      llvm::map_to_vector(buffers.back().dims,
+                          [&](int64_t dim) { return at[dim]; }));
+  e.store(buffers.back(), at, combine(state, folded));
+}
+
 void LinalgLowering::lower() {
   auto sizes = llvm::map_to_vector(op.getStaticLoopRanges(),
                                    [&](int64_t size) { return e.index(size); });
@@ -206,44 +253,10 @@ void LinalgLowering::lower() {
   if (op.getStaticLoopRanges()[rank - 1] == e.lanes)
     e.unrollIfFew(entries);
 
-  // A flag of the whole batch, or a maximum: lanes are folded at the end.
   if (Operation *fold = findFold(op);
       fold &&
       op.getIteratorTypesArray()[rank - 1] == utils::IteratorType::reduction) {
-    bool isMax = isa<arith::MaximumFOp>(fold);
-    Value rhs = fold->getOperand(1);
-    e.nest(at, outer, outerSizes, [&] {
-      e.vectors(e.index(0), sizes.back(), [&](Value begin, Value mask) {
-        at.back() = begin;
-        compute({}, mask, fold);
-        Value entry =
-            mapping.contains(rhs) ? mapping.lookup(rhs) : e.splat(rhs);
-        if (mask && isMax) {
-          auto type = cast<FloatType>(rhs.getType());
-          Value lowest = arith::ConstantOp::create(
-              e.b, e.loc,
-              FloatAttr::get(type, APFloat::getInf(type.getFloatSemantics(),
-                                                   /*Negative=*/true)));
-          entry =
-              arith::SelectOp::create(e.b, e.loc, mask, entry, e.splat(lowest));
-        } else if (mask) {
-          entry = arith::AndIOp::create(e.b, e.loc, entry, mask);
-        }
-        if (isa<VectorType>(entry.getType()))
-          entry = vector::ReductionOp::create(
-              e.b, e.loc,
-              isMax ? vector::CombiningKind::MAXIMUMF
-                    : vector::CombiningKind::OR,
-              entry);
-        Value state = e.loadScalar(outs[0], at);
-        if (isMax)
-          state = arith::MaximumFOp::create(
-              e.b, e.loc, state, castFloat(e.b, e.loc, entry, e.compute));
-        else
-          state = arith::OrIOp::create(e.b, e.loc, state, entry);
-        e.store(outs[0], at, state);
-      });
-    });
+    e.nest(at, outer, outerSizes, [&] { foldEntries(fold, sizes.back()); });
     return;
   }
 

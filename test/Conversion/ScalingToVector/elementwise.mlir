@@ -20,6 +20,28 @@ func.func @update(%s: memref<?xf32>, %h: memref<?xf32>, %t: memref<?xf32>) {
 
 // -----
 
+// An ω of one needs no logarithms: what a half-step between two reads does.
+
+// CHECK-LABEL: func @relaxed
+// CHECK-SAME: %[[OMEGA:[^:]*]]: memref<f32>
+// CHECK:         %[[W:.*]] = memref.load %[[OMEGA]][]
+// CHECK:         %[[PLAIN:.*]] = arith.cmpf oeq, %[[W]], %cst
+// CHECK:         scf.if %[[PLAIN]] {
+// CHECK:           arith.divf
+// CHECK-NOT:       math.
+// CHECK:         } else {
+// CHECK:           math.log
+// CHECK:           math.exp
+// CHECK:         }
+func.func @relaxed(%s: memref<8xf32>, %h: memref<8xf32>, %t: memref<8xf32>, %omega: memref<f32>) {
+  scaling.update rule(#scaling.rule<sum>) domain(kernel) states(%s : memref<8xf32>)
+      own(%h : memref<8xf32>) target(%t : memref<8xf32>) omega(%omega : memref<f32>)
+      outs(%h : memref<8xf32>)
+  return
+}
+
+// -----
+
 // What belongs to the row is loaded once for it.
 
 // CHECK-LABEL: func @plan

@@ -100,19 +100,21 @@ func.func @elementwise(%h: memref<4x16xf32>, %f: memref<16xi1>, %any: memref<i1>
   return
 }
 
-// A maximum along vectors: lanes are folded, those beyond the end are below
-// everything.
+// A maximum along vectors: a vector of maxima, whose lanes are folded once at
+// the end. Those beyond the end are below everything.
 
 // CHECK-LABEL: func @maximum
 // CHECK-DAG: %[[LOWEST:.*]] = arith.constant dense<0xFF800000> : vector<8xf32>
-// CHECK: scf.for
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[LOWEST]]) -> (vector<8xf32>)
 // CHECK: arith.select {{.*}} vector<8xf32>
-// CHECK: vector.reduction <maximumf>
-// CHECK: arith.maximumf
+// CHECK: arith.maximumf {{.*}} vector<8xf32>
 // CHECK: }
 // CHECK: %[[INSIDE:.*]] = vector.constant_mask [6] : vector<8xi1>
 // CHECK: %[[ENTRY:.*]] = arith.select %[[INSIDE]], %{{.*}}, %[[LOWEST]]
-// CHECK: vector.reduction <maximumf>, %[[ENTRY]]
+// CHECK: arith.maximumf %{{.*}}, %[[ENTRY]] : vector<8xf32>
+// CHECK: vector.shuffle
+// CHECK: arith.maximumf {{.*}} : f32
+// CHECK: memref.store
 func.func @maximum(%s: memref<1x70xf32>, %g: memref<1x70xf64>, %out: memref<1xf32>, %none: f64) {
   linalg.generic {
       indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
@@ -124,6 +126,33 @@ func.func @maximum(%s: memref<1x70xf32>, %g: memref<1x70xf64>, %out: memref<1xf3
     %entry = arith.select %is, %one, %x : f32
     %max = arith.maximumf %most, %entry : f32
     linalg.yield %max : f32
+  }
+  return
+}
+
+// A sum along vectors: in lanes as well, those beyond the end zero before they
+// are added; the tree of the lanes is the type's, whatever the length.
+
+// CHECK-LABEL: func @sum
+// CHECK-DAG: %[[ZEROS:.*]] = arith.constant dense<0.000000e+00> : vector<16xf32>
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[ZEROS]]) -> (vector<16xf32>)
+// CHECK: math.exp {{.*}} vector<16xf32>
+// CHECK: arith.addf {{.*}} vector<16xf32>
+// CHECK: }
+// CHECK: %[[INSIDE:.*]] = vector.constant_mask [2] : vector<16xi1>
+// CHECK: %[[ENTRY:.*]] = arith.select %[[INSIDE]], %{{.*}}, %[[ZEROS]]
+// CHECK: arith.addf %{{.*}}, %[[ENTRY]] : vector<16xf32>
+// CHECK-NOT: scf.for
+// CHECK: memref.store
+func.func @sum(%s: memref<50xf32>, %out: memref<f32>) {
+  linalg.generic {
+      indexing_maps = [affine_map<(j) -> (j)>, affine_map<(j) -> ()>],
+      iterator_types = ["reduction"]}
+      ins(%s : memref<50xf32>) outs(%out : memref<f32>) {
+  ^bb0(%x: f32, %sum: f32):
+    %e = math.exp %x : f32
+    %next = arith.addf %sum, %e : f32
+    linalg.yield %next : f32
   }
   return
 }
