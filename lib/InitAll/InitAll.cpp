@@ -27,6 +27,7 @@
 #include "scaling/Dialect/Scaling/Interfaces/BufferizableOpInterfaceImpl.h"
 #include "scaling/Dialect/Scaling/Interfaces/ShapeReification.h"
 #include "scaling/Dialect/Scaling/Interfaces/TilingInterfaceImpl.h"
+#include "scaling/Dialect/Scaling/Raise/Raise.h"
 #include "scaling/Dialect/Scaling/TransformOps/ScalingTransformOps.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
@@ -58,6 +59,7 @@ void scaling::registerAllPasses() {
   registerExpandMathPasses();
   registerFormTeamPasses();
   registerPlanWorkspacePasses();
+  registerScalingRaisePasses();
   registerScalingToLinalgPasses();
   registerScalingToVectorPasses();
   registerSerializeKernelsPasses();

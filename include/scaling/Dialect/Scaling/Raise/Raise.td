@@ -1,0 +1,41 @@
+//===- Raise.td - Plain programs to named ops --------------*- tablegen -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_RAISE
+#define SCALING_RAISE
+
+include "mlir/Pass/PassBase.td"
+
+def ScalingRaisePass : Pass<"scaling-raise"> {
+  let summary = "Plain Sinkhorn iterations to named ops";
+  let description = [{
+    Finds Sinkhorn iterations that are written in `linalg` on tensors, as
+    torch-mlir and StableHLO write them, and replaces each by the named op that
+    computes the same up to rounding: `x − logsumexp(x)` and `x / sum(x)` along
+    alternating axes, potentials and scaling vectors, guarded sums, softmax
+    first, `exp` behind, a dustbin around, queries, keys and values; unrolled or
+    in `scf.for` and `scf.while` whose trip count is known.
+
+    What a program computes is written as a formula in a normal form, the
+    iteration it would have to be as another; only where both are the same
+    formula is it raised. Nothing of the iteration may be used elsewhere.
+    `docs/raise.md` says more.
+
+    A remark says what was found. What is not found stays as it was.
+  }];
+  let options = [
+    Option<"explain", "explain", "bool", /*default=*/"false",
+           "Say what stopped an iteration from being raised">,
+    Option<"absorb", "absorb", "bool", /*default=*/"false",
+           "Iterations on logarithms compute in the domain `absorb`">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::scaling::ScalingDialect",
+    "::mlir::tensor::TensorDialect"];
+}
+
+#endif // SCALING_RAISE

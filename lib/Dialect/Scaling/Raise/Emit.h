@@ -1,0 +1,58 @@
+//===- Emit.h - From formulas to operations ---------------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef LIB_DIALECT_SCALING_RAISE_EMIT_H
+#define LIB_DIALECT_SCALING_RAISE_EMIT_H
+
+#include "Evaluate.h"
+
+#include "mlir/IR/Builders.h"
+
+namespace mlir::scaling::raise {
+
+/// Finds, or writes, values that hold formulas.
+class Emitter {
+public:
+  Emitter(OpBuilder &builder, Location loc, Evaluator &evaluator,
+          Expressions &expressions, Operation *user)
+      : builder(builder), loc(loc), evaluator(evaluator),
+        expressions(expressions), user(user) {}
+
+  /// A tensor whose dimensions are the labels of `layout`; those that the term
+  /// lacks have size 1. None when it cannot be written.
+  Value emit(const Term &term, ArrayRef<Label> layout, Type element);
+
+  /// Whether `emit` would succeed without computing anything.
+  bool isThere(const Term &term);
+
+  /// `x` with its dimensions in another order: `layout` names those of the
+  /// result by those of `x`.
+  Value transpose(Value x, ArrayRef<int64_t> permutation);
+
+  /// Every entry times (plus, when `adds`) a number.
+  Value applyNumber(Value x, double number, bool adds);
+
+private:
+  struct Found {
+    Value value;
+    /// The label of every dimension; −1 where it has size 1.
+    SmallVector<Label> labels;
+  };
+  std::optional<Found> find(const Term &term);
+  std::optional<Found> compute(const Term &term, Type element);
+  Value getExtent(const Found &found, Label label);
+
+  OpBuilder &builder;
+  Location loc;
+  Evaluator &evaluator;
+  Expressions &expressions;
+  Operation *user;
+};
+
+} // namespace mlir::scaling::raise
+
+#endif // LIB_DIALECT_SCALING_RAISE_EMIT_H

@@ -1,0 +1,564 @@
+//===- Evaluate.cpp - From operations to formulas -------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Evaluate.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+using namespace mlir;
+using namespace mlir::scaling::raise;
+
+/// Loops with more iterations, and functions with more formulas, are not
+/// followed.
+static constexpr int64_t kMostIterations = 10000;
+static constexpr size_t kMostFormulas = 8000000;
+
+/// The number that was written: 1e-6 where an f32 is closest to 1e-6.
+static double readNumber(const APFloat &value) {
+  if (&value.getSemantics() != &APFloat::IEEEsingle() || !value.isFinite())
+    return value.convertToDouble();
+  float number = value.convertToFloat();
+  char text[32];
+  for (int digits = 6; digits <= 9; ++digits) {
+    std::snprintf(text, sizeof text, "%.*g", digits, number);
+    if (std::strtof(text, nullptr) == number)
+      break;
+  }
+  return std::strtod(text, nullptr);
+}
+
+static std::optional<double> readConstant(Attribute attribute) {
+  if (auto number = dyn_cast<FloatAttr>(attribute))
+    return readNumber(number.getValue());
+  if (auto number = dyn_cast<IntegerAttr>(attribute)) {
+    if (number.getValue().getBitWidth() > 64)
+      return std::nullopt;
+    return static_cast<double>(number.getType().isInteger(1)
+                                   ? number.getValue().getZExtValue()
+                                   : number.getValue().getSExtValue());
+  }
+  if (auto splat = dyn_cast<SplatElementsAttr>(attribute))
+    if (splat.getElementType().isIntOrIndexOrFloat())
+      return readConstant(splat.getSplatValue<Attribute>());
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+Term Evaluator::makeLeaf(Value value) {
+  // It may be another value in every iteration.
+  Operation *parent = value.getParentBlock()->getParentOp();
+  unknown |= followed && followed->isAncestor(parent);
+  auto tensor = dyn_cast<RankedTensorType>(value.getType());
+  SmallVector<Label> labels;
+  SmallVector<int64_t> sizes;
+  if (tensor)
+    for (auto [dim, extent] : llvm::enumerate(tensor.getShape()))
+      if (extent != 1) {
+        labels.push_back(static_cast<Label>(dim));
+        sizes.push_back(extent);
+      }
+  return expressions.leaf(value, getElementTypeOrSelf(value.getType()), labels,
+                          sizes);
+}
+
+Term Evaluator::getTerm(Value value) {
+  if (auto it = terms.find(value); it != terms.end())
+    return it->second;
+  Term term;
+  Attribute attribute;
+  std::optional<double> number;
+  if (matchPattern(value, m_Constant(&attribute)))
+    number = readConstant(attribute);
+  term = number ? expressions.constant(*number) : makeLeaf(value);
+  setTerm(value, term);
+  return term;
+}
+
+void Evaluator::setTerm(Value value, Term term) {
+  if (!term)
+    return;
+  // A value that is constant along a dimension holds more than its node.
+  auto tensor = dyn_cast<RankedTensorType>(value.getType());
+  bool whole = tensor && (!followed || term.node->kind == Kind::Leaf);
+  if (whole)
+    for (auto [dim, extent] : llvm::enumerate(tensor.getShape()))
+      whole &= extent == 1 || term.has(static_cast<Label>(dim));
+  if (whole && (!term.node->type || term.node->type == tensor.getElementType()))
+    values.try_emplace(term.node, value);
+  terms[value] = std::move(term);
+}
+
+void Evaluator::forget(Operation *op) {
+  for (Value result : op->getResults()) {
+    auto it = terms.find(result);
+    if (it == terms.end())
+      continue;
+    if (values.lookup(it->second.node) == result)
+      values.erase(it->second.node);
+    terms.erase(it);
+  }
+}
+
+void Evaluator::evaluate(Block &block) {
+  for (Operation &op : block)
+    evaluate(&op);
+}
+
+void Evaluator::evaluate(Operation *op) {
+  // What the loop's last iteration left.
+  for (Value result : op->getResults())
+    terms.erase(result);
+  if (expressions.getSize() > kMostFormulas)
+    return;
+  if (auto structured = dyn_cast<linalg::LinalgOp>(op)) {
+    if (structured.hasPureTensorSemantics())
+      evaluateStructured(structured);
+    return;
+  }
+  llvm::TypeSwitch<Operation *>(op)
+      .Case<tensor::ExpandShapeOp>([&](tensor::ExpandShapeOp reshape) {
+        evaluateReshape(op, reshape.getReassociationIndices(), reshape.getSrc(),
+                        reshape.getResult(), /*expands=*/true);
+      })
+      .Case<tensor::CollapseShapeOp>([&](tensor::CollapseShapeOp reshape) {
+        evaluateReshape(op, reshape.getReassociationIndices(),
+                        reshape.getResult(), reshape.getSrc(),
+                        /*expands=*/false);
+      })
+      .Case<tensor::CastOp>([&](tensor::CastOp cast) {
+        auto from = dyn_cast<RankedTensorType>(cast.getSource().getType());
+        auto to = dyn_cast<RankedTensorType>(cast.getType());
+        if (from && to &&
+            llvm::all_of(llvm::zip_equal(from.getShape(), to.getShape()),
+                         [](auto sizes) {
+                           auto [x, y] = sizes;
+                           return (x == 1) == (y == 1);
+                         }))
+          setTerm(cast, getTerm(cast.getSource()));
+      })
+      .Case<tensor::ExtractOp>([&](tensor::ExtractOp extract) {
+        Term term = getTerm(extract.getTensor());
+        if (term.at.empty())
+          setTerm(extract, term);
+      })
+      .Case<tensor::FromElementsOp>([&](tensor::FromElementsOp from) {
+        if (from.getElements().size() == 1)
+          setTerm(from, getTerm(from.getElements()[0]));
+      })
+      .Case<tensor::ConcatOp>(
+          [&](tensor::ConcatOp concat) { evaluateConcat(op, concat.getDim()); })
+      .Case<scf::ForOp>([&](scf::ForOp loop) { evaluateFor(loop); })
+      .Case<scf::WhileOp>([&](scf::WhileOp loop) { evaluateWhile(loop); })
+      .Default([&](Operation *) {
+        if (op->getNumRegions() || op->getNumResults() != 1 ||
+            op->getNumOperands() == 0 || !isMemoryEffectFree(op))
+          return;
+        bool numbers = op->getResult(0).getType().isIntOrIndexOrFloat() &&
+                       llvm::all_of(op->getOperandTypes(), [](Type type) {
+                         return type.isIntOrIndexOrFloat();
+                       });
+        bool entries = op->hasTrait<OpTrait::Elementwise>() &&
+                       isa<RankedTensorType>(op->getResult(0).getType());
+        if (numbers || entries) {
+          SmallVector<Term> operands = llvm::map_to_vector(
+              op->getOperands(), [&](Value v) { return getTerm(v); });
+          setTerm(op->getResult(0), apply(op, operands));
+        }
+      });
+}
+
+//===----------------------------------------------------------------------===//
+// Entry by entry
+//===----------------------------------------------------------------------===//
+
+/// `select(x < y, …)` and its like: the larger of both, the smaller, or none.
+static std::optional<bool> isLarger(arith::CmpFPredicate predicate) {
+  switch (predicate) {
+  case arith::CmpFPredicate::OGT:
+  case arith::CmpFPredicate::OGE:
+  case arith::CmpFPredicate::UGT:
+  case arith::CmpFPredicate::UGE:
+    return true;
+  case arith::CmpFPredicate::OLT:
+  case arith::CmpFPredicate::OLE:
+  case arith::CmpFPredicate::ULT:
+  case arith::CmpFPredicate::ULE:
+    return false;
+  default:
+    return std::nullopt;
+  }
+}
+
+static bool compare(arith::CmpIPredicate predicate, double x, double y) {
+  switch (predicate) {
+  case arith::CmpIPredicate::eq:
+    return x == y;
+  case arith::CmpIPredicate::ne:
+    return x != y;
+  case arith::CmpIPredicate::slt:
+  case arith::CmpIPredicate::ult:
+    return x < y;
+  case arith::CmpIPredicate::sle:
+  case arith::CmpIPredicate::ule:
+    return x <= y;
+  case arith::CmpIPredicate::sgt:
+  case arith::CmpIPredicate::ugt:
+    return x > y;
+  case arith::CmpIPredicate::sge:
+  case arith::CmpIPredicate::uge:
+    return x >= y;
+  }
+  llvm_unreachable("all predicates are handled");
+}
+
+Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
+  Expressions &e = expressions;
+  auto number = [&](unsigned i) { return getConstant(operands[i]); };
+  Type type = getElementTypeOrSelf(op->getResult(0).getType());
+  bool constant = llvm::all_of(
+      operands, [](const Term &term) { return getConstant(term).has_value(); });
+  Term known =
+      llvm::TypeSwitch<Operation *, Term>(op)
+          .Case<arith::AddFOp>(
+              [&](auto) { return e.add(operands[0], operands[1]); })
+          .Case<arith::SubFOp>(
+              [&](auto) { return e.subtract(operands[0], operands[1]); })
+          .Case<arith::MulFOp>([&](auto) {
+            return e.product({Operand{operands[0]}, Operand{operands[1]}});
+          })
+          .Case<arith::DivFOp>([&](auto) -> Term {
+            if (number(1) == 0.0)
+              return {};
+            return e.product(
+                {Operand{operands[0], 1}, Operand{operands[1], -1}});
+          })
+          .Case<arith::NegFOp>([&](auto) { return e.scale(-1, operands[0]); })
+          .Case<math::ExpOp>([&](auto) { return e.exp(operands[0]); })
+          .Case<math::LogOp>([&](auto) { return e.log(operands[0]); })
+          .Case<math::Exp2Op>(
+              [&](auto) { return e.exp(e.scale(std::log(2.0), operands[0])); })
+          .Case<math::Log2Op>([&](auto) {
+            return e.scale(1 / std::log(2.0), e.log(operands[0]));
+          })
+          .Case<math::SqrtOp>([&](auto) { return e.power(operands[0], 0.5); })
+          .Case<math::RsqrtOp>([&](auto) { return e.power(operands[0], -0.5); })
+          .Case<math::AbsFOp>([&](auto) -> Term {
+            return operands[0].node->nonNegative ? operands[0] : Term{};
+          })
+          .Case<math::PowFOp, math::FPowIOp>([&](auto) -> Term {
+            std::optional<double> power = number(1);
+            if (!power || *power == 0.0)
+              return {};
+            return e.power(operands[0], *power);
+          })
+          .Case<arith::MaximumFOp, arith::MaxNumFOp>(
+              [&](auto) { return e.larger(operands[0], operands[1]); })
+          .Case<arith::SelectOp>([&](auto) -> Term {
+            if (std::optional<double> condition = number(0))
+              return operands[*condition != 0.0 ? 1 : 2];
+            const Node &node = *operands[0].node;
+            if (node.kind != Kind::Other || !node.name ||
+                node.name->getStringRef() != "arith.cmpf")
+              return {};
+            auto predicate = static_cast<arith::CmpFPredicate>(
+                cast<IntegerAttr>(node.attributes).getInt());
+            std::optional<bool> larger = isLarger(predicate);
+            if (!larger)
+              return {};
+            Term x = getOperand(operands[0], 0), y = getOperand(operands[0], 1);
+            if (!*larger)
+              std::swap(x, y);
+            // Now the condition is x > y.
+            if (operands[1] == x && operands[2] == y)
+              return e.larger(x, y);
+            return {};
+          })
+          .Case<arith::CmpFOp>([&](arith::CmpFOp cmp) {
+            Builder builder(op->getContext());
+            return e.other(op->getName(),
+                           builder.getI64IntegerAttr(
+                               static_cast<int64_t>(cmp.getPredicate())),
+                           type, operands);
+          })
+          // Numbers keep their digits when they are converted.
+          .Case<arith::TruncFOp, arith::ExtFOp, arith::SIToFPOp,
+                arith::UIToFPOp, arith::IndexCastOp, arith::ExtSIOp,
+                arith::ExtUIOp, arith::TruncIOp>(
+              [&](auto) -> Term { return constant ? operands[0] : Term{}; })
+          .Case<arith::AddIOp>([&](auto) -> Term {
+            return constant ? e.constant(*number(0) + *number(1)) : Term{};
+          })
+          .Case<arith::SubIOp>([&](auto) -> Term {
+            return constant ? e.constant(*number(0) - *number(1)) : Term{};
+          })
+          .Case<arith::CmpIOp>([&](arith::CmpIOp cmp) -> Term {
+            return constant ? e.constant(compare(cmp.getPredicate(), *number(0),
+                                                 *number(1)))
+                            : Term{};
+          })
+          .Default([](Operation *) { return Term{}; });
+  if (known)
+    return known;
+  return e.other(op->getName(), op->getAttrDictionary(), type, operands);
+}
+
+//===----------------------------------------------------------------------===//
+// Structured operations
+//===----------------------------------------------------------------------===//
+
+/// The term of an operand, its dimensions replaced by the loops of a map.
+static Term throughMap(Term term, AffineMap map) {
+  for (Label &label : term.at) {
+    auto loop = dyn_cast<AffineDimExpr>(map.getResult(label));
+    if (!loop)
+      return {};
+    label = static_cast<Label>(loop.getPosition());
+  }
+  return term;
+}
+
+Term Evaluator::evaluateResult(linalg::LinalgOp op, unsigned result) {
+  Block *body = op.getBlock();
+  OpOperand *init = op.getDpsInitOperand(result);
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  BlockArgument accumulator = op.getMatchingBlockArgument(init);
+
+  SmallVector<Label> reduced;
+  for (auto [loop, kind] : llvm::enumerate(op.getIteratorTypesArray()))
+    if (kind != utils::IteratorType::parallel)
+      reduced.push_back(static_cast<Label>(loop));
+
+  DenseMap<Value, Term> known;
+  auto evaluateScalar = [&](auto &self, Value value) -> Term {
+    if (auto it = known.find(value); it != known.end())
+      return it->second;
+    Term term;
+    if (auto argument = dyn_cast<BlockArgument>(value);
+        argument && argument.getOwner() == body) {
+      OpOperand *operand = op.getMatchingOpOperand(argument);
+      // Nothing but the combiner may read what has been accumulated.
+      if (!reduced.empty() && op.isDpsInit(operand))
+        return {};
+      term = throughMap(getTerm(operand->get()),
+                        op.getMatchingIndexingMap(operand));
+    } else if (Operation *definition = value.getDefiningOp();
+               definition && definition->getBlock() == body &&
+               !matchPattern(value, m_Constant())) {
+      if (definition->getNumRegions() || definition->getNumResults() != 1 ||
+          definition->getNumOperands() == 0)
+        return {};
+      SmallVector<Term> operands;
+      for (Value operand : definition->getOperands()) {
+        operands.push_back(self(self, operand));
+        if (!operands.back())
+          return {};
+      }
+      term = apply(definition, operands);
+    } else {
+      term = getTerm(value);
+      if (!term.at.empty())
+        return {};
+    }
+    known[value] = term;
+    return term;
+  };
+
+  Value yielded = body->getTerminator()->getOperand(result);
+  Term term;
+  if (reduced.empty()) {
+    term = evaluateScalar(evaluateScalar, yielded);
+  } else {
+    Operation *combiner = yielded.getDefiningOp();
+    if (!combiner || combiner->getNumOperands() != 2)
+      return {};
+    Value entry;
+    if (combiner->getOperand(0) == accumulator)
+      entry = combiner->getOperand(1);
+    else if (combiner->getOperand(1) == accumulator)
+      entry = combiner->getOperand(0);
+    else
+      return {};
+    Term inner = evaluateScalar(evaluateScalar, entry);
+    Term start =
+        throughMap(getTerm(init->get()), op.getMatchingIndexingMap(init));
+    if (!inner || !start)
+      return {};
+    if (isa<arith::AddFOp>(combiner)) {
+      SmallVector<int64_t> extents = llvm::map_to_vector(
+          reduced, [&](Label loop) { return ranges[loop]; });
+      term = expressions.sum(inner, reduced, extents);
+      if (term)
+        term = expressions.add(start, term);
+    } else if (isa<arith::MaximumFOp, arith::MaxNumFOp>(combiner)) {
+      term = expressions.max(inner, reduced);
+      std::optional<double> lowest = getConstant(start);
+      if (!lowest || *lowest > -3.0e38)
+        term = expressions.larger(start, term);
+    }
+  }
+  if (!term)
+    return {};
+  AffineMap output = op.getMatchingIndexingMap(init);
+  for (Label &label : term.at) {
+    std::optional<unsigned> position =
+        output.getResultPosition(getAffineDimExpr(label, op->getContext()));
+    if (!position)
+      return {};
+    label = static_cast<Label>(*position);
+  }
+  return term;
+}
+
+void Evaluator::evaluateStructured(linalg::LinalgOp op) {
+  for (OpResult result : op->getResults())
+    setTerm(result, evaluateResult(op, result.getResultNumber()));
+}
+
+void Evaluator::evaluateReshape(Operation *op,
+                                ArrayRef<ReassociationIndices> groups,
+                                Value narrow, Value wide, bool expands) {
+  Term term = getTerm(op->getOperand(0));
+  auto wideType = cast<RankedTensorType>(wide.getType());
+  // For every dimension of the wide side, that of the narrow one, where the
+  // others of its group have size 1.
+  SmallVector<Label> mapping(wideType.getRank(), -1);
+  SmallVector<Label> inverse(groups.size(), -1);
+  for (auto [outer, group] : llvm::enumerate(groups)) {
+    SmallVector<int64_t> longer;
+    for (int64_t dim : group)
+      if (wideType.getDimSize(dim) != 1)
+        longer.push_back(dim);
+    if (longer.size() != 1)
+      continue;
+    mapping[longer[0]] = static_cast<Label>(outer);
+    inverse[outer] = static_cast<Label>(longer[0]);
+  }
+  for (Label &label : term.at) {
+    label = expands ? inverse[label] : mapping[label];
+    if (label < 0)
+      return setTerm(op->getResult(0), {});
+  }
+  setTerm(op->getResult(0), term);
+}
+
+void Evaluator::evaluateConcat(Operation *op, int64_t dim) {
+  SmallVector<Term> operands;
+  SmallVector<int64_t> parts;
+  for (Value operand : op->getOperands()) {
+    operands.push_back(getTerm(operand));
+    parts.push_back(cast<RankedTensorType>(operand.getType()).getDimSize(dim));
+    if (ShapedType::isDynamic(parts.back()))
+      return;
+  }
+  setTerm(op->getResult(0),
+          expressions.concat(operands, static_cast<Label>(dim), parts));
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+/// Loops whose trip count is known are followed, iteration by iteration, unless
+/// something in them is not a formula of what is outside.
+void Evaluator::evaluateLoop(LoopLikeOpInterface op,
+                             function_ref<bool(SmallVector<Term> &)> iterate) {
+  SmallVector<Term> carried =
+      llvm::map_to_vector(op.getInits(), [&](Value v) { return getTerm(v); });
+  // A loop in a loop that is followed is followed as part of it.
+  bool outermost = !followed;
+  if (outermost)
+    followed = op;
+  bool finished = false;
+  for (int64_t i = 0; i <= kMostIterations && !finished && !unknown &&
+                      expressions.getSize() <= kMostFormulas;
+       ++i)
+    finished = iterate(carried);
+  bool known = finished && !unknown;
+  if (outermost) {
+    followed = nullptr;
+    unknown = false;
+    // What is in the loop is looked at for itself later.
+    op->walk([&](Block *block) {
+      for (Value argument : block->getArguments())
+        terms.erase(argument);
+      for (Operation &inner : *block)
+        if (&inner != op.getOperation())
+          for (Value result : inner.getResults())
+            terms.erase(result);
+    });
+  }
+  if (known)
+    for (auto [result, term] : llvm::zip_equal(op->getResults(), carried))
+      setTerm(result, term);
+}
+
+void Evaluator::evaluateFor(scf::ForOp op) {
+  std::optional<double> lower = getConstant(getTerm(op.getLowerBound()));
+  std::optional<double> upper = getConstant(getTerm(op.getUpperBound()));
+  std::optional<double> step = getConstant(getTerm(op.getStep()));
+  if (!lower || !upper || !step || *step <= 0.0)
+    return;
+  double i = *lower;
+  evaluateLoop(
+      cast<LoopLikeOpInterface>(op.getOperation()),
+      [&](SmallVector<Term> &carried) {
+        if (i >= *upper)
+          return true;
+        terms[op.getInductionVar()] = expressions.constant(i);
+        i += *step;
+        for (auto [argument, term] :
+             llvm::zip_equal(op.getRegionIterArgs(), carried))
+          terms[argument] = term;
+        evaluate(*op.getBody());
+        for (auto [value, term] : llvm::zip_equal(
+                 op.getBody()->getTerminator()->getOperands(), carried))
+          term = getTerm(value);
+        return false;
+      });
+}
+
+void Evaluator::evaluateWhile(scf::WhileOp op) {
+  evaluateLoop(cast<LoopLikeOpInterface>(op.getOperation()),
+               [&](SmallVector<Term> &carried) {
+                 for (auto [argument, term] :
+                      llvm::zip_equal(op.getBeforeArguments(), carried))
+                   terms[argument] = term;
+                 evaluate(*op.getBeforeBody());
+                 scf::ConditionOp condition = op.getConditionOp();
+                 std::optional<double> goesOn =
+                     getConstant(getTerm(condition.getCondition()));
+                 if (!goesOn) {
+                   unknown = true;
+                   return true;
+                 }
+                 carried = llvm::map_to_vector(
+                     condition.getArgs(), [&](Value v) { return getTerm(v); });
+                 if (*goesOn == 0.0)
+                   return true;
+                 for (auto [argument, term] :
+                      llvm::zip_equal(op.getAfterArguments(), carried))
+                   terms[argument] = term;
+                 evaluate(*op.getAfterBody());
+                 carried =
+                     llvm::map_to_vector(op.getYieldOp().getOperands(),
+                                         [&](Value v) { return getTerm(v); });
+                 return false;
+               });
+}

@@ -1,0 +1,418 @@
+//===- Expression.cpp - What tensors hold, as formulas --------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Expression.h"
+
+#include "mlir/IR/BuiltinTypeInterfaces.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+using namespace mlir;
+using namespace mlir::scaling;
+using namespace mlir::scaling::raise;
+
+/// Twelve digits: what is left of other orders of additions is no difference.
+static double roundDigits(double x) {
+  if (x == std::floor(x) || !std::isfinite(x))
+    return x;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.12g", x);
+  return std::strtod(text, nullptr);
+}
+
+Term raise::getOperand(const Term &term, unsigned index, ArrayRef<Label> lost) {
+  Term operand = term.node->operands[index].term;
+  for (Label &label : operand.at)
+    label = label >= 0 ? term.at[label] : lost[-label - 1];
+  return operand;
+}
+
+bool raise::isMultiple(const Term &term) {
+  return term.node->kind == Kind::Linear && term.node->number == 0.0 &&
+         term.node->operands.size() == 1;
+}
+
+std::optional<double> raise::getConstant(const Term &term) {
+  if (term.node->kind == Kind::Constant)
+    return term.node->number;
+  return std::nullopt;
+}
+
+/// Matrices before vectors before numbers; the older before the newer.
+static bool precedes(const Operand &x, const Operand &y) {
+  size_t xRank = x.term.at.size(), yRank = y.term.at.size();
+  if (xRank != yRank)
+    return xRank > yRank;
+  if (x.term.node != y.term.node)
+    return x.term.node->id < y.term.node->id;
+  return std::lexicographical_compare(x.term.at.begin(), x.term.at.end(),
+                                      y.term.at.begin(), y.term.at.end());
+}
+
+/// Equal terms become one with the sum of their weights.
+static void merge(SmallVectorImpl<Operand> &operands) {
+  llvm::sort(operands, precedes);
+  SmallVector<Operand> merged;
+  for (size_t i = 0, end = operands.size(); i < end;) {
+    Operand total = operands[i];
+    double largest = std::abs(total.weight);
+    for (++i; i < end && operands[i].term == total.term; ++i) {
+      total.weight += operands[i].weight;
+      largest = std::max(largest, std::abs(operands[i].weight));
+    }
+    if (std::abs(total.weight) <= 1e-11 * largest)
+      continue;
+    total.weight = roundDigits(total.weight);
+    merged.push_back(std::move(total));
+  }
+  operands.assign(merged.begin(), merged.end());
+}
+
+static bool findSign(const Node &node) {
+  auto all = [&](auto accept) { return llvm::all_of(node.operands, accept); };
+  auto nonNegative = [](const Operand &o) { return o.term.node->nonNegative; };
+  switch (node.kind) {
+  case Kind::Exp:
+    return true;
+  case Kind::Constant:
+    return node.number >= 0.0;
+  case Kind::Linear:
+    return node.number >= 0.0 && all([&](const Operand &o) {
+             return o.weight >= 0.0 && nonNegative(o);
+           });
+  case Kind::Product:
+    return all([&](const Operand &o) {
+      return nonNegative(o) || std::fmod(o.weight, 2.0) == 0.0;
+    });
+  case Kind::Sum:
+  case Kind::Max:
+  case Kind::Concat:
+    return all(nonNegative);
+  case Kind::Larger:
+    return llvm::any_of(node.operands, nonNegative);
+  case Kind::Other:
+    return node.name->getStringRef() == "math.absf";
+  default:
+    return false;
+  }
+}
+
+Term Expressions::find(Formula formula, ArrayRef<Label> labels,
+                       ArrayRef<int64_t> sizes) {
+  llvm::FoldingSetNodeID profile;
+  profile.AddInteger(static_cast<int>(formula.kind));
+  profile.AddInteger(llvm::bit_cast<uint64_t>(formula.number));
+  profile.AddPointer(formula.leaf.getAsOpaquePointer());
+  profile.AddPointer(formula.name ? formula.name->getAsOpaquePointer()
+                                  : nullptr);
+  profile.AddPointer(formula.attributes.getAsOpaquePointer());
+  profile.AddPointer(formula.type.getAsOpaquePointer());
+  for (int64_t part : formula.parts)
+    profile.AddInteger(part);
+  for (const Operand &operand : formula.operands) {
+    profile.AddInteger(operand.term.node->id);
+    profile.AddInteger(llvm::bit_cast<uint64_t>(operand.weight));
+    for (Label label : operand.term.at)
+      profile.AddInteger(label);
+  }
+  void *position;
+  Node *node = nodes.FindNodeOrInsertPos(profile, position);
+  if (!node) {
+    size += formula.operands.size() + 1;
+    node = &storage.emplace_back(profile, std::move(formula));
+    node->id = storage.size();
+    node->sizes.assign(sizes.begin(), sizes.end());
+    for (const Operand &operand : node->operands)
+      if (!node->type)
+        node->type = operand.term.node->type;
+    node->nonNegative = findSign(*node);
+    nodes.InsertNode(node, position);
+  }
+  return {node, SmallVector<Label, 4>(labels)};
+}
+
+/// Axes are numbered in the order in which the operands name them.
+Term Expressions::make(Formula formula, bool ordered, ArrayRef<Label> lost) {
+  if (!ordered)
+    llvm::sort(formula.operands, precedes);
+  SmallVector<Label, 4> labels;
+  SmallVector<int64_t, 4> sizes;
+  for (Operand &operand : formula.operands)
+    for (auto [place, extent] :
+         llvm::zip_equal(operand.term.at, operand.term.node->sizes)) {
+      Label label = place;
+      if (const auto *gone = llvm::find(lost, label); gone != lost.end()) {
+        place = -1 - static_cast<Label>(gone - lost.begin());
+        continue;
+      }
+      place = static_cast<Label>(llvm::find(labels, label) - labels.begin());
+      if (place == static_cast<Label>(labels.size())) {
+        labels.push_back(label);
+        sizes.push_back(extent);
+      } else if (ShapedType::isDynamic(sizes[place])) {
+        sizes[place] = extent;
+      }
+    }
+  return find(std::move(formula), labels, sizes);
+}
+
+Term Expressions::leaf(Value value, Type element, ArrayRef<Label> labels,
+                       ArrayRef<int64_t> sizes) {
+  Formula formula(Kind::Leaf);
+  formula.leaf = value;
+  formula.type = element;
+  return find(std::move(formula), labels, sizes);
+}
+
+Term Expressions::constant(double number) {
+  Formula formula(Kind::Constant);
+  formula.number = roundDigits(number);
+  return find(std::move(formula), {}, {});
+}
+
+Term Expressions::linear(ArrayRef<Operand> operands, double number) {
+  SmallVector<Operand> flat;
+  double largest = std::abs(number);
+  auto addNumber = [&](double summand) {
+    number += summand;
+    largest = std::max(largest, std::abs(summand));
+  };
+  for (const Operand &operand : operands) {
+    const Node &node = *operand.term.node;
+    if (node.kind == Kind::Constant) {
+      addNumber(operand.weight * node.number);
+      continue;
+    }
+    if (node.kind != Kind::Linear) {
+      flat.push_back(operand);
+      continue;
+    }
+    addNumber(operand.weight * node.number);
+    for (unsigned i = 0, end = node.operands.size(); i < end; ++i)
+      flat.push_back({getOperand(operand.term, i),
+                      operand.weight * node.operands[i].weight});
+  }
+  merge(flat);
+  number = std::abs(number) <= 1e-11 * largest ? 0.0 : roundDigits(number);
+  if (flat.empty())
+    return constant(number);
+  if (flat.size() == 1 && flat[0].weight == 1.0 && number == 0.0)
+    return flat[0].term;
+  Formula formula(Kind::Linear, flat);
+  formula.number = number;
+  return make(std::move(formula));
+}
+
+Term Expressions::product(ArrayRef<Operand> operands) {
+  SmallVector<Operand> flat;
+  double factor = 1.0;
+  auto add = [&](auto &self, const Term &term, double power) -> void {
+    const Node &node = *term.node;
+    // A root of a product is a product of roots where nothing is negative.
+    bool splits = power == std::floor(power) || node.nonNegative;
+    if (node.kind == Kind::Constant) {
+      factor *= std::pow(node.number, power);
+    } else if (isMultiple(term) && (splits || node.operands[0].weight > 0.0)) {
+      factor *= std::pow(node.operands[0].weight, power);
+      self(self, getOperand(term, 0), power);
+    } else if (node.kind == Kind::Product && splits &&
+               llvm::all_of(node.operands, [&](const Operand &o) {
+                 return power == std::floor(power) || o.term.node->nonNegative;
+               })) {
+      for (unsigned i = 0, end = node.operands.size(); i < end; ++i)
+        self(self, getOperand(term, i), power * node.operands[i].weight);
+    } else {
+      flat.push_back({term, power});
+    }
+  };
+  for (const Operand &operand : operands)
+    add(add, operand.term, operand.weight);
+  merge(flat);
+  Term monic;
+  if (flat.empty())
+    return constant(factor);
+  if (flat.size() == 1 && flat[0].weight == 1.0)
+    monic = flat[0].term;
+  else
+    monic = make(Formula(Kind::Product, flat));
+  return linear({Operand{monic, factor}});
+}
+
+Term Expressions::exp(const Term &x) {
+  if (std::optional<double> number = getConstant(x))
+    return constant(std::exp(*number));
+  if (x.node->kind == Kind::Log && x.node->operands[0].term.node->nonNegative)
+    return getOperand(x, 0);
+  return make(Formula(Kind::Exp, Operand{x}));
+}
+
+Term Expressions::log(const Term &x) {
+  if (std::optional<double> number = getConstant(x))
+    return constant(std::log(*number));
+  const Node &node = *x.node;
+  if (isMultiple(x) && node.operands[0].weight > 0.0)
+    return linear({Operand{log(getOperand(x, 0))}},
+                  std::log(node.operands[0].weight));
+  if (node.kind == Kind::Exp)
+    return getOperand(x, 0);
+  if (node.kind == Kind::Sum && node.operands[0].term.node->kind == Kind::Exp) {
+    // The lost axes get labels of their own.
+    size_t lost = node.operands[0].term.at.size() - x.at.size();
+    Label fresh = 0;
+    for (Label label : x.at)
+      fresh = std::max(fresh, label + 1);
+    SmallVector<Label> labels;
+    for (size_t i = 0; i < lost; ++i)
+      labels.push_back(fresh + static_cast<Label>(i));
+    return logSumExp(getOperand(getOperand(x, 0, labels), 0), labels);
+  }
+  return make(Formula(Kind::Log, Operand{x}));
+}
+
+static bool hasAny(const Term &term, ArrayRef<Label> labels) {
+  return llvm::any_of(labels, [&](Label label) { return term.has(label); });
+}
+
+Term Expressions::logSumExp(const Term &x, ArrayRef<Label> labels) {
+  if (x.node->kind != Kind::Linear)
+    return reduce(Kind::LogSumExp, x, labels);
+  SmallVector<Operand> inside, outside;
+  for (unsigned i = 0, end = x.node->operands.size(); i < end; ++i) {
+    Operand operand{getOperand(x, i), x.node->operands[i].weight};
+    (hasAny(operand.term, labels) ? inside : outside).push_back(operand);
+  }
+  outside.push_back({reduce(Kind::LogSumExp, linear(inside), labels)});
+  return linear(outside, x.node->number);
+}
+
+/// The axes that are lost are in the order of the operand's axes, so that equal
+/// reductions are the same node.
+Term Expressions::reduce(Kind kind, const Term &x, ArrayRef<Label> labels) {
+  SmallVector<Label> lost;
+  for (Label label : x.at)
+    if (llvm::is_contained(labels, label))
+      lost.push_back(label);
+  return make(Formula(kind, Operand{x}), /*ordered=*/true, lost);
+}
+
+Term Expressions::sum(const Term &x, ArrayRef<Label> labels,
+                      ArrayRef<int64_t> sizes) {
+  double factor = 1.0;
+  SmallVector<Label> present;
+  for (auto [label, extent] : llvm::zip_equal(labels, sizes)) {
+    if (x.has(label)) {
+      present.push_back(label);
+      continue;
+    }
+    if (ShapedType::isDynamic(extent))
+      return {};
+    factor *= static_cast<double>(extent);
+  }
+  if (present.empty())
+    return scale(factor, x);
+  Term inner = x;
+  if (isMultiple(x)) {
+    factor *= x.node->operands[0].weight;
+    inner = getOperand(x, 0);
+  }
+  SmallVector<Operand> outside;
+  if (inner.node->kind == Kind::Product) {
+    SmallVector<Operand> inside;
+    for (unsigned i = 0, end = inner.node->operands.size(); i < end; ++i) {
+      Operand operand{getOperand(inner, i), inner.node->operands[i].weight};
+      (hasAny(operand.term, present) ? inside : outside).push_back(operand);
+    }
+    inner = product(inside);
+  }
+  // A sum of sums is one sum.
+  if (inner.node->kind == Kind::Sum) {
+    const Operand &nested = inner.node->operands[0];
+    Label fresh = 0;
+    for (Label label : inner.at)
+      fresh = std::max(fresh, label + 1);
+    for (Label label : present)
+      fresh = std::max(fresh, label + 1);
+    SmallVector<Label> lost;
+    for (Label label : nested.term.at)
+      if (label < 0)
+        lost.push_back(fresh++);
+    inner = getOperand(inner, 0, lost);
+    present.append(lost);
+  }
+  outside.push_back({reduce(Kind::Sum, inner, present)});
+  return scale(factor, product(outside));
+}
+
+Term Expressions::max(const Term &x, ArrayRef<Label> labels) {
+  SmallVector<Label> present;
+  for (Label label : labels)
+    if (x.has(label))
+      present.push_back(label);
+  if (present.empty())
+    return x;
+  if (isMultiple(x) && x.node->operands[0].weight > 0.0)
+    return scale(x.node->operands[0].weight, max(getOperand(x, 0), present));
+  return reduce(Kind::Max, x, present);
+}
+
+Term Expressions::larger(const Term &x, const Term &y) {
+  std::optional<double> xNumber = getConstant(x), yNumber = getConstant(y);
+  if (xNumber && yNumber)
+    return constant(std::max(*xNumber, *yNumber));
+  if (x == y)
+    return x;
+  return make(Formula(Kind::Larger, {Operand{x}, Operand{y}}));
+}
+
+Term Expressions::concat(ArrayRef<Term> operands, Label along,
+                         ArrayRef<int64_t> parts) {
+  // Parts of the same number are that number.
+  if (llvm::all_of(operands, [&](const Term &term) {
+        return term == operands[0] && term.at.empty();
+      }))
+    return operands[0];
+  Formula formula(Kind::Concat);
+  formula.parts.assign(parts.begin(), parts.end());
+  SmallVector<Label, 4> labels;
+  SmallVector<int64_t, 4> sizes;
+  // The operands' axes along which they are joined differ in size: the axis is
+  // named by itself.
+  labels.push_back(along);
+  int64_t total = 0;
+  for (int64_t part : parts)
+    total += part;
+  sizes.push_back(total);
+  for (const Term &term : operands) {
+    Operand operand{term};
+    for (auto [place, extent] :
+         llvm::zip_equal(operand.term.at, term.node->sizes)) {
+      Label label = place;
+      place = static_cast<Label>(llvm::find(labels, label) - labels.begin());
+      if (place == static_cast<Label>(labels.size())) {
+        labels.push_back(label);
+        sizes.push_back(extent);
+      }
+    }
+    formula.operands.push_back(operand);
+  }
+  return find(std::move(formula), labels, sizes);
+}
+
+Term Expressions::other(OperationName name, Attribute attributes, Type type,
+                        ArrayRef<Term> operands) {
+  Formula formula(Kind::Other);
+  formula.name = name;
+  formula.attributes = attributes;
+  formula.type = type;
+  for (const Term &term : operands)
+    formula.operands.push_back({term});
+  return make(std::move(formula), /*ordered=*/true);
+}

@@ -1,0 +1,243 @@
+//===- Raise.cpp - Plain programs to named ops ----------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "scaling/Dialect/Scaling/Raise/Raise.h"
+
+#include "Evaluate.h"
+#include "Replace.h"
+
+#include "scaling/Dialect/Scaling/IR/Presets.h"
+
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+using namespace mlir::scaling::raise;
+
+namespace {
+/// Raises what a block computes, from its end to its beginning: a whole
+/// iteration is met before the parts of it.
+class BlockRaiser {
+public:
+  BlockRaiser(Expressions &expressions, Evaluator &evaluator,
+              const RaiseOptions &options)
+      : e(expressions), evaluator(evaluator), options(options) {}
+
+  void run(Block &block);
+
+private:
+  void raise(OpResult value);
+  bool look(OpResult value, const Term &formula, bool log, Found found);
+  bool isUsedWithin(OpResult value, ArrayRef<const Node *> statistics);
+  void explain(Operation *op, const Obstacle &obstacle);
+  std::optional<Term> findPlan(const Term &total);
+
+  Expressions &e;
+  Evaluator &evaluator;
+  const RaiseOptions &options;
+  /// Whether an iteration is a part of one that was refused.
+  bool isPartOfRefused(ArrayRef<const Node *> statistics);
+
+  /// Statistics of iterations that were not raised, and the last ones of them.
+  DenseSet<const Node *> refused, refusedLast;
+};
+} // namespace
+
+void BlockRaiser::run(Block &block) {
+  evaluator.evaluate(block);
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+    for (OpResult result : op.getResults())
+      if (!result.use_empty())
+        raise(result);
+    if (isOpTriviallyDead(&op)) {
+      evaluator.forget(&op);
+      op.erase();
+    }
+  }
+  for (Operation &op : block)
+    for (Region &region : op.getRegions())
+      if (!isa<linalg::LinalgOp>(op))
+        for (Block &inner : region)
+          run(inner);
+}
+
+void BlockRaiser::explain(Operation *op, const Obstacle &obstacle) {
+  if (obstacle.statistics.empty())
+    return;
+  bool isNew = refusedLast.insert(obstacle.statistics[0]).second;
+  refused.insert_range(obstacle.statistics);
+  if (options.explain && isNew)
+    op->emitRemark("not raised: ")
+        << obstacle.statistics.size() << " half-steps were found, but "
+        << obstacle.reason;
+}
+
+/// What comes of the same last half-step may be an iteration where another
+/// value, which holds more, was none.
+bool BlockRaiser::isPartOfRefused(ArrayRef<const Node *> statistics) {
+  return !statistics.empty() && !refusedLast.contains(statistics[0]) &&
+         llvm::any_of(statistics, [&](const Node *statistic) {
+           return refused.contains(statistic);
+         });
+}
+
+/// Whether a formula is made of one of the statistics.
+static bool dependsOn(const Node *node, ArrayRef<const Node *> statistics,
+                      unsigned oldest, DenseMap<const Node *, bool> &known) {
+  if (node->id < oldest)
+    return false;
+  if (llvm::is_contained(statistics, node))
+    return true;
+  if (auto it = known.find(node); it != known.end())
+    return it->second;
+  bool result = llvm::any_of(node->operands, [&](const Operand &operand) {
+    return dependsOn(operand.term.node, statistics, oldest, known);
+  });
+  known[node] = result;
+  return result;
+}
+
+/// Whether no part of the iteration is used by anything else: it would have to
+/// be computed twice.
+bool BlockRaiser::isUsedWithin(OpResult value,
+                               ArrayRef<const Node *> statistics) {
+  Block *block = value.getOwner()->getBlock();
+  unsigned oldest = statistics.back()->id;
+  DenseMap<const Node *, bool> known;
+  SetVector<Operation *> parts;
+  parts.insert(value.getOwner());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    parts[i]->walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands()) {
+        Operation *definition = operand.getDefiningOp();
+        if (definition && definition->getBlock() == block)
+          parts.insert(definition);
+      }
+    });
+  }
+  for (OpResult other : value.getOwner()->getResults())
+    if (other != value && !other.use_empty() &&
+        dependsOn(evaluator.getTerm(other).node, statistics, oldest, known))
+      return false;
+  for (Operation *part : llvm::drop_begin(parts)) {
+    if (llvm::none_of(part->getResults(), [&](Value result) {
+          return dependsOn(evaluator.getTerm(result).node, statistics, oldest,
+                           known);
+        }))
+      continue;
+    for (Operation *user : part->getUsers()) {
+      Operation *ancestor = block->findAncestorOpInBlock(*user);
+      if (!ancestor ||
+          (!parts.contains(ancestor) && !isOpTriviallyDead(ancestor)))
+        return false;
+    }
+  }
+  return true;
+}
+
+bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
+                       Found found) {
+  Obstacle obstacle;
+  std::optional<Iteration> iteration = recognize(e, formula, log, obstacle);
+  Operation *op = value.getOwner();
+  if (isPartOfRefused(obstacle.statistics))
+    return false;
+  if (!iteration) {
+    explain(op, obstacle);
+    return false;
+  }
+  double outer = found.iteration.factor;
+  found.iteration = *iteration;
+  found.iteration.factor *= outer;
+  if (!isUsedWithin(value, obstacle.statistics)) {
+    obstacle.reason = "a part of them is used elsewhere";
+    explain(op, obstacle);
+    return false;
+  }
+  Operation *raised = nullptr;
+  Value replacement = writeNamedOp(e, evaluator, value, found,
+                                   options.logDomain, raised, obstacle.reason);
+  if (!replacement) {
+    explain(op, obstacle);
+    return false;
+  }
+  InFlightDiagnostic remark =
+      op->emitRemark("raised to '")
+      << raised->getName() << "': " << found.iteration.count << " half-steps";
+  if (std::optional<StringRef> preset = matchPreset(raised))
+    remark << ", preset " << *preset;
+  remark.report();
+  value.replaceAllUsesWith(replacement);
+  return true;
+}
+
+/// The plan in a product of the plan and another matrix.
+std::optional<Term> BlockRaiser::findPlan(const Term &total) {
+  if (total.node->kind != Kind::Sum ||
+      total.node->operands[0].term.at.size() != total.at.size() + 1)
+    return std::nullopt;
+  Label lost = 0;
+  for (Label label : total.at)
+    lost = std::max(lost, label + 1);
+  Term product = getOperand(total, 0, lost);
+  if (product.node->kind != Kind::Product ||
+      product.node->operands.size() != 2 ||
+      product.node->operands[0].weight != 1.0 ||
+      product.node->operands[1].weight != 1.0)
+    return std::nullopt;
+  for (unsigned i : {0u, 1u})
+    if (Term plan = getOperand(product, i); plan.node->kind == Kind::Exp)
+      return plan;
+  return std::nullopt;
+}
+
+void BlockRaiser::raise(OpResult value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || !isa<FloatType>(type.getElementType()) || type.getRank() < 2)
+    return;
+  Term term = evaluator.getTerm(value);
+  if (term.node->type != type.getElementType())
+    return;
+  for (auto [dim, extent] : llvm::enumerate(type.getShape()))
+    if (extent != 1 && !term.has(static_cast<Label>(dim)))
+      return;
+  Found found;
+  if (term.node->kind == Kind::Linear) {
+    found.isLogarithm = true;
+    if (look(value, term, /*log=*/true, found))
+      return;
+    found.isLogarithm = false;
+  }
+  if (isMultiple(term)) {
+    found.iteration.factor = term.node->operands[0].weight;
+    term = getOperand(term, 0);
+  }
+  if (found.iteration.factor <= 0.0)
+    return;
+  if (term.node->kind == Kind::Exp) {
+    look(value, getOperand(term, 0), /*log=*/true, found);
+  } else if (term.node->kind == Kind::Product) {
+    look(value, term, /*log=*/false, found);
+  } else if (std::optional<Term> plan = findPlan(term)) {
+    found.plan = *plan;
+    found.iteration.factor = 1.0;
+    look(value, getOperand(*plan, 0), /*log=*/true, found);
+  }
+}
+
+void scaling::raisePlainPrograms(Operation *root, const RaiseOptions &options) {
+  root->walk([&](FunctionOpInterface function) {
+    if (function.isExternal())
+      return;
+    Expressions expressions;
+    Evaluator evaluator(expressions);
+    BlockRaiser raiser(expressions, evaluator, options);
+    for (Block &block : function.getFunctionBody())
+      raiser.run(block);
+  });
+}

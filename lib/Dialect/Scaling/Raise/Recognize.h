@@ -1,0 +1,60 @@
+//===- Recognize.h - Iterations in formulas ---------------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef LIB_DIALECT_SCALING_RAISE_RECOGNIZE_H
+#define LIB_DIALECT_SCALING_RAISE_RECOGNIZE_H
+
+#include "Expression.h"
+
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
+#include <string>
+
+namespace mlir::scaling::raise {
+
+/// What half-steps along one axis do. `reduced` is the axis they sum along:
+/// their factor belongs to the other one.
+struct HalfStep {
+  Label reduced = 0;
+  /// A vector (its logarithm in the log domain) or none, then `number`.
+  Term target;
+  double number = 1.0;
+};
+
+/// A scaled matrix: `count` half-steps, alternating, `first` and `second`.
+struct Iteration {
+  bool log = false;
+  /// The logarithm of the kernel, or the kernel.
+  Term matrix;
+  HalfStep first, second;
+  int64_t count = 0;
+  Guard guard = Guard::none;
+  double guardEps = 0.0;
+  /// What the formula is times the scaled matrix of these half-steps.
+  double factor = 1.0;
+  /// The statistics met, the last one first.
+  SmallVector<const Node *> statistics;
+};
+
+/// What stopped a recognition: nothing where there was no iteration at all.
+struct Obstacle {
+  std::string reason;
+  SmallVector<const Node *> statistics;
+};
+
+/// The iteration that a formula (the plan, or in the log domain its logarithm)
+/// is the result of, if it is exactly that.
+std::optional<Iteration> recognize(Expressions &expressions,
+                                   const Term &formula, bool log,
+                                   Obstacle &obstacle);
+
+/// The size of an axis of a term.
+int64_t getSize(const Term &term, Label label);
+
+} // namespace mlir::scaling::raise
+
+#endif // LIB_DIALECT_SCALING_RAISE_RECOGNIZE_H

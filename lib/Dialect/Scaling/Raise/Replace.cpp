@@ -1,0 +1,365 @@
+//===- Replace.cpp - A value computed by a named op -----------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Replace.h"
+#include "Emit.h"
+
+#include "scaling/Dialect/Scaling/IR/Presets.h"
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::scaling;
+using namespace mlir::scaling::raise;
+
+namespace {
+/// Writes the op for one choice of rows and columns.
+class Replacer {
+public:
+  Replacer(Expressions &expressions, Evaluator &evaluator, Value value,
+           const Found &found, Domain logDomain, Label row, Label col)
+      : e(expressions), evaluator(evaluator), value(value), found(found),
+        iteration(found.iteration), logDomain(logDomain), row(row), col(col),
+        builder(value.getDefiningOp()), loc(value.getLoc()),
+        emitter(builder, loc, evaluator, expressions, value.getDefiningOp()),
+        type(cast<RankedTensorType>(value.getType())) {}
+
+  Value writeProjection(Operation *&raised, std::string &reason);
+  Value writeAttention(Operation *&raised, std::string &reason);
+
+private:
+  struct Attributes {
+    FormAttr form;
+    RuleAttr rows, cols;
+    Order order;
+    StopAttr stop;
+    NumericsAttr numerics;
+  };
+  Attributes makeAttributes(const Matrix &matrix, const Convention &convention);
+  Value emitMarginal(const HalfStep &step, Label own);
+  /// The batch dimensions, and the labels behind them.
+  SmallVector<Label> makeLayout(ArrayRef<Label> labels);
+  const HalfStep &getStep(Label own) {
+    return iteration.first.reduced == own ? iteration.second : iteration.first;
+  }
+  Value finish(Value result, double factor);
+
+  Expressions &e;
+  Evaluator &evaluator;
+  Value value;
+  const Found &found;
+  const Iteration &iteration;
+  Domain logDomain;
+  Label row, col;
+  OpBuilder builder;
+  Location loc;
+  Emitter emitter;
+  RankedTensorType type;
+  SmallVector<Label> batch;
+};
+} // namespace
+
+SmallVector<Label> Replacer::makeLayout(ArrayRef<Label> labels) {
+  SmallVector<Label> layout(batch);
+  layout.append(labels.begin(), labels.end());
+  return layout;
+}
+
+Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
+                                              const Convention &convention) {
+  MLIRContext *context = builder.getContext();
+  Attributes attributes;
+  SmallVector<Number> total;
+  if (convention.normalizeTotal)
+    total.push_back(*convention.normalizeTotal);
+  attributes.form = FormAttr::get(
+      context, matrix.kind, matrix.map, matrix.shift, matrix.epsilon,
+      /*standardize=*/false, matrix.entryEps, total, Start::neutral,
+      found.isLogarithm ? Output::log_plan : Output::plan, convention.scale,
+      /*anneal=*/{}, /*extrapolate=*/false);
+  auto makeRule = [&](Target target) {
+    return RuleAttr::get(context, SumAttr::get(context), iteration.guard,
+                         iteration.guardEps, target, /*exponent=*/1.0,
+                         /*tau=*/1.0, Reference::kernel, /*omega=*/1.0,
+                         /*limit=*/{}, /*step=*/{}, /*clamp=*/{},
+                         /*roundPow2=*/false);
+  };
+  attributes.rows = makeRule(convention.rowTarget);
+  attributes.cols = makeRule(convention.colTarget);
+  attributes.order =
+      iteration.first.reduced == col ? Order::rows_first : Order::cols_first;
+  attributes.stop = StopAttr::getFixed(context, iteration.count);
+  attributes.numerics = NumericsAttr::getDefault(
+      context, iteration.log ? logDomain : Domain::kernel);
+  return attributes;
+}
+
+/// A target that is a vector: its entries, not their logarithms.
+Value Replacer::emitMarginal(const HalfStep &step, Label own) {
+  Term target = step.target;
+  if (iteration.log)
+    target =
+        target.node->kind == Kind::Log ? getOperand(target, 0) : e.exp(target);
+  // One for all batch elements or one for each.
+  bool shared = llvm::none_of(batch, [&](Label b) { return target.has(b); });
+  for (Label label : batch)
+    if (!shared && !target.has(label) && type.getDimSize(label) != 1)
+      return {};
+  if (!target.has(own))
+    return {};
+  return emitter.emit(target,
+                      shared ? SmallVector<Label>{own} : makeLayout({own}),
+                      type.getElementType());
+}
+
+/// The result in the value's order of dimensions, and its type.
+Value Replacer::finish(Value result, double factor) {
+  if (factor != 1.0)
+    result = found.isLogarithm
+                 ? emitter.applyNumber(result, std::log(factor), /*adds=*/true)
+                 : emitter.applyNumber(result, factor, /*adds=*/false);
+  if (result.getType() != type)
+    result = tensor::CastOp::create(builder, loc, type, result);
+  return result;
+}
+
+Value Replacer::writeProjection(Operation *&raised, std::string &reason) {
+  for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+    if (dim == row || dim == col)
+      continue;
+    batch.push_back(static_cast<Label>(dim));
+    if (type.getDimSize(dim) != 1 &&
+        !iteration.matrix.has(static_cast<Label>(dim))) {
+      reason = "the matrix does not have all dimensions of the result";
+      return {};
+    }
+  }
+  Type element = type.getElementType();
+  ProjectOp op;
+  double factor = 1.0;
+  bool targets = true;
+  for (const Matrix &matrix : readMatrix(e, iteration, row, col)) {
+    // A multiple that is there is as good as what it is a multiple of.
+    Value input = emitter.emit(matrix.input, makeLayout({row, col}), element);
+    if (!input)
+      continue;
+    int64_t n = getSize(matrix.input, row), m = getSize(matrix.input, col);
+    SmallVector<Convention> conventions =
+        findConventions(iteration, matrix, row, n, m);
+    if (conventions.empty())
+      continue;
+    Value slack, rowMarginal, colMarginal;
+    if (matrix.slack) {
+      slack = emitter.emit(matrix.slack, {}, element);
+      if (!slack)
+        continue;
+    } else {
+      const HalfStep &rows = getStep(row), &cols = getStep(col);
+      if (rows.target)
+        rowMarginal = emitMarginal(rows, row);
+      if (cols.target)
+        colMarginal = emitMarginal(cols, col);
+      targets = (!rows.target || rowMarginal) && (!cols.target || colMarginal);
+      if (!targets)
+        continue;
+    }
+    for (const Convention &convention : conventions) {
+      Attributes a = makeAttributes(matrix, convention);
+      auto candidate = ProjectOp::create(
+          builder, loc, input, rowMarginal, colMarginal, Value(), Value(),
+          Value(), Value(), slack, Value(), a.form, a.rows, a.cols, a.order,
+          a.stop, a.numerics);
+      // The published one, or the first.
+      bool published = matchPreset(candidate).has_value();
+      if (op && !published) {
+        candidate.erase();
+        continue;
+      }
+      if (op)
+        op.erase();
+      op = candidate;
+      factor = convention.factor;
+      if (published)
+        break;
+    }
+    if (op)
+      break;
+  }
+  if (!op) {
+    reason = targets ? "its matrix cannot be said in a form"
+                     : "its targets cannot be said as marginals";
+    return {};
+  }
+  raised = op;
+  Value result = op.getPlan();
+  // Back to the order of the value's dimensions.
+  SmallVector<Label> layout = makeLayout({row, col});
+  SmallVector<int64_t> permutation(layout.size());
+  bool same = true;
+  for (auto [position, dim] : llvm::enumerate(layout)) {
+    permutation[dim] = static_cast<int64_t>(position);
+    same &= static_cast<Label>(position) == dim;
+  }
+  if (!same)
+    result = emitter.transpose(result, permutation);
+  return finish(result, factor);
+}
+
+/// The matrix as the products of rows of two matrices times a number, plus
+/// something; `lost` is the label of what the product sums along.
+static std::optional<double> readScores(const Term &scores, Label row,
+                                        Label col, Label lost, Term &query,
+                                        Term &key, SmallVector<Operand> &bias) {
+  std::optional<double> weight;
+  auto read = [&](const Term &term, double factor) {
+    if (weight || term.node->kind != Kind::Sum || !term.has(row) ||
+        !term.has(col) ||
+        term.node->operands[0].term.at.size() != term.at.size() + 1)
+      return false;
+    Term inner = getOperand(term, 0, lost);
+    if (inner.node->kind != Kind::Product || inner.node->operands.size() != 2)
+      return false;
+    for (unsigned i : {0u, 1u}) {
+      Term left = getOperand(inner, i), right = getOperand(inner, 1 - i);
+      if (inner.node->operands[i].weight != 1.0 || !left.has(row) ||
+          left.has(col) || right.has(row) || !right.has(col) ||
+          !left.has(lost) || !right.has(lost))
+        continue;
+      query = left;
+      key = right;
+      weight = factor;
+      return true;
+    }
+    return false;
+  };
+  if (scores.node->kind != Kind::Linear) {
+    read(scores, 1.0);
+    return weight;
+  }
+  for (unsigned i = 0, end = scores.node->operands.size(); i < end; ++i) {
+    Operand operand{getOperand(scores, i), scores.node->operands[i].weight};
+    if (!read(operand.term, operand.weight))
+      bias.push_back(operand);
+  }
+  return weight;
+}
+
+Value Replacer::writeAttention(Operation *&raised, std::string &reason) {
+  Term total = evaluator.getTerm(value);
+  double factor = iteration.factor;
+  if (isMultiple(total)) {
+    factor *= total.node->operands[0].weight;
+    total = getOperand(total, 0);
+  }
+  Term product = getOperand(total, 0, col);
+  Term values;
+  for (unsigned i : {0u, 1u})
+    if (!(getOperand(product, i) == found.plan))
+      values = getOperand(product, i);
+  Label depth = -1,
+        lost = std::max(col, static_cast<Label>(type.getRank())) + 1;
+  for (Label label : values.at)
+    if (label != col && !found.plan.has(label))
+      depth = label;
+  if (depth < 0 || !values.has(col)) {
+    reason = "the values have no dimension of their own";
+    return {};
+  }
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    if (dim != row && dim != depth)
+      batch.push_back(static_cast<Label>(dim));
+  SmallVector<Label> layout = makeLayout({row, depth});
+  for (auto [position, dim] : llvm::enumerate(layout))
+    if (static_cast<Label>(position) != dim) {
+      reason = "its dimensions are in another order";
+      return {};
+    }
+  Term query, key;
+  SmallVector<Operand> bias;
+  std::optional<double> weight =
+      readScores(iteration.matrix, row, col, lost, query, key, bias);
+  if (!weight || iteration.first.target || iteration.second.target) {
+    reason = "its logits are no product of queries and keys";
+    return {};
+  }
+  for (Label label : batch)
+    if (type.getDimSize(label) != 1 &&
+        !(query.has(label) && key.has(label) && values.has(label))) {
+      reason = "a matrix does not have all batch dimensions";
+      return {};
+    }
+  Type element = type.getElementType();
+  Value q = emitter.emit(query, makeLayout({row, lost}), element);
+  Value k = emitter.emit(key, makeLayout({col, lost}), element);
+  Value v = emitter.emit(values, makeLayout({col, depth}), element);
+  Value b;
+  if (!bias.empty())
+    b = emitter.emit(e.linear(bias), makeLayout({row, col}), element);
+  if (!q || !k || !v || (!bias.empty() && !b)) {
+    reason = "its operands cannot be written";
+    return {};
+  }
+  Iteration scaled = iteration;
+  scaled.factor = factor;
+  Matrix matrix(iteration.matrix);
+  int64_t n = getSize(query, row), m = getSize(key, col);
+  int64_t d = getSize(query, lost);
+  FloatAttr logitScale;
+  double usual = 1.0 / std::sqrt(static_cast<double>(d));
+  if (ShapedType::isDynamic(d) || std::abs(*weight - usual) > 2e-6 * usual)
+    logitScale = builder.getF64FloatAttr(*weight);
+  AttentionOp op;
+  for (const Convention &convention :
+       findConventions(scaled, matrix, row, n, m)) {
+    Attributes a = makeAttributes(matrix, convention);
+    auto candidate = AttentionOp::create(
+        builder, loc, q, k, v, b, Value(), Value(), Value(), a.form, a.rows,
+        a.cols, a.order, a.stop, a.numerics, logitScale);
+    bool published = matchPreset(candidate).has_value();
+    if (op && !published) {
+      candidate.erase();
+      continue;
+    }
+    if (op)
+      op.erase();
+    op = candidate;
+    factor = convention.factor;
+    if (published)
+      break;
+  }
+  raised = op;
+  return finish(op.getOutput(), factor);
+}
+
+Value raise::writeNamedOp(Expressions &expressions, Evaluator &evaluator,
+                          Value value, Found found, Domain logDomain,
+                          Operation *&raised, std::string &reason) {
+  Label one = found.iteration.first.reduced;
+  Label two = found.iteration.second.reduced;
+  if (found.plan) {
+    // The columns are what the product sums along.
+    bool oneIsLost = !evaluator.getTerm(value).has(one);
+    return Replacer(expressions, evaluator, value, found, logDomain,
+                    oneIsLost ? two : one, oneIsLost ? one : two)
+        .writeAttention(raised, reason);
+  }
+  // Rows come before columns, unless only the other way can be said.
+  Label row = std::min(one, two), col = std::max(one, two);
+  SmallVector<Matrix> ways = readMatrix(expressions, found.iteration, row, col);
+  SmallVector<Matrix> swapped =
+      readMatrix(expressions, found.iteration, col, row);
+  auto isKernel = [](ArrayRef<Matrix> w) {
+    return w.front().kind == Input::kernel;
+  };
+  if (isKernel(ways) && !isKernel(swapped))
+    std::swap(row, col);
+  return Replacer(expressions, evaluator, value, found, logDomain, row, col)
+      .writeProjection(raised, reason);
+}

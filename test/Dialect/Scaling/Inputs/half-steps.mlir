@@ -1,0 +1,100 @@
+// Half-steps as programs write them, for raise.mlir and raise-near-misses.mlir,
+// where they are inlined.
+
+func.func private @sum_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<4xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  %s = linalg.reduce { arith.addf } ins(%x : tensor<4x6xf32>)
+      outs(%f : tensor<4xf32>) dimensions = [1]
+  return %s : tensor<4xf32>
+}
+func.func private @sum_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<6xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<6xf32>) -> tensor<6xf32>
+  %s = linalg.reduce { arith.addf } ins(%x : tensor<4x6xf32>)
+      outs(%f : tensor<6xf32>) dimensions = [0]
+  return %s : tensor<6xf32>
+}
+func.func private @max_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
+  %lowest = arith.constant 0xFF800000 : f32
+  %e = tensor.empty() : tensor<4xf32>
+  %f = linalg.fill ins(%lowest : f32) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  %s = linalg.reduce { arith.maximumf } ins(%x : tensor<4x6xf32>)
+      outs(%f : tensor<4xf32>) dimensions = [1]
+  return %s : tensor<4xf32>
+}
+func.func private @spread_rows(%v: tensor<4xf32>) -> tensor<4x6xf32> {
+  %e = tensor.empty() : tensor<4x6xf32>
+  %b = linalg.broadcast ins(%v : tensor<4xf32>) outs(%e : tensor<4x6xf32>) dimensions = [1]
+  return %b : tensor<4x6xf32>
+}
+func.func private @spread_cols(%v: tensor<6xf32>) -> tensor<4x6xf32> {
+  %e = tensor.empty() : tensor<4x6xf32>
+  %b = linalg.broadcast ins(%v : tensor<6xf32>) outs(%e : tensor<4x6xf32>) dimensions = [0]
+  return %b : tensor<4x6xf32>
+}
+func.func private @exp(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %y = math.exp %x : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+// x / Σ x
+func.func private @divide_rows(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %s = call @sum_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %b = call @spread_rows(%s) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+func.func private @divide_cols(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %s = call @sum_cols(%x) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %b = call @spread_cols(%s) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+// x / (Σ x + 1e-6)
+func.func private @guard_rows(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %eps = arith.constant dense<1.0e-6> : tensor<4xf32>
+  %s = call @sum_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %g = arith.addf %s, %eps : tensor<4xf32>
+  %b = call @spread_rows(%g) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+func.func private @guard_cols(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %eps = arith.constant dense<1.0e-6> : tensor<6xf32>
+  %s = call @sum_cols(%x) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %g = arith.addf %s, %eps : tensor<6xf32>
+  %b = call @spread_cols(%g) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+// x − logsumexp(x)
+func.func private @lse_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
+  %m = call @max_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %mb = call @spread_rows(%m) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %d = arith.subf %x, %mb : tensor<4x6xf32>
+  %e = math.exp %d : tensor<4x6xf32>
+  %s = call @sum_rows(%e) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %l = math.log %s : tensor<4xf32>
+  %r = arith.addf %l, %m : tensor<4xf32>
+  return %r : tensor<4xf32>
+}
+func.func private @lse_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
+  %e = math.exp %x : tensor<4x6xf32>
+  %s = call @sum_cols(%e) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %l = math.log %s : tensor<6xf32>
+  return %l : tensor<6xf32>
+}
+func.func private @subtract_rows(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %l = call @lse_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %b = call @spread_rows(%l) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y = arith.subf %x, %b : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+func.func private @subtract_cols(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %l = call @lse_cols(%x) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %b = call @spread_cols(%l) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y = arith.subf %x, %b : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}

@@ -1,0 +1,137 @@
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise 2>&1 | FileCheck %s
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise=explain=true 2>&1 >/dev/null | grep -o 'remark:.*' | FileCheck %s --check-prefix=WHY
+
+// What looks like an iteration and is none stays as it was; on request with the
+// reason.
+
+// CHECK-NOT: remark
+// CHECK-NOT: scaling.
+
+// Softmax is no iteration: no remark.
+func.func @softmax(%z: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %x = math.exp %z : tensor<4x6xf32>
+  %a = call @divide_rows(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %a : tensor<4x6xf32>
+}
+
+// With a guard, a second time along the same axis is another matrix.
+// WHY: not raised: 2 half-steps were found, but the half-steps, or what they start from, are not those of one iteration with one guard
+func.func @same_axis(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %a = call @guard_cols(%k) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @guard_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %c = call @guard_rows(%b) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %c : tensor<4x6xf32>
+}
+
+// One guard is another.
+// WHY: not raised: 3 half-steps were found, but the sums have different guards
+func.func @another_guard(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %eps = arith.constant dense<1.0e-3> : tensor<6xf32>
+  %a = call @guard_cols(%k) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @guard_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %s = call @sum_cols(%b) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %g = arith.addf %s, %eps : tensor<6xf32>
+  %w = call @spread_cols(%g) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %c = arith.divf %b, %w : tensor<4x6xf32>
+  return %c : tensor<4x6xf32>
+}
+
+// What is in between is returned too.
+// WHY: not raised: 3 half-steps were found, but a part of them is used elsewhere
+func.func @used(%k: tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xf32>) {
+  %a = call @divide_rows(%k) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @divide_cols(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %c = call @divide_rows(%b) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %c, %b : tensor<4x6xf32>, tensor<4x6xf32>
+}
+
+// Sums of squares.
+func.func @squares(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %q = arith.mulf %k, %k : tensor<4x6xf32>
+  %s = call @sum_rows(%q) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %b = call @spread_rows(%s) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %x = arith.divf %k, %b : tensor<4x6xf32>
+  %p = arith.mulf %x, %x : tensor<4x6xf32>
+  %t = call @sum_cols(%p) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %c = call @spread_cols(%t) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %c : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+
+// The second half-step's sums are those of the first one's matrix.
+func.func @both_from_one(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %s = call @sum_rows(%k) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %b = call @spread_rows(%s) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %t = call @sum_cols(%k) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %c = call @spread_cols(%t) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %x = arith.divf %k, %b : tensor<4x6xf32>
+  %y = arith.divf %x, %c : tensor<4x6xf32>
+  return %y : tensor<4x6xf32>
+}
+
+// Something happens between the half-steps.
+func.func @between(%z: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %a = call @divide_rows(%z) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = math.exp %a : tensor<4x6xf32>
+  %c = call @divide_cols(%b) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %c : tensor<4x6xf32>
+}
+
+// The matrix changes from one half-step to the next.
+// WHY: not raised: 3 half-steps were found, but the half-steps, or what they start from, are not those of one iteration{{$}}
+func.func @another_matrix(%z: tensor<4x6xf32>, %w: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %l0 = call @lse_rows(%z) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %b0 = call @spread_rows(%l0) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y0 = arith.subf %w, %b0 : tensor<4x6xf32>
+  %l1 = call @lse_cols(%y0) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %b1 = call @spread_cols(%l1) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y1 = arith.subf %w, %b1 : tensor<4x6xf32>
+  %l2 = call @lse_rows(%y1) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %b2 = call @spread_rows(%l2) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y2 = arith.subf %y1, %b2 : tensor<4x6xf32>
+  return %y2 : tensor<4x6xf32>
+}
+
+// Nobody knows how often.
+func.func @count(%k: tensor<4x6xf32>, %n: index) -> tensor<4x6xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%x = %k) -> (tensor<4x6xf32>) {
+    %a = func.call @divide_rows(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    scf.yield %a : tensor<4x6xf32>
+  }
+  return %r : tensor<4x6xf32>
+}
+
+// A loop that also returns the matrix before its last half-step; nor is one
+// iteration of it raised.
+// WHY: not raised: 6 half-steps were found, but a part of them is used elsewhere
+// WHY: not raised: 2 half-steps were found, but a part of them is used elsewhere
+func.func @other_result(%k: tensor<4x6xf32>) -> (tensor<4x6xf32>, tensor<4x6xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %r:2 = scf.for %i = %c0 to %c3 step %c1 iter_args(%x = %k, %w = %k) -> (tensor<4x6xf32>, tensor<4x6xf32>) {
+    %a = func.call @divide_rows(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    %b = func.call @divide_cols(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    scf.yield %b, %a : tensor<4x6xf32>, tensor<4x6xf32>
+  }
+  return %r#0, %r#1 : tensor<4x6xf32>, tensor<4x6xf32>
+}
+
+// An entry of the matrix is read by its place: unknown, so it stays unknown.
+func.func @gathered(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %r = scf.for %i = %c0 to %c2 step %c1 iter_args(%x = %k) -> (tensor<4x6xf32>) {
+    %e = tensor.extract %x[%i, %i] : tensor<4x6xf32>
+    %s = tensor.splat %e : tensor<4x6xf32>
+    %d = arith.addf %x, %s : tensor<4x6xf32>
+    %a = func.call @divide_rows(%d) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    scf.yield %a : tensor<4x6xf32>
+  }
+  %b = call @divide_cols(%r) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %b : tensor<4x6xf32>
+}
+// WHY-NOT: remark

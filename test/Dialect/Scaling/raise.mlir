@@ -1,0 +1,210 @@
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise 2>/dev/null | FileCheck %s
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise 2>&1 >/dev/null | grep -o 'remark:.*' | FileCheck %s --check-prefix=REMARK
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise=absorb=true 2>/dev/null | FileCheck %s --check-prefix=ABSORB
+
+// REMARK: raised to 'scaling.project': 3 half-steps{{$}}
+
+// What is there is a kernel.
+// CHECK-LABEL: @kernel(
+// CHECK-SAME: %[[K:.*]]: tensor<4x6xf32>
+// CHECK-NEXT: %[[P:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.project kernel(%[[K]] : tensor<4x6xf32>)
+// CHECK-SAME: rows(#scaling.rule<sum>) cols(#scaling.rule<sum>) order(rows_first) stop(#scaling.stop<fixed 3>) numerics(#scaling.numerics<kernel>)
+// CHECK-NEXT: return %[[P]]
+func.func @kernel(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %a = call @divide_rows(%k) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @divide_cols(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %c = call @divide_rows(%b) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %c : tensor<4x6xf32>
+}
+
+// Softmax first, the sums guarded; logits less their maxima are logits.
+// REMARK: raised to 'scaling.project': 2 half-steps{{$}}
+// CHECK-LABEL: @softmax(
+// CHECK-SAME: %[[Z:.*]]: tensor<4x6xf32>
+// CHECK-NEXT: scaling.project logits(%[[Z]] : tensor<4x6xf32>)
+// CHECK-SAME: form(#scaling.form<logits, map = softmax_rows, entry_eps = 1.0e-06>)
+// CHECK-SAME: rows(#scaling.rule<sum, guard = add_plan(1.0e-06)>)
+// CHECK-SAME: order(cols_first) stop(#scaling.stop<fixed 2>) numerics(#scaling.numerics<kernel>)
+func.func @softmax(%z: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %eps = arith.constant dense<1.0e-6> : tensor<4x6xf32>
+  %m = call @max_rows(%z) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %mb = call @spread_rows(%m) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %d = arith.subf %z, %mb : tensor<4x6xf32>
+  %x = math.exp %d : tensor<4x6xf32>
+  %s = call @divide_rows(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %k = arith.addf %s, %eps : tensor<4x6xf32>
+  %a = call @guard_cols(%k) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @guard_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %b : tensor<4x6xf32>
+}
+
+// A temperature, logarithms, exp behind, and a number that is no convention's.
+// REMARK: raised to 'scaling.project': 2 half-steps{{$}}
+// CHECK-LABEL: @logarithms(
+// CHECK-SAME: %[[Z:.*]]: tensor<4x6xf32>
+// CHECK-NEXT: %[[P:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.project logits(%[[Z]] : tensor<4x6xf32>)
+// CHECK-SAME: form(#scaling.form<logits, epsilon = 5.0e-02>)
+// CHECK-SAME: order(cols_first) stop(#scaling.stop<fixed 2>) numerics(#scaling.numerics<log>)
+// CHECK: linalg.generic {{.*}} ins(%[[P]]
+// CHECK: arith.constant 3.0
+// CHECK: arith.mulf
+// ABSORB-LABEL: @logarithms(
+// ABSORB: numerics(#scaling.numerics<absorb>)
+func.func @logarithms(%z: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %t = arith.constant dense<0.05> : tensor<4x6xf32>
+  %three = arith.constant dense<3.0> : tensor<4x6xf32>
+  %x = arith.divf %z, %t : tensor<4x6xf32>
+  %a = call @subtract_cols(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @subtract_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %p = math.exp %b : tensor<4x6xf32>
+  %r = arith.mulf %p, %three : tensor<4x6xf32>
+  return %r : tensor<4x6xf32>
+}
+
+// The same formula: potentials that are kept, and marginals.
+// REMARK: raised to 'scaling.project': 3 half-steps{{$}}
+// CHECK-LABEL: @potentials(
+// CHECK-SAME: %[[C:.*]]: tensor<4x6xf32>, %[[A:.*]]: tensor<4xf32>, %[[LB:.*]]: tensor<6xf32>
+// CHECK: %[[B:.*]] = linalg.generic {{.*}} ins(%[[LB]]
+// CHECK: math.exp
+// CHECK: scaling.project cost(%[[C]] : tensor<4x6xf32>) row_marginal(%[[A]] : tensor<4xf32>) col_marginal(%[[B]] : tensor<6xf32>)
+// CHECK-SAME: form(#scaling.form<cost, epsilon = 5.0e-01, output = log_plan>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<fixed 3>) numerics(#scaling.numerics<log>)
+func.func @potentials(%c: tensor<4x6xf32>, %a: tensor<4xf32>, %lb: tensor<6xf32>) -> tensor<4x6xf32> {
+  %minus_two = arith.constant dense<-2.0> : tensor<4x6xf32>
+  %x = arith.mulf %c, %minus_two : tensor<4x6xf32>
+  %la = math.log %a : tensor<4xf32>
+  %l0 = call @lse_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %u0 = arith.subf %la, %l0 : tensor<4xf32>
+  %ub0 = call @spread_rows(%u0) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y0 = arith.addf %x, %ub0 : tensor<4x6xf32>
+  %l1 = call @lse_cols(%y0) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %v1 = arith.subf %lb, %l1 : tensor<6xf32>
+  %vb1 = call @spread_cols(%v1) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y1 = arith.addf %y0, %vb1 : tensor<4x6xf32>
+  // Added to what the potential was, as Sinkformer does it.
+  %l2 = call @lse_rows(%y1) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %d2 = arith.subf %la, %l2 : tensor<4xf32>
+  %u2 = arith.addf %u0, %d2 : tensor<4xf32>
+  %ub2 = call @spread_rows(%u2) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %w = arith.addf %x, %vb1 : tensor<4x6xf32>
+  %p = arith.addf %ub2, %w : tensor<4x6xf32>
+  return %p : tensor<4x6xf32>
+}
+
+// Scaling vectors: u = a/(K v), v = b/(Kᵀ u), u K v.
+// REMARK: raised to 'scaling.project': 2 half-steps{{$}}
+// CHECK-LABEL: @vectors(
+// CHECK-SAME: %[[K:.*]]: tensor<4x6xf32>, %[[A:.*]]: tensor<4xf32>, %[[B:.*]]: tensor<6xf32>
+// CHECK-NEXT: scaling.project kernel(%[[K]] : tensor<4x6xf32>) row_marginal(%[[A]] : tensor<4xf32>) col_marginal(%[[B]] : tensor<6xf32>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<fixed 2>) numerics(#scaling.numerics<kernel>)
+func.func @vectors(%k: tensor<4x6xf32>, %a: tensor<4xf32>, %b: tensor<6xf32>) -> tensor<4x6xf32> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant dense<1.0> : tensor<6xf32>
+  %e4 = tensor.empty() : tensor<4xf32>
+  %z4 = linalg.fill ins(%zero : f32) outs(%e4 : tensor<4xf32>) -> tensor<4xf32>
+  %e6 = tensor.empty() : tensor<6xf32>
+  %z6 = linalg.fill ins(%zero : f32) outs(%e6 : tensor<6xf32>) -> tensor<6xf32>
+  %kv = linalg.matvec ins(%k, %one : tensor<4x6xf32>, tensor<6xf32>)
+      outs(%z4 : tensor<4xf32>) -> tensor<4xf32>
+  %u = arith.divf %a, %kv : tensor<4xf32>
+  %ku = linalg.vecmat ins(%u, %k : tensor<4xf32>, tensor<4x6xf32>)
+      outs(%z6 : tensor<6xf32>) -> tensor<6xf32>
+  %v = arith.divf %b, %ku : tensor<6xf32>
+  %ub = call @spread_rows(%u) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %vb = call @spread_cols(%v) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %uk = arith.mulf %ub, %k : tensor<4x6xf32>
+  %p = arith.mulf %uk, %vb : tensor<4x6xf32>
+  return %p : tensor<4x6xf32>
+}
+
+// Loops whose trip count is known; here google's gumbel_sinkhorn, which is the
+// same as mhc_log.
+// REMARK: raised to 'scaling.project': 40 half-steps, preset mhc_log
+// CHECK-LABEL: @for(
+// CHECK-NEXT: %[[P:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.project logits(%{{.*}} : tensor<4x6xf32>) preset(mhc_log)
+// CHECK-NEXT: return %[[P]]
+func.func @for(%z: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c20 = arith.constant 20 : index
+  %r = scf.for %i = %c0 to %c20 step %c1 iter_args(%x = %z) -> (tensor<4x6xf32>) {
+    %a = func.call @subtract_rows(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    %b = func.call @subtract_cols(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    scf.yield %b : tensor<4x6xf32>
+  }
+  %p = math.exp %r : tensor<4x6xf32>
+  return %p : tensor<4x6xf32>
+}
+
+// As StableHLO's while comes out: the count is a tensor.
+// REMARK: raised to 'scaling.project': 10 half-steps{{$}}
+// CHECK-LABEL: @while(
+// CHECK-NOT: scf.while
+// CHECK: scaling.project kernel(%{{.*}} : tensor<4x6xf32>)
+// CHECK-SAME: stop(#scaling.stop<fixed 10>)
+func.func @while(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %zero = arith.constant dense<0> : tensor<i32>
+  %one = arith.constant dense<1> : tensor<i32>
+  %five = arith.constant dense<5> : tensor<i32>
+  %r:2 = scf.while (%i = %zero, %x = %k)
+      : (tensor<i32>, tensor<4x6xf32>) -> (tensor<i32>, tensor<4x6xf32>) {
+    %less = arith.cmpi slt, %i, %five : tensor<i32>
+    %goes_on = tensor.extract %less[] : tensor<i1>
+    scf.condition(%goes_on) %i, %x : tensor<i32>, tensor<4x6xf32>
+  } do {
+  ^bb0(%i: tensor<i32>, %x: tensor<4x6xf32>):
+    %next = arith.addi %i, %one : tensor<i32>
+    %a = func.call @divide_cols(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    %b = func.call @divide_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    scf.yield %next, %b : tensor<i32>, tensor<4x6xf32>
+  }
+  return %r#1 : tensor<4x6xf32>
+}
+
+// An iteration inside of a loop that is something else.
+// REMARK: raised to 'scaling.project': 2 half-steps{{$}}
+// CHECK-LABEL: @inside(
+// CHECK: scf.for
+// CHECK: scaling.project kernel(
+// CHECK: math.tanh
+func.func @inside(%k: tensor<4x6xf32>, %n: index) -> tensor<4x6xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%x = %k) -> (tensor<4x6xf32>) {
+    %a = func.call @divide_rows(%x) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    %b = func.call @divide_cols(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    %y = math.tanh %b : tensor<4x6xf32>
+    scf.yield %y : tensor<4x6xf32>
+  }
+  return %r : tensor<4x6xf32>
+}
+
+// The matrix in between has its axes the other way round.
+// REMARK: raised to 'scaling.project': 2 half-steps{{$}}
+// CHECK-LABEL: @transposed(
+// CHECK-SAME: %[[K:.*]]: tensor<6x4xf32>
+// CHECK-NEXT: %[[P:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.project kernel(%[[K]] : tensor<6x4xf32>)
+// CHECK-SAME: order(cols_first)
+// CHECK-NEXT: return %[[P]]
+func.func @transposed(%k: tensor<6x4xf32>) -> tensor<6x4xf32> {
+  %e = tensor.empty() : tensor<4x6xf32>
+  %t = linalg.transpose ins(%k : tensor<6x4xf32>) outs(%e : tensor<4x6xf32>) permutation = [1, 0]
+  %a = func.call @divide_rows(%t) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = func.call @divide_cols(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %f = tensor.empty() : tensor<6x4xf32>
+  %r = linalg.transpose ins(%b : tensor<4x6xf32>) outs(%f : tensor<6x4xf32>) permutation = [1, 0]
+  return %r : tensor<6x4xf32>
+}
+
+// Normalizing along the same axis twice changes nothing.
+// REMARK: raised to 'scaling.project': 2 half-steps{{$}}
+// CHECK-LABEL: @idempotent(
+// CHECK-NEXT: scaling.project
+// CHECK-SAME: stop(#scaling.stop<fixed 2>)
+func.func @idempotent(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %a = call @divide_rows(%k) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %b = call @divide_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  %c = call @divide_cols(%b) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+  return %c : tensor<4x6xf32>
+}
