@@ -17,7 +17,9 @@
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/WithColor.h"
 
@@ -78,6 +80,23 @@ LogicalResult Program::load(std::unique_ptr<llvm::MemoryBuffer> buffer,
     return failure();
   entries = std::move(*collected);
   attachTargetDescription(*module, target);
+  return success();
+}
+
+LogicalResult Program::transform(StringRef passes) {
+  static const bool registered = [] {
+    scaling::registerAllPasses();
+    registerTransformsPasses();
+    return true;
+  }();
+  (void)registered;
+  PassManager pm(&context, ModuleOp::getOperationName());
+  if (failed(parsePassPipeline(passes, pm, messages)) || failed(run(pm)))
+    return failure();
+  FailureOr<SmallVector<EntryPoint>> collected = collectEntryPoints(*module);
+  if (failed(collected))
+    return failure();
+  entries = std::move(*collected);
   return success();
 }
 

@@ -45,6 +45,10 @@ public:
   LogicalResult loadText(llvm::StringRef text, llvm::StringRef name,
                          llvm::StringRef cpu);
 
+  /// Runs passes, as the textual form of a pipeline has them, and describes the
+  /// entry points that there are then.
+  LogicalResult transform(llvm::StringRef passes);
+
   /// Lowers the module to the LLVM dialect.
   LogicalResult lower(Route route, bool threads,
                       bool workspaceArgument = false);

@@ -62,6 +62,9 @@ struct InProcessObject {
 };
 
 struct InProcessOptions {
+  /// Passes that the program goes through first, as `scaling-opt` has them:
+  /// `scaling-differentiate,symbol-dce`.
+  std::string passes;
   /// The portable route instead of the one for CPUs.
   bool linalg = false;
   /// Whether loops may run on the runtime's threads.
