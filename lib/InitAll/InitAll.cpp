@@ -14,8 +14,11 @@
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
+#include "scaling/Conversion/ExpandOtherMath/ExpandOtherMath.h"
 #include "scaling/Conversion/FormKernels/FormKernels.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
+#include "scaling/Conversion/ImportCalls/ImportCalls.h"
+#include "scaling/Conversion/ImportTorch/ImportTorch.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
@@ -57,7 +60,10 @@ void scaling::registerAllPasses() {
   registerFormKernelsPasses();
   registerExpandMemRefsPasses();
   registerExpandMathPasses();
+  registerExpandOtherMathPasses();
   registerFormTeamPasses();
+  registerImportCallsPasses();
+  registerImportTorchPasses();
   registerPlanWorkspacePasses();
   registerScalingRaisePasses();
   registerScalingToLinalgPasses();

@@ -34,6 +34,7 @@ from ._attributes import Attributes, float_text, number, resolve
 from ._calls import REPORT, Kind, Operand, Result, call
 from ._gradients import call_vjp
 from ._operands import TRANSPORT, op_lines
+from ._torch_export import ExportError, export_mlir
 from ._torch_modules import (
     HyperConnection,
     LogOptimalTransport,
@@ -49,6 +50,7 @@ from ._transport import (
 
 __all__ = [
     "Attended",
+    "ExportError",
     "HyperConnection",
     "LogOptimalTransport",
     "Potentials",
@@ -56,6 +58,7 @@ __all__ = [
     "SinkhornAttention",
     "SinkhornProject",
     "attention",
+    "export_mlir",
     "project",
     "sinkhorn",
 ]

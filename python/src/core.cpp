@@ -431,6 +431,23 @@ NB_MODULE(_core, m) {
                         nb::rv_policy::take_ownership);
       },
       "bytes"_a, "A program from what `compile` made; None for other bytes.");
+  m.def(
+      "transform",
+      [](const std::string &text, const std::string &name,
+         const std::string &passes) {
+        std::string messages;
+        std::optional<std::string> result;
+        {
+          nb::gil_scoped_release release;
+          result = transformInProcess(text, name, passes, messages);
+        }
+        return nb::make_tuple(
+            result ? nb::object(nb::str(result->data(), result->size()))
+                   : nb::none(),
+            messages);
+      },
+      "text"_a, "name"_a, "passes"_a,
+      "Runs passes on MLIR: (text, warnings), or (None, errors).");
   m.def("target", &describeInProcessTarget,
         "What compiled code depends on, but the compiler itself.");
   m.def("set_num_threads", &scaling_set_num_threads, "count"_a);

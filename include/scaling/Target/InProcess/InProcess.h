@@ -79,6 +79,14 @@ std::optional<InProcessObject> compileInProcess(std::string_view text,
                                                 const InProcessOptions &options,
                                                 std::string &messages);
 
+/// Runs passes, written as `scaling-opt` has them in --pass-pipeline for a
+/// module, and returns the program that comes out as text. On failure the result
+/// is empty and `messages` says why; else `messages` has the warnings.
+std::optional<std::string> transformInProcess(std::string_view text,
+                                              std::string_view name,
+                                              std::string_view passes,
+                                              std::string &messages);
+
 /// A compiled program whose functions can be called.
 class InProcessProgram {
 public:
