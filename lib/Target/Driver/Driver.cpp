@@ -136,6 +136,20 @@ LogicalResult Program::lowerToKernels(const GPUChip &chip) {
   return run(pm);
 }
 
+LogicalResult Program::lowerToLaunches(const GPUChip &chip) {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  pm.addPass(createScalingEntryABIPass());
+  ToNVVMOptions options;
+  options.chip = chip.name;
+  options.features = chip.features;
+  options.format = kFatbinFormat.str();
+  buildToNVVMPipeline(pm, options);
+  LinalgToLLVMOptions host;
+  host.threads = false;
+  buildMemRefToLLVMPipeline(pm, host);
+  return run(pm);
+}
+
 LogicalResult Program::run(PassManager &pm) {
   // A pass that fails without a word would leave the user with nothing.
   bool explained = false;

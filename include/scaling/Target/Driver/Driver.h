@@ -56,6 +56,10 @@ public:
   /// Lowers every public function to a GPU kernel in the NVVM dialect.
   LogicalResult lowerToKernels(const GPUChip &chip);
 
+  /// Lowers to the LLVM dialect: host functions that launch the kernels, which
+  /// are embedded as machine code of the GPU and PTX.
+  LogicalResult lowerToLaunches(const GPUChip &chip);
+
   ModuleOp getModule() { return *module; }
   const CPUTarget &getTarget() const { return target; }
   llvm::ArrayRef<EntryPoint> getEntries() const { return entries; }
