@@ -15,6 +15,9 @@
 |* same, as a helper lost its CPU in the middle of an item, it goes on alone  *|
 |* for a while.                                                               *|
 |*                                                                            *|
+|* A loop is taken in the opposite direction of the one before: often both go *|
+|* over the same matrix, whose part that was read last is still in the cache. *|
+|*                                                                            *|
 |* Whoever waits spins for a moment and then sleeps: a thread that keeps      *|
 |* spinning takes its CPU from the one it waits for and from other pools.     *|
 |*                                                                            *|
@@ -160,6 +163,7 @@ struct scaling_team {
   _Atomic(int64_t) count;
   _Atomic(scaling_body_fn) body;
   _Atomic(void *) context;
+  atomic_bool backwards;
   atomic_bool spin;
   /* The chunks that are not done. */
   Gate open;
@@ -200,6 +204,32 @@ static int64_t takeChunk(Part *part, unsigned loop) {
   return 0;
 }
 
+/* The caller's loop before this one went forwards. */
+static _Thread_local bool nextIsBackwards;
+
+/* Does a chunk of a part, whose first it is from either end. */
+static void doChunk(int64_t first, int64_t last, int64_t chunk, bool backwards,
+                    scaling_body_fn body, void *context) {
+  int64_t step = chunkSize(last - first);
+  if (backwards)
+    chunk = numChunks(last - first) - 1 - chunk;
+  int64_t begin = first + chunk * step;
+  int64_t end = last - begin < step ? last : begin + step;
+  body(begin, end, context);
+}
+
+/* What a caller does without helpers. */
+static void doAlone(int64_t count, bool backwards, scaling_body_fn body,
+                    void *context) {
+  if (!backwards) {
+    body(0, count, context);
+    return;
+  }
+  int64_t chunks = numChunks(count);
+  for (int64_t chunk = 0; chunk < chunks; ++chunk)
+    doChunk(0, count, chunk, backwards, body, context);
+}
+
 /* What one member does of a loop. */
 static void takePart(scaling_team *team, int64_t member, unsigned loop) {
   int64_t size = atomic_load_explicit(&team->size, memory_order_relaxed);
@@ -207,6 +237,7 @@ static void takePart(scaling_team *team, int64_t member, unsigned loop) {
   scaling_body_fn body =
       atomic_load_explicit(&team->body, memory_order_relaxed);
   void *context = atomic_load_explicit(&team->context, memory_order_relaxed);
+  bool backwards = atomic_load_explicit(&team->backwards, memory_order_relaxed);
   if (member >= size)
     return;
   unsigned done = 0;
@@ -214,13 +245,10 @@ static void takePart(scaling_team *team, int64_t member, unsigned loop) {
     int64_t index = member + i < size ? member + i : member + i - size;
     int64_t first = partBegin(count, size, index);
     int64_t last = partBegin(count, size, index + 1);
-    int64_t step = chunkSize(last - first);
     int64_t chunks = numChunks(last - first);
     int64_t left;
     while ((left = takeChunk(&team->parts[index], loop)) != 0) {
-      int64_t begin = first + (chunks - left) * step;
-      int64_t end = last - begin < step ? last : begin + step;
-      body(begin, end, context);
+      doChunk(first, last, chunks - left, backwards, body, context);
       ++done;
     }
   }
@@ -241,9 +269,11 @@ void scaling_team_for(scaling_team *team, int64_t count, scaling_body_fn body,
     hostParallelFor(count, body, context);
     return;
   }
+  bool backwards = nextIsBackwards;
+  nextIsBackwards = !backwards;
   int64_t start = team ? nanoseconds() : 0;
   if (!team || start < team->aloneUntil) {
-    body(0, count, context);
+    doAlone(count, backwards, body, context);
     return;
   }
   int64_t size = team->numHelpers + 1;
@@ -255,6 +285,7 @@ void scaling_team_for(scaling_team *team, int64_t count, scaling_body_fn body,
   atomic_store_explicit(&team->count, count, memory_order_relaxed);
   atomic_store_explicit(&team->body, body, memory_order_relaxed);
   atomic_store_explicit(&team->context, context, memory_order_relaxed);
+  atomic_store_explicit(&team->backwards, backwards, memory_order_relaxed);
   int64_t total = 0;
   for (int64_t i = 0; i < size; ++i)
     total +=

@@ -69,6 +69,21 @@ static uint32_t runRounds(void) {
   return sum;
 }
 
+/* The last item that a loop came to. */
+static void noteEnd(int64_t begin, int64_t end, void *context) {
+  (void)begin;
+  *(int64_t *)context = end - 1;
+}
+
+static void checkDirections(void) {
+  int64_t ends[4];
+  for (int i = 0; i < 4; ++i)
+    scaling_team_for(NULL, maxCount, noteEnd, &ends[i]);
+  for (int i = 0; i < 3; ++i)
+    if ((ends[i] == maxCount - 1) == (ends[i + 1] == maxCount - 1))
+      printf("WRONG: two loops in one direction\n");
+}
+
 static uint32_t expected;
 
 static void *runAsHost(void *argument) {
@@ -159,6 +174,7 @@ int main(void) {
   if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
     printf("WRONG rounds in a fork\n");
   checkMemory();
+  checkDirections();
 
   scaling_set_parallel_for(reversed);
   scaling_parallel_for(0, body, NULL);
