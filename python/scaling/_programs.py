@@ -131,24 +131,21 @@ class _Memory:
 _memory = _Memory()
 
 
-def get_program(
-    text: str, *, name: str, linalg: bool, threads: bool, passes: str = ""
-) -> Any:
-    """The program of this text after these passes: from memory, from disk, or
-    compiled."""
+def get_program(text: str, *, name: str, linalg: bool, threads: bool) -> Any:
+    """The program of this text: from memory, from disk, or compiled."""
 
     def make() -> Any:
         folder = cache_directory()
         disk = _Disk(folder) if folder else None
         key = hashlib.sha256(
-            repr((_identity(), text, name, linalg, threads, passes)).encode()
+            repr((_identity(), text, name, linalg, threads)).encode()
         ).hexdigest()
         if disk:
             content = disk.read(key)
             program = content and _core.load(content)
             if program:
                 return program
-        content, messages = _core.compile(text, name, linalg, threads, passes)
+        content, messages = _core.compile(text, name, linalg, threads)
         if content is None:
             raise CompileError(messages.rstrip())
         if messages:
@@ -157,7 +154,7 @@ def get_program(
             disk.write(key, content)
         return _core.load(content)
 
-    return _memory.get((text, name, linalg, threads, passes), make)
+    return _memory.get((text, name, linalg, threads), make)
 
 
 #: NumPy's types of the element types that MLIR names.

@@ -25,8 +25,7 @@ struct ToNVVMOptions : public PassPipelineOptions<ToNVVMOptions> {
   PassOptions::Option<std::string> format{
       *this, "format",
       llvm::cl::desc("What the kernels become: mlir (the NVVM dialect), llvm, "
-                     "isa (PTX), bin (a cubin) or fatbin (both, embedded in "
-                     "host functions that launch them)"),
+                     "isa (PTX) or bin (a cubin)"),
       llvm::cl::init("mlir")};
   PassOptions::Option<bool> approximate{
       *this, "approximate",
@@ -35,11 +34,7 @@ struct ToNVVMOptions : public PassPipelineOptions<ToNVVMOptions> {
       llvm::cl::init(true)};
 };
 
-/// The format that brings host functions.
-inline constexpr llvm::StringLiteral kFatbinFormat = "fatbin";
-
-/// Every public function to one kernel, in the NVVM dialect or further. With
-/// the format `fatbin` the module holds host functions that launch them.
+/// Every public function to one kernel, in the NVVM dialect or further.
 void buildToNVVMPipeline(OpPassManager &pm, const ToNVVMOptions &options);
 
 /// Registers `--scaling-to-nvvm`.

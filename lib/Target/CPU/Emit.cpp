@@ -7,14 +7,15 @@
 
 #include "scaling/Target/CPU/Emit.h"
 
-#include "scaling/Target/MachineCode/MachineCode.h"
-
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Path.h"
@@ -105,10 +106,27 @@ llvm::Error mlir::scaling::optimize(llvm::Module &module,
   auto machine = createTargetMachine(target);
   if (!machine)
     return machine.takeError();
+  std::string message;
+  llvm::raw_string_ostream os(message);
+  if (llvm::verifyModule(module, &os))
+    return llvm::createStringError("invalid LLVM IR: " + message);
+
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = true;
   tuning.SLPVectorization = true;
-  return optimizeModule(module, **machine, tuning);
+  llvm::PassBuilder builder(machine->get(), tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
+      .run(module, modules);
+  return llvm::Error::success();
 }
 
 llvm::Error mlir::scaling::emitObject(llvm::Module &module,
@@ -117,8 +135,13 @@ llvm::Error mlir::scaling::emitObject(llvm::Module &module,
   auto machine = createTargetMachine(target);
   if (!machine)
     return machine.takeError();
-  return emitModule(module, **machine, llvm::CodeGenFileType::ObjectFile,
-                    object);
+  llvm::raw_svector_ostream os(object);
+  llvm::legacy::PassManager passes;
+  if ((*machine)->addPassesToEmitFile(passes, os, /*DwoOut=*/nullptr,
+                                      llvm::CodeGenFileType::ObjectFile))
+    return llvm::createStringError("the target cannot emit objects");
+  passes.run(module);
+  return llvm::Error::success();
 }
 
 namespace {
@@ -153,8 +176,7 @@ static llvm::Expected<Linker> findLinker() {
 
 llvm::Error mlir::scaling::linkSharedLibrary(ArrayRef<char> object,
                                              StringRef path,
-                                             StringRef runtimeDir,
-                                             StringRef runtime) {
+                                             StringRef runtimeDir) {
   llvm::Expected<Linker> linker = findLinker();
   if (!linker)
     return linker.takeError();
@@ -180,11 +202,10 @@ llvm::Error mlir::scaling::linkSharedLibrary(ArrayRef<char> object,
     return error;
 
   std::string soname = llvm::sys::path::filename(path).str();
-  std::string libraryArg = ("-l" + runtime).str();
   std::string libraryDirArg = ("-L" + runtimeDir).str();
-  SmallVector<StringRef> args{linker->program, "-shared",  "-o",
-                              libraryPath,     objectPath, libraryDirArg,
-                              libraryArg};
+  SmallVector<StringRef> args{linker->program,    "-shared",  "-o",
+                              libraryPath,        objectPath, libraryDirArg,
+                              "-lscaling_runtime"};
   std::string sonameArg = "-soname=" + soname;
   std::string rpathArg = ("-rpath=" + runtimeDir).str();
   std::string driverArg =

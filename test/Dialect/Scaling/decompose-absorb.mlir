@@ -172,3 +172,28 @@ func.func @recomputed(%X: tensor<8x4xf32>) -> tensor<8xf32> {
     schedule(#scaling.schedule<streaming, row_block = 8, matrix = recomputed>)
   return %F : tensor<8xf32>
 }
+
+// -----
+
+// Long rows of a kernel that is read from beyond the caches next to a core
+// begin on a cache line each.
+
+// CHECK-LABEL: func.func @padded
+// CHECK: %[[PLACE:.*]] = tensor.empty() : tensor<1025x1040xf32>
+// CHECK: %[[ROWS:.*]] = tensor.extract_slice %[[PLACE]][0, 0] [1025, 1025] [1, 1]
+// CHECK: scaling.plan domain(absorb) {{.*}} outs(%[[ROWS]] : tensor<1025x1025xf32>)
+// CHECK-LABEL: func.func @aligned
+// CHECK-NOT: tensor.extract_slice
+// CHECK: return
+func.func @padded(%X: tensor<1025x1025xf32>) -> tensor<1025xf32> {
+  %F, %G, %k, %r, %s = scaling.iterate matrix(%X : tensor<1025x1025xf32>)
+    stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<absorb>)
+    schedule(#scaling.schedule<streaming, row_block = 8>)
+  return %F : tensor<1025xf32>
+}
+func.func @aligned(%X: tensor<1024x1024xf32>) -> tensor<1024xf32> {
+  %F, %G, %k, %r, %s = scaling.iterate matrix(%X : tensor<1024x1024xf32>)
+    stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<absorb>)
+    schedule(#scaling.schedule<streaming, row_block = 8>)
+  return %F : tensor<1024xf32>
+}

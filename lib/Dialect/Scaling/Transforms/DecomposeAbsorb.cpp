@@ -473,7 +473,10 @@ AbsorbState AbsorbLoop::start() {
                    return castFloat(inner, l, in[0], f64);
                  });
     }
-  state.kernel = makeKernel(gauge, e.empty(sizes, d.accumulate));
+  ScheduleAttr schedule = d.op.getScheduleAttr();
+  bool streams = schedule && schedule.getRegime() == Regime::streaming;
+  state.kernel = makeKernel(gauge, streams ? e.emptyInLines(sizes, d.accumulate)
+                                           : e.empty(sizes, d.accumulate));
   if (isUntil)
     state.verdict = kernel.undecided();
   if (d.relaxes()) {

@@ -19,6 +19,11 @@ using namespace mlir;
 using namespace mlir::scaling;
 using utils::IteratorType;
 
+static constexpr int64_t kLineBytes = 64;
+
+/// Shorter rows are left as they are: padding would be a large part of them.
+static constexpr int64_t kLongRow = 128;
+
 Value TensorEmitter::scalar(Type type, double value) {
   return createConstant(b, loc, type, value);
 }
@@ -38,6 +43,20 @@ Value TensorEmitter::toFloat(Value index, Type type) {
 
 Value TensorEmitter::empty(ArrayRef<OpFoldResult> sizes, Type element) {
   return tensor::EmptyOp::create(b, loc, sizes, element);
+}
+
+Value TensorEmitter::emptyInLines(ArrayRef<OpFoldResult> sizes,
+                                  FloatType element) {
+  std::optional<int64_t> length = getConstantIntValue(sizes.back());
+  int64_t line = kLineBytes / llvm::divideCeil(element.getWidth(), 8);
+  if (!length || *length < kLongRow || *length % line == 0)
+    return empty(sizes, element);
+  SmallVector<OpFoldResult> padded(sizes);
+  padded.back() = b.getIndexAttr(llvm::alignTo(*length, line));
+  SmallVector<OpFoldResult> zeros(sizes.size(), b.getIndexAttr(0));
+  SmallVector<OpFoldResult> ones(sizes.size(), b.getIndexAttr(1));
+  return tensor::ExtractSliceOp::create(b, loc, empty(padded, element), zeros,
+                                        sizes, ones);
 }
 
 Value TensorEmitter::filled(ArrayRef<OpFoldResult> sizes, Value scalar) {

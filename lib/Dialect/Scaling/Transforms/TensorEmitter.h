@@ -39,6 +39,9 @@ public:
   Value indexValue(OpFoldResult size);
 
   Value empty(ArrayRef<OpFoldResult> sizes, Type element);
+  /// The same for a matrix that is read again and again: its rows, if they are
+  /// long, begin on a cache line each. A vector that lies in two is two loads.
+  Value emptyInLines(ArrayRef<OpFoldResult> sizes, FloatType element);
   Value filled(ArrayRef<OpFoldResult> sizes, Value scalar);
 
   /// `body` at every point of `sizes` = batch sizes followed by tail sizes
