@@ -10,12 +10,17 @@
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/AnnotateKernels/AnnotateKernels.h"
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
+#include "scaling/Conversion/EmbedKernels/EmbedKernels.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
+#include "scaling/Conversion/ExpandOtherMath/ExpandOtherMath.h"
 #include "scaling/Conversion/FormKernels/FormKernels.h"
+#include "scaling/Conversion/FormLaunches/FormLaunches.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
+#include "scaling/Conversion/ImportCalls/ImportCalls.h"
+#include "scaling/Conversion/ImportTorch/ImportTorch.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
@@ -53,11 +58,16 @@ void scaling::registerAllPasses() {
   registerAllocateFromArenaPasses();
   registerAnnotateKernelsPasses();
   registerDescribeGPUPasses();
+  registerEmbedKernelsPasses();
   registerExpandGPUMathPasses();
   registerFormKernelsPasses();
+  registerFormLaunchesPasses();
   registerExpandMemRefsPasses();
   registerExpandMathPasses();
+  registerExpandOtherMathPasses();
   registerFormTeamPasses();
+  registerImportCallsPasses();
+  registerImportTorchPasses();
   registerPlanWorkspacePasses();
   registerScalingRaisePasses();
   registerScalingToLinalgPasses();

@@ -133,6 +133,12 @@ static void simplify(Module &module, Function &kernel) {
   vectorize.addPass(
       createModuleToFunctionPassAdaptor(LoadStoreVectorizerPass()));
   runPasses(module, machine.get(), std::move(vectorize));
+  // It reads over gaps, with a constant mask of what is wanted: that is what
+  // must have been written.
+  ModulePassManager separate;
+  separate.addPass(
+      createModuleToFunctionPassAdaptor(ScalarizeMaskedMemIntrinPass()));
+  runPasses(module, /*machine=*/nullptr, std::move(separate));
 }
 
 //===----------------------------------------------------------------------===//

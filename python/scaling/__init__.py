@@ -14,6 +14,7 @@ from ._core import get_num_threads, set_num_threads
 from ._normalize import BalanceResult, balance, normalize
 from ._programs import CompileError, cache_directory, compile
 from ._transport import SinkhornResult, apply, plan, project, sinkhorn
+from ._vjp import vjp
 from .presets import Preset
 
 __version__ = "0.1.0"
@@ -40,4 +41,5 @@ __all__ = [
     "project",
     "set_num_threads",
     "sinkhorn",
+    "vjp",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -203,8 +204,9 @@ def _warn(op: str, report: Sequence[np.ndarray], status: int) -> None:
     else:
         worst = float(np.max(residual[statuses == status]))
         text = f"scaling.{op} did not converge{which}: the residual is {worst:.3g}"
-    # The caller of the public function.
-    warnings.warn(text, ConvergenceWarning, stacklevel=5)
+    # The caller of the public function, which `vjp` may have called.
+    level = 5 if tape.calls is None else 6
+    warnings.warn(text, ConvergenceWarning, stacklevel=level)
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,15 @@ class Kind:
     is_best: bool = False
 
 
+class _Tape(threading.local):
+    """The calls of this thread, where somebody wants to differentiate them: the
+    arguments of `call`."""
+
+    calls: list[tuple] | None = None
+
+
+tape = _Tape()
+
 _bound: dict[tuple, Bound] = {}
 #: Per kind of call, the shapes that have programs of their own.
 _shapes: dict[tuple, set] = {}
@@ -236,6 +247,8 @@ def call(
 ) -> tuple:
     """Calls the program for `key` and the arrays; `make` says what it does where
     there is none yet."""
+    if tape.calls is not None:
+        tape.calls.append((key, make, names, list(arrays)))
     exact = (key, *[(array.dtype, array.shape) for array in arrays])
     try:
         bound = _bound.get(exact)
@@ -316,96 +329,134 @@ def _element_type(names: Sequence[str], arrays: Sequence[np.ndarray]) -> np.dtyp
     return dtype
 
 
+class Layout:
+    """How arrays go into a program for their shapes, and results come back."""
+
+    def __init__(
+        self,
+        key: Any,
+        kind: Kind,
+        names: Sequence[str],
+        arrays: Sequence[np.ndarray],
+    ) -> None:
+        operands = {operand.name: operand for operand in kind.operands}
+        stored = [i for i, n in enumerate(names) if operands[n].kind == "storage"]
+        dtype = _element_type([names[i] for i in stored], [arrays[i] for i in stored])
+        factor = np.dtype(
+            np.float64
+            if dtype == np.float64 or kind.accumulate == "f64"
+            else np.float32
+        )
+        sizes, batch, slack = _sizes_of(kind, names, arrays)
+        self.operands = operands
+        self.sizes, self.batch, self.slack = sizes, batch, slack
+        #: NumPy's type of each kind of elements.
+        self.dtypes = {"storage": dtype, "factor": factor, "mask": np.dtype(bool)}
+
+        # One batch dimension or none: what has part of a batch gets all of it.
+        flat_batch = (int(np.prod(batch)),) if batch else ()
+        #: Per array: nothing, or what makes it what the program takes.
+        self.adapt: list[Any] = []
+        self.batched: dict[str, bool] = {}
+        for name, array in zip(names, arrays):
+            operand = operands[name]
+            split = array.ndim - len(operand.tail)
+            own, tail = array.shape[:split], array.shape[split:]
+            target = self.dtypes[operand.kind]
+            if operand.kind == "mask" and array.dtype != target:
+                raise TypeError(f"{name}: booleans are needed, {array.dtype} was given")
+            if operand.kind == "factor":
+                native(name, array[:0] if array.ndim else array)
+            self.batched[name] = bool(own)
+            shape = batch + tail if own and own != batch else None
+            flat = flat_batch + tail if own and len(batch) != 1 else None
+            if array.dtype == target and shape is None and flat is None:
+                self.adapt.append(None)
+            else:
+                self.adapt.append(_adaptor(target, shape, flat))
+
+        # The shape class: small sizes as they are; of large ones a few.
+        # A program for sizes that are 0 is one for any size.
+        shown: dict[str, int | None] = {c: size or None for c, size in sizes.items()}
+        if any(size > SMALL_SIZE for size in sizes.values()):
+            shapes = _shapes.setdefault(
+                (key, dtype, bool(batch), tuple(sorted(self.batched.items()))), set()
+            )
+            exact = tuple(sorted(sizes.items()))
+            if exact not in shapes and len(shapes) >= STATIC_SHAPES:
+                shown = dict.fromkeys(sizes)
+            else:
+                shapes.add(exact)
+
+        self.writer = Writer(
+            FLOATS[dtype.name],
+            FLOATS[factor.name],
+            [None] if batch else [],
+            shown,
+            slack,
+            {name: (operands[name].tail, self.batched[name]) for name in names},
+            {name: operands[name].kind for name in names},
+        )
+        #: Per operand the type of the program's argument.
+        self.types = {
+            name: self.writer.type(
+                operands[name].tail,
+                operands[name].kind,
+                operands[name].with_slack,
+                self.batched[name],
+            )
+            for name in names
+        }
+
+    def shape(self, value: Operand | Result) -> tuple[int, ...]:
+        """The whole shape of an operand or result, batch included."""
+        extra = value.with_slack if self.slack else 0
+        return self.batch + tuple(self.sizes[c] + extra for c in value.tail)
+
+    def program(
+        self,
+        kind: Kind,
+        chosen: Sequence[int],
+        visibility: str = "",
+        passes: str = "",
+    ) -> Any:
+        """The program of the kind's results at the positions `chosen`."""
+        lines, values = kind.body(self.writer, self.types)
+        values = [values[i] for i in chosen]
+        results = [kind.results[i] for i in chosen]
+        result_types = ", ".join(
+            self.writer.type(r.tail, r.kind, r.with_slack) for r in results
+        )
+        arguments = ", ".join(f"%{name}: {type}" for name, type in self.types.items())
+        text = "\n".join(
+            [
+                f"func.func {visibility}@{kind.op}({arguments}) -> ({result_types}) {{",
+                *lines,
+                f"  return {', '.join(values)} : {result_types}",
+                "}",
+                "",
+            ]
+        )
+        try:
+            return get_program(
+                text, name=kind.op, linalg=False, threads=True, passes=passes
+            )
+        except CompileError as error:
+            raise ValueError(f"scaling.{kind.op}: {_first_error(error)}") from error
+
+
 def _bind(
     key: tuple | None, kind: Kind, names: Sequence[str], arrays: Sequence[np.ndarray]
 ) -> Bound:
-    operands = {operand.name: operand for operand in kind.operands}
-    stored = [i for i, n in enumerate(names) if operands[n].kind == "storage"]
-    dtype = _element_type([names[i] for i in stored], [arrays[i] for i in stored])
-    factor = np.dtype(
-        np.float64 if dtype == np.float64 or kind.accumulate == "f64" else np.float32
-    )
-    sizes, batch, slack = _sizes_of(kind, names, arrays)
-
-    # One batch dimension or none: what has part of a batch gets all of it.
-    flat_batch = (int(np.prod(batch)),) if batch else ()
-    adapt: list[Any] = []
-    batched: dict[str, bool] = {}
-    for name, array in zip(names, arrays):
-        operand = operands[name]
-        split = array.ndim - len(operand.tail)
-        own, tail = array.shape[:split], array.shape[split:]
-        wanted = {"storage": dtype, "factor": factor, "mask": np.dtype(bool)}
-        target = wanted[operand.kind]
-        if operand.kind == "mask" and array.dtype != target:
-            raise TypeError(f"{name}: booleans are needed, {array.dtype} was given")
-        if operand.kind == "factor":
-            native(name, array[:0] if array.ndim else array)
-        batched[name] = bool(own)
-        shape = batch + tail if own and own != batch else None
-        flat = flat_batch + tail if own and len(batch) != 1 else None
-        if array.dtype == target and shape is None and flat is None:
-            adapt.append(None)
-        else:
-            adapt.append(_adaptor(target, shape, flat))
-
-    # The shape class: small sizes as they are; of large ones a few.
-    # A program for sizes that are 0 is one for any size.
-    shown: dict[str, int | None] = {c: size or None for c, size in sizes.items()}
-    if any(size > SMALL_SIZE for size in sizes.values()):
-        shapes = _shapes.setdefault(
-            (key, dtype, bool(batch), tuple(sorted(batched.items()))), set()
-        )
-        exact = tuple(sorted(sizes.items()))
-        if exact not in shapes and len(shapes) >= STATIC_SHAPES:
-            shown = dict.fromkeys(sizes)
-        else:
-            shapes.add(exact)
-
-    writer = Writer(
-        FLOATS[dtype.name],
-        FLOATS[factor.name],
-        [None] if batch else [],
-        shown,
-        slack,
-        {name: (operands[name].tail, batched[name]) for name in names},
-        {name: operands[name].kind for name in names},
-    )
-    types = {
-        name: writer.type(
-            operands[name].tail,
-            operands[name].kind,
-            operands[name].with_slack,
-            batched[name],
-        )
-        for name in names
-    }
-    lines, values = kind.body(writer, types)
-    result_types = [writer.type(r.tail, r.kind, r.with_slack) for r in kind.results]
-    arguments = ", ".join(f"%{name}: {type}" for name, type in types.items())
-    text = "\n".join(
-        [
-            f"func.func @{kind.op}({arguments}) -> ({', '.join(result_types)}) {{",
-            *lines,
-            f"  return {', '.join(values)} : {', '.join(result_types)}",
-            "}",
-            "",
-        ]
-    )
-    try:
-        program = get_program(text, name=kind.op, linalg=False, threads=True)
-    except CompileError as error:
-        raise ValueError(f"scaling.{kind.op}: {_first_error(error)}") from error
+    layout = Layout(key, kind, names, arrays)
+    program = layout.program(kind, range(len(kind.results)))
     function = _core.Function(program, kind.op)
     reshape = None
-    if len(batch) > 1:
-        reshape = []
-        for result in kind.results:
-            extra = result.with_slack if slack else 0
-            reshape.append(batch + tuple(sizes[c] + extra for c in result.tail))
+    if len(layout.batch) > 1:
+        reshape = [layout.shape(result) for result in kind.results]
     return Bound(
         function.call_with_status,
-        None if all(a is None for a in adapt) else adapt,
+        None if all(a is None for a in layout.adapt) else layout.adapt,
         reshape,
         kind.is_best,
         kind.op,

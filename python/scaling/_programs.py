@@ -131,21 +131,24 @@ class _Memory:
 _memory = _Memory()
 
 
-def get_program(text: str, *, name: str, linalg: bool, threads: bool) -> Any:
-    """The program of this text: from memory, from disk, or compiled."""
+def get_program(
+    text: str, *, name: str, linalg: bool, threads: bool, passes: str = ""
+) -> Any:
+    """The program of this text after these passes: from memory, from disk, or
+    compiled."""
 
     def make() -> Any:
         folder = cache_directory()
         disk = _Disk(folder) if folder else None
         key = hashlib.sha256(
-            repr((_identity(), text, name, linalg, threads)).encode()
+            repr((_identity(), text, name, linalg, threads, passes)).encode()
         ).hexdigest()
         if disk:
             content = disk.read(key)
             program = content and _core.load(content)
             if program:
                 return program
-        content, messages = _core.compile(text, name, linalg, threads)
+        content, messages = _core.compile(text, name, linalg, threads, passes)
         if content is None:
             raise CompileError(messages.rstrip())
         if messages:
@@ -154,7 +157,7 @@ def get_program(text: str, *, name: str, linalg: bool, threads: bool) -> Any:
             disk.write(key, content)
         return _core.load(content)
 
-    return _memory.get((text, name, linalg, threads), make)
+    return _memory.get((text, name, linalg, threads, passes), make)
 
 
 #: NumPy's types of the element types that MLIR names.

@@ -173,8 +173,11 @@ class HyperConnection(nn.Module):
         flat = x.flatten(-2).float()
         norm = torch.rsqrt(flat.square().mean(-1, keepdim=True) + self.eps)
         logits = nn.functional.linear(flat, self.fn.float()) * norm
-        scale = self.scale.repeat_interleave(
-            torch.tensor([n, n, n * n], device=x.device), output_size=n * (n + 2)
+        scale = torch.cat(
+            [
+                one.expand(count)
+                for one, count in zip(self.scale.unbind(), (n, n, n * n))
+            ]
         )
         pre, post, mix = (logits * scale + self.base).split([n, n, n * n], dim=-1)
         pre = torch.sigmoid(pre) + self.eps

@@ -1,16 +1,17 @@
 """Matrix scaling for PyTorch, on CPU tensors.
 
 The ops `torch.ops.scaling.{project,sinkhorn,attention}` are registered with
-shapes for tracing, batching and autocast; the functions here make their
-attributes from keywords. They work under torch.compile(fullgraph=True),
-torch.export and torch.vmap.
+shapes for tracing, gradients, batching and autocast; the functions here make
+their attributes from keywords. They work under torch.compile(fullgraph=True),
+torch.export and torch.vmap; torch.func.grad knows no gradients of library ops.
 
     import torch, scaling.torch
 
     p = scaling.torch.project(torch.randn(3, 4, 4), preset="mhc")
 
-Autocast computes in float32. There is no gradient yet: `backward` raises
-NotImplementedError.
+Autocast computes in float32. All operands but masks have gradients, the
+temperature too: those of the half-steps that were taken. There are none of second
+order, and none of iterations that stop with "best".
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ except ImportError as error:
 from ._attention import ATTENTION, ATTENTION_STOP
 from ._attributes import Attributes, float_text, number, resolve
 from ._calls import REPORT, Kind, Operand, Result, call
+from ._gradients import call_vjp
 from ._operands import TRANSPORT, op_lines
+from ._torch_export import ExportError, export_mlir
 from ._torch_modules import (
     HyperConnection,
     LogOptimalTransport,
@@ -47,6 +50,7 @@ from ._transport import (
 
 __all__ = [
     "Attended",
+    "ExportError",
     "HyperConnection",
     "LogOptimalTransport",
     "Potentials",
@@ -54,6 +58,7 @@ __all__ = [
     "SinkhornAttention",
     "SinkhornProject",
     "attention",
+    "export_mlir",
     "project",
     "sinkhorn",
 ]
@@ -75,27 +80,48 @@ class _Op:
             for j, letter in enumerate(operand.tail)
         }
         required = 3 if name == "attention" else 1
-        parameters = [
+        parameters = ", ".join(
             f"Tensor{'' if i < required else '?'} {operand.name}"
             for i, operand in enumerate(operands)
-        ]
-        returns = ", ".join(["Tensor"] * len(self.results))
-        _library.define(
-            f"{name}({', '.join(parameters)}, str attributes) -> ({returns})",
-            tags=(torch.Tag.pt2_compliant_tag,),
         )
-        qualified = f"scaling::{name}"
-        _library.impl(name, self.compute, "CPU")
-        torch.library.register_fake(qualified, self.shapes, lib=_library)
-        torch.library.register_vmap(qualified, self.batch, lib=_library)
-        torch.library.register_autocast(qualified, "cpu", torch.float32, lib=_library)
+        returns = ", ".join(["Tensor"] * len(self.results))
+        #: How many results have cotangents.
+        self.count = len(results)
+        cotangents = ", ".join(f"Tensor? cotangent{i}" for i in range(self.count))
+        backward = f"{name}_backward"
+        _define(
+            name,
+            f"({parameters}, str attributes) -> ({returns})",
+            self.compute,
+            self.shapes,
+            self.batch,
+        )
+        _define(
+            backward,
+            f"({parameters}, {cotangents}, str attributes, int[] wrt) -> Tensor[]",
+            self.compute_gradients,
+            self.gradient_shapes,
+            self.batch_gradients,
+        )
+        torch.library.register_autocast(
+            f"scaling::{name}", "cpu", torch.float32, lib=_library
+        )
         torch.library.register_autograd(
-            qualified, self.backward, setup_context=_no_context, lib=_library
+            f"scaling::{name}", self.backward, setup_context=self.keep, lib=_library
+        )
+        torch.library.register_autograd(
+            f"scaling::{backward}",
+            self.second_order,
+            setup_context=_no_context,
+            lib=_library,
         )
         self.overload = getattr(torch.ops.scaling, name).default
+        self.gradients = getattr(torch.ops.scaling, backward).default
 
-    def compute(self, *args: Any) -> tuple[torch.Tensor, ...]:
-        *tensors, text = args
+    def prepare(
+        self, tensors: Sequence[torch.Tensor | None], text: str
+    ) -> tuple[tuple, Any, tuple, list[np.ndarray]]:
+        """The arguments of `call`."""
         names = tuple(
             operand.name
             for operand, tensor in zip(self.operands, tensors)
@@ -115,8 +141,21 @@ class _Op:
                 attributes.is_best,
             )
 
-        results = call(("torch", self.name, names, text), make, names, arrays)
-        return tuple(map(_from_numpy, results))
+        return ("torch", self.name, names, text), make, names, arrays
+
+    def compute(self, *args: Any) -> tuple[torch.Tensor, ...]:
+        *tensors, text = args
+        return tuple(map(_from_numpy, call(*self.prepare(tensors, text))))
+
+    def compute_gradients(self, *args: Any) -> list[torch.Tensor]:
+        *tensors, text, wrt = args
+        tensors, cotangents = tensors[: -self.count], tensors[-self.count :]
+        gradients = call_vjp(
+            *self.prepare(tensors, text),
+            [self.operands[i].name for i in wrt],
+            [None if c is None else _to_numpy(c) for c in cotangents],
+        )
+        return list(map(_from_numpy, gradients))
 
     def shapes(self, *args: Any) -> tuple[torch.Tensor, ...]:
         *tensors, text = args
@@ -157,9 +196,14 @@ class _Op:
             )
         return tuple(results)
 
-    def batch(self, info: Any, in_dims: tuple, *args: Any) -> Any:
-        """A batch dimension more, in front: ops have any number of them."""
-        *tensors, text = args
+    def gradient_shapes(self, *args: Any) -> list[torch.Tensor]:
+        *tensors, _, wrt = args
+        return [tensors[i].new_empty(tensors[i].shape) for i in wrt]
+
+    def in_front(
+        self, in_dims: Sequence[int | None], tensors: Sequence[torch.Tensor | None]
+    ) -> list[torch.Tensor | None]:
+        """The batch dimension of those that have one in front of all others."""
         ranks = [
             tensor.dim() - len(operand.tail) - (dim is not None)
             for operand, tensor, dim in zip(self.operands, tensors, in_dims)
@@ -174,18 +218,68 @@ class _Op:
                 for _ in range(max(ranks) - own):
                     tensor = tensor.unsqueeze(1)
             moved.append(tensor)
-        results = self.overload(*moved, text)
+        return moved
+
+    def batch(self, info: Any, in_dims: tuple, *args: Any) -> Any:
+        """A batch dimension more, in front: ops have any number of them."""
+        *tensors, text = args
+        results = self.overload(*self.in_front(in_dims, tensors), text)
         return results, (0,) * len(results)
 
+    def batch_gradients(self, info: Any, in_dims: tuple, *args: Any) -> Any:
+        *tensors, text, wrt = args
+        dims = list(in_dims)
+        # Each element of the batch has its own gradient, of what is shared too.
+        cotangents = range(len(self.operands), len(tensors))
+        for i in [*wrt, *cotangents]:
+            if tensors[i] is not None and dims[i] is None:
+                tensors[i] = tensors[i].expand(info.batch_size, *tensors[i].shape)
+                dims[i] = 0
+        shapes = [tensors[i].movedim(dims[i], 0).shape for i in wrt]
+        moved = self.in_front(dims, tensors[: len(self.operands)])
+        for i in cotangents:
+            c = tensors[i]
+            moved.append(None if c is None else c.movedim(dims[i], 0))
+        gradients = self.gradients(*moved, text, wrt)
+        results = [g.reshape(shape) for g, shape in zip(gradients, shapes)]
+        return results, [0] * len(results)
+
+    def keep(self, ctx: Any, inputs: Any, output: Any) -> None:
+        *tensors, ctx.attributes = inputs
+        ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
+        # Half-steps, residual and status.
+        ctx.mark_non_differentiable(*output[self.count :])
+
     def backward(self, ctx: Any, *grads: Any) -> Any:
+        tensors = ctx.saved_tensors
+        cotangents = grads[: self.count]
+        wrt = [i for i in range(len(tensors)) if ctx.needs_input_grad[i]]
+        found: list[torch.Tensor | None] = [None] * (len(tensors) + 1)
+        if wrt and any(c is not None for c in cotangents):
+            gradients = self.gradients(*tensors, *cotangents, ctx.attributes, wrt)
+            for i, gradient in zip(wrt, gradients):
+                found[i] = gradient
+        return tuple(found)
+
+    def second_order(self, ctx: Any, *grads: Any) -> Any:
         raise NotImplementedError(
-            f"scaling::{self.name} has no gradient yet; "
-            "detach its inputs or use torch.no_grad()"
+            f"scaling::{self.name} has no second derivatives: its gradient cannot be "
+            "differentiated"
         )
 
 
+def _define(name: str, signature: str, compute: Any, shapes: Any, batch: Any) -> None:
+    """An op of the library: on the CPU, in traces, and under vmap."""
+    qualified = f"scaling::{name}"
+    _library.define(name + signature, tags=(torch.Tag.pt2_compliant_tag,))
+    _library.impl(name, compute, "CPU")
+    torch.library.register_fake(qualified, shapes, lib=_library)
+    torch.library.register_vmap(qualified, batch, lib=_library)
+
+
 def _no_context(ctx: Any, inputs: Any, output: Any) -> None:
-    """The backward that there is needs nothing."""
+    """A backward that only raises needs nothing."""
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:

@@ -397,13 +397,14 @@ NB_MODULE(_core, m) {
   m.def(
       "compile",
       [](const std::string &text, const std::string &name, bool linalg,
-         bool threads) {
+         bool threads, const std::string &passes) {
         std::string messages;
         std::optional<InProcessObject> object;
         std::string bytes;
         {
           nb::gil_scoped_release release;
           InProcessOptions options;
+          options.passes = passes;
           options.linalg = linalg;
           options.threads = threads;
           object = compileInProcess(text, name, options, messages);
@@ -416,8 +417,9 @@ NB_MODULE(_core, m) {
         return nb::make_tuple(result, messages);
       },
       "text"_a, "name"_a, "linalg"_a = false, "threads"_a = true,
-      "Compiles MLIR for this machine: (bytes for `load`, warnings), or (None, "
-      "errors).");
+      "passes"_a = "",
+      "Compiles MLIR for this machine, after it went through these passes: "
+      "(bytes for `load`, warnings), or (None, errors).");
   m.def(
       "load",
       [](nb::bytes bytes) -> nb::object {
@@ -429,6 +431,23 @@ NB_MODULE(_core, m) {
                         nb::rv_policy::take_ownership);
       },
       "bytes"_a, "A program from what `compile` made; None for other bytes.");
+  m.def(
+      "transform",
+      [](const std::string &text, const std::string &name,
+         const std::string &passes) {
+        std::string messages;
+        std::optional<std::string> result;
+        {
+          nb::gil_scoped_release release;
+          result = transformInProcess(text, name, passes, messages);
+        }
+        return nb::make_tuple(
+            result ? nb::object(nb::str(result->data(), result->size()))
+                   : nb::none(),
+            messages);
+      },
+      "text"_a, "name"_a, "passes"_a,
+      "Runs passes on MLIR: (text, warnings), or (None, errors).");
   m.def("target", &describeInProcessTarget,
         "What compiled code depends on, but the compiler itself.");
   m.def("set_num_threads", &scaling_set_num_threads, "count"_a);

@@ -16,6 +16,11 @@
 ; RUN: not scaling-simt %s --entry masked --block 5 --input %t.npy --output %t.o.npy:f32:16 2>&1 | FileCheck %s --check-prefix=MASKED
 ; MASKED: fault: out-of-bounds: thread (4,0,0) of CTA (0,0,0) writes 4 bytes 0 bytes past the end of argument 1
 
+; The back end's pass reads over a gap: what is in it need not be there.
+; RUN: scaling-simt %s --entry gap --block 1 --output %t.o.npy:f32:8
+; RUN: %python -c "import struct; print(struct.unpack('<4f', open(r'%t.o.npy', 'rb').read()[-16:]))" | FileCheck %s --check-prefix=GAP
+; GAP: (2.0, 2.0, 2.0, 2.0)
+
 ; RUN: scaling-simt %s --entry copies --block 1 --shared 64 --input %t.npy --output %t.o.npy:f32:16
 ; RUN: not scaling-simt %s --entry copies --block 1 --shared 32 --input %t.npy --output %t.o.npy:f32:16 2>&1 | FileCheck %s --check-prefix=COPIES
 ; COPIES: fault: out-of-bounds: thread (0,0,0) of CTA (0,0,0) writes 16 bytes 0 bytes past the end of shared memory of 32 bytes: copies, block %0: call void @llvm.memcpy
@@ -96,6 +101,24 @@ define ptx_kernel void @masked(ptr %a, ptr %o) {
   %x = call <4 x float> @llvm.masked.load.v4f32.p0(ptr align 16 %p, <4 x i1> %m, <4 x float> zeroinitializer)
   %q = getelementptr <4 x float>, ptr %o, i32 %t
   call void @llvm.masked.store.v4f32.p0(<4 x float> %x, ptr align 16 %q, <4 x i1> %m)
+  ret void
+}
+
+define ptx_kernel void @gap(ptr align 16 %o) {
+  %o2 = getelementptr float, ptr %o, i64 2
+  %o3 = getelementptr float, ptr %o, i64 3
+  store volatile float 2.0, ptr %o, align 16
+  store volatile float 2.0, ptr %o2, align 8
+  store volatile float 2.0, ptr %o3, align 4
+  %a = load float, ptr %o, align 16
+  %c = load float, ptr %o2, align 8
+  %d = load float, ptr %o3, align 4
+  %x = insertelement <4 x float> poison, float %a, i32 0
+  %y = insertelement <4 x float> %x, float %c, i32 1
+  %z = insertelement <4 x float> %y, float %d, i32 2
+  %w = insertelement <4 x float> %z, float %d, i32 3
+  %q = getelementptr float, ptr %o, i64 4
+  store <4 x float> %w, ptr %q, align 16
   ret void
 }
 

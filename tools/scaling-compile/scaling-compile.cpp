@@ -39,8 +39,11 @@ static cl::opt<Emit> emit(
     "emit", cl::Required, cl::desc("What to make of the program:"),
     cl::values(clEnumValN(Emit::MLIR, "mlir", "the LLVM dialect"),
                clEnumValN(Emit::LLVM, "llvm", "optimised LLVM IR"),
-               clEnumValN(Emit::Object, "obj", "a position-independent object"),
-               clEnumValN(Emit::Shared, "shared", "a shared library"),
+               clEnumValN(Emit::Object, "obj",
+                          "a position-independent object; of --target=nvptx, "
+                          "functions that launch the kernels embedded in it"),
+               clEnumValN(Emit::Shared, "shared",
+                          "a shared library of such an object"),
                clEnumValN(Emit::Header, "header",
                           "a C header that declares the public functions"),
                clEnumValN(Emit::PTX, "ptx", "PTX, of --target=nvptx"),
@@ -84,8 +87,8 @@ static cl::opt<bool> workspaceArgument(
     cl::cat(category));
 static cl::opt<std::string> runtimeDir(
     "runtime-dir", cl::value_desc("directory"),
-    cl::desc("Where libscaling_runtime is, for --emit=shared (default: ../lib "
-             "of this program)"),
+    cl::desc("Where the runtime libraries are, for --emit=shared (default: "
+             "../lib of this program)"),
     cl::cat(category));
 
 static LogicalResult report(llvm::Error error) {
@@ -101,17 +104,79 @@ static bool isCIdentifier(StringRef name) {
                       [](char c) { return llvm::isAlnum(c) || c == '_'; });
 }
 
-static LogicalResult compileKernels() {
-  if (emit == Emit::Object || emit == Emit::Shared || emit == Emit::Header) {
-    printError("--target=nvptx makes mlir, llvm, ptx and cubin");
+static LogicalResult checkNames(ArrayRef<EntryPoint> entries) {
+  for (const EntryPoint &entry : entries) {
+    if (isCIdentifier(entry.name))
+      continue;
+    printError("'" + entry.name + "' is not a name in C");
+    return failure();
+  }
+  return success();
+}
+
+static LogicalResult writeHeader(Program &source,
+                                 const CHeaderOptions &options) {
+  if (failed(checkNames(source.getEntries())))
+    return failure();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  printCHeader(source.getEntries(), llvm::sys::path::filename(inputPath),
+               options, os);
+  return report(writeFile(outputPath, text));
+}
+
+/// LLVM IR, an object or a shared library of a program in the LLVM dialect.
+static LogicalResult writeHostCode(Program &source, StringRef program,
+                                   StringRef runtime) {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module =
+      translateToLLVMIR(source.getModule(), source.getTarget(), context);
+  if (!module || failed(report(optimize(*module, source.getTarget()))))
+    return failure();
+  if (emit == Emit::LLVM) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    module->print(os, /*AAW=*/nullptr);
+    return report(writeFile(outputPath, text));
+  }
+  SmallVector<char, 0> object;
+  if (failed(report(emitObject(*module, source.getTarget(), object))))
+    return failure();
+  if (emit == Emit::Object)
+    return report(
+        writeFile(outputPath, StringRef(object.data(), object.size())));
+
+  SmallString<128> libraryDir(runtimeDir);
+  if (libraryDir.empty()) {
+    libraryDir = llvm::sys::path::parent_path(program);
+    llvm::sys::path::append(libraryDir, "..", "lib");
+    llvm::sys::path::remove_dots(libraryDir, /*remove_dot_dot=*/true);
+  }
+  return report(linkSharedLibrary(object, outputPath, libraryDir, runtime));
+}
+
+static LogicalResult compileKernels(StringRef program) {
+  if (workspaceArgument || noThreads) {
+    printError("--workspace-argument and --no-threads are for CPUs");
     return failure();
   }
   llvm::Expected<GPUChip> chip = getGPUChip(chipName, features);
   if (!chip)
     return report(chip.takeError());
   Program source;
-  if (failed(source.load(inputPath, cpu)) ||
-      failed(source.lowerToKernels(*chip)))
+  if (failed(source.load(inputPath, cpu)))
+    return failure();
+  if (emit == Emit::Header) {
+    CHeaderOptions options;
+    options.launches = true;
+    return writeHeader(source, options);
+  }
+  if (emit == Emit::Object || emit == Emit::Shared) {
+    if (failed(source.lowerToLaunches(*chip)))
+      return failure();
+    return writeHostCode(source, program, kCUDARuntimeName);
+  }
+  if (failed(source.lowerToKernels(*chip)))
     return failure();
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -146,62 +211,33 @@ static LogicalResult compileKernels() {
 }
 
 static LogicalResult compile(StringRef program) {
-  if (target == Target::NVPTX)
-    return compileKernels();
-  if (emit == Emit::PTX || emit == Emit::Cubin) {
-    printError("ptx and cubin are made with --target=nvptx");
-    return failure();
-  }
   if (emit == Emit::Shared && outputPath == "-") {
     printError("a shared library cannot go to standard output");
+    return failure();
+  }
+  if (target == Target::NVPTX)
+    return compileKernels(program);
+  if (emit == Emit::PTX || emit == Emit::Cubin) {
+    printError("ptx and cubin are made with --target=nvptx");
     return failure();
   }
   Program source;
   if (failed(source.load(inputPath, cpu)))
     return failure();
-  std::string text;
-  llvm::raw_string_ostream os(text);
   if (emit == Emit::Header) {
-    for (const EntryPoint &entry : source.getEntries()) {
-      if (isCIdentifier(entry.name))
-        continue;
-      printError("'" + entry.name + "' is not a name in C");
-      return failure();
-    }
-    printCHeader(source.getEntries(), llvm::sys::path::filename(inputPath),
-                 workspaceArgument, os);
-    return report(writeFile(outputPath, text));
+    CHeaderOptions options;
+    options.workspaceArgument = workspaceArgument;
+    return writeHeader(source, options);
   }
   if (failed(source.lower(route, /*threads=*/!noThreads, workspaceArgument)))
     return failure();
   if (emit == Emit::MLIR) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
     source.getModule().print(os);
     return report(writeFile(outputPath, text));
   }
-
-  llvm::LLVMContext context;
-  std::unique_ptr<llvm::Module> module =
-      translateToLLVMIR(source.getModule(), source.getTarget(), context);
-  if (!module || failed(report(optimize(*module, source.getTarget()))))
-    return failure();
-  if (emit == Emit::LLVM) {
-    module->print(os, /*AAW=*/nullptr);
-    return report(writeFile(outputPath, text));
-  }
-  SmallVector<char, 0> object;
-  if (failed(report(emitObject(*module, source.getTarget(), object))))
-    return failure();
-  if (emit == Emit::Object)
-    return report(
-        writeFile(outputPath, StringRef(object.data(), object.size())));
-
-  SmallString<128> libraryDir(runtimeDir);
-  if (libraryDir.empty()) {
-    libraryDir = llvm::sys::path::parent_path(program);
-    llvm::sys::path::append(libraryDir, "..", "lib");
-    llvm::sys::path::remove_dots(libraryDir, /*remove_dot_dot=*/true);
-  }
-  return report(linkSharedLibrary(object, outputPath, libraryDir));
+  return writeHostCode(source, program, kRuntimeName);
 }
 
 int main(int argc, char **argv) {

@@ -25,7 +25,8 @@ struct ToNVVMOptions : public PassPipelineOptions<ToNVVMOptions> {
   PassOptions::Option<std::string> format{
       *this, "format",
       llvm::cl::desc("What the kernels become: mlir (the NVVM dialect), llvm, "
-                     "isa (PTX) or bin (a cubin)"),
+                     "isa (PTX), bin (a cubin) or fatbin (both, embedded in "
+                     "host functions that launch them)"),
       llvm::cl::init("mlir")};
   PassOptions::Option<bool> approximate{
       *this, "approximate",
@@ -34,7 +35,11 @@ struct ToNVVMOptions : public PassPipelineOptions<ToNVVMOptions> {
       llvm::cl::init(true)};
 };
 
-/// Every public function to one kernel, in the NVVM dialect or further.
+/// The format that brings host functions.
+inline constexpr llvm::StringLiteral kFatbinFormat = "fatbin";
+
+/// Every public function to one kernel, in the NVVM dialect or further. With
+/// the format `fatbin` the module holds host functions that launch them.
 void buildToNVVMPipeline(OpPassManager &pm, const ToNVVMOptions &options);
 
 /// Registers `--scaling-to-nvvm`.

@@ -7,6 +7,7 @@
 
 #include "VectorEmitter.h"
 
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -81,6 +82,10 @@ public:
     for (int64_t dim = 0; dim < rank; ++dim)
       sizes.push_back(e.sizeOf(dim, buffers));
     liftInfos = inspectPasses(builder, loc, stat, e.compute);
+    // Larger than a cache's first level, and read in order.
+    auto schedule = op->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
+    prefetches = schedule && schedule.getRegime() == Regime::streaming &&
+                 !schedule.getRecompute();
     if (isa<LInfAttr>(stat))
       e.maximum = Maximum::ofMagnitudes;
     else if (isa<LogSumExpAttr>(stat)) // the sum of exponentials is NaN then
@@ -173,6 +178,8 @@ private:
 
   void addRows(Value row, ArrayRef<Value> factors, ArrayRef<Value> parts,
                Value lanes) {
+    if (prefetches && !lanes)
+      prefetchRows(row, factors.size());
     Values entries;
     for (auto [i, other] : llvm::enumerate(factors)) {
       at[reduced] = e.add(row, e.index(i));
@@ -207,6 +214,16 @@ private:
     }
     for (auto [out, state] : llvm::zip_equal(outs, after))
       e.store(out, at, state, lanes);
+  }
+
+  /// Asks for the entries as many rows further on. What predicts addresses
+  /// does not follow as many streams as a block has rows, each as short as a
+  /// row is. Behind the last row nothing is read: it is no access.
+  void prefetchRows(Value row, int64_t rows) {
+    for (int64_t i = 0; i < rows; ++i) {
+      at[reduced] = e.add(row, e.index(rows + i));
+      e.prefetch(matrix, at);
+    }
   }
 
   //===--- A loop runs along the states
@@ -413,6 +430,7 @@ private:
   Values sizes;
   SmallVector<LiftInfo> liftInfos;
   Value scaleVector;
+  bool prefetches = false;
 };
 
 struct ReduceToVector final : OpRewritePattern<ReduceOp> {

@@ -347,6 +347,12 @@ void VectorEmitter::store(const MappedBuffer &buffer, const Position &at,
     vector::StoreOp::create(b, loc, value, buffer.value, indices);
 }
 
+void VectorEmitter::prefetch(const MappedBuffer &buffer, const Position &at) {
+  memref::PrefetchOp::create(b, loc, buffer.value, indicesOf(buffer, at),
+                             /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
+}
+
 Value VectorEmitter::loadRaw(const MappedBuffer &buffer, const Position &at,
                              Value mask) {
   Value value = buffer.value;

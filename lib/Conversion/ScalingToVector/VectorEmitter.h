@@ -147,6 +147,8 @@ public:
   Value loadScalar(const MappedBuffer &buffer, const Position &at);
   void store(const MappedBuffer &buffer, const Position &at, Value value,
              Value mask = nullptr);
+  /// Says that the entry at a position will be read, which may lie outside.
+  void prefetch(const MappedBuffer &buffer, const Position &at);
   /// i1 is a byte in memory and a bit in a vector: the buffer as bytes.
   Value asBytes(Value buffer);
   /// The same in the buffer's own element type, i1 as a mask.

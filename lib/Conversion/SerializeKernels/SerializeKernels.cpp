@@ -26,26 +26,41 @@ namespace scaling {
 using namespace mlir;
 using namespace mlir::scaling;
 
-static llvm::Expected<std::string> serialize(llvm::Module &module,
-                                             const GPUChip &chip,
-                                             gpu::CompilationTarget format) {
+namespace {
+struct Object {
+  gpu::CompilationTarget format;
+  std::string contents;
+};
+} // namespace
+
+static llvm::Expected<SmallVector<Object>>
+serialize(llvm::Module &module, const GPUChip &chip,
+          gpu::CompilationTarget format) {
   if (llvm::Error error = optimizeKernels(module, chip))
     return error;
   if (format == gpu::CompilationTarget::Offload) {
     std::string text;
     llvm::raw_string_ostream os(text);
     module.print(os, /*AAW=*/nullptr);
-    return text;
+    return SmallVector<Object>{{format, text}};
   }
   SmallVector<char, 0> ptx, cubin;
   if (llvm::Error error = emitPTX(module, chip, ptx))
     return error;
+  Object text{gpu::CompilationTarget::Assembly,
+              std::string(ptx.data(), ptx.size())};
   if (format == gpu::CompilationTarget::Assembly)
-    return std::string(ptx.data(), ptx.size());
-  if (llvm::Error error =
-          assemblePTX(StringRef(ptx.data(), ptx.size()), chip, cubin))
+    return SmallVector<Object>{text};
+  bool wantsBoth = format == gpu::CompilationTarget::Fatbin;
+  if (wantsBoth && !hasPtxas())
+    return SmallVector<Object>{text};
+  if (llvm::Error error = assemblePTX(text.contents, chip, cubin))
     return error;
-  return std::string(cubin.data(), cubin.size());
+  SmallVector<Object> objects{{gpu::CompilationTarget::Binary,
+                               std::string(cubin.data(), cubin.size())}};
+  if (wantsBoth)
+    objects.push_back(text);
+  return objects;
 }
 
 namespace {
@@ -70,10 +85,11 @@ struct ScalingSerializeKernelsPass final
             .Case("llvm", gpu::CompilationTarget::Offload)
             .Case("isa", gpu::CompilationTarget::Assembly)
             .Case("bin", gpu::CompilationTarget::Binary)
+            .Case("fatbin", gpu::CompilationTarget::Fatbin)
             .Default(std::nullopt);
     if (!target)
       return module.emitError("unknown format '")
-             << format << "': there are llvm, isa, bin";
+             << format << "': there are llvm, isa, bin, fatbin";
     for (auto kernels :
          llvm::make_early_inc_range(module.getOps<gpu::GPUModuleOp>())) {
       llvm::LLVMContext context;
@@ -81,19 +97,23 @@ struct ScalingSerializeKernelsPass final
           translateKernels(kernels, *chip, context);
       if (!llvmModule)
         return failure();
-      llvm::Expected<std::string> object =
+      llvm::Expected<SmallVector<Object>> objects =
           serialize(*llvmModule, *chip, *target);
-      if (!object)
-        return kernels.emitError(llvm::toString(object.takeError()));
+      if (!objects)
+        return kernels.emitError(llvm::toString(objects.takeError()));
       OpBuilder b(kernels);
       auto attribute = NVVM::NVVMTargetAttr::get(
           &getContext(), /*optLevel=*/3, /*triple=*/"nvptx64-nvidia-cuda",
           chip->name, chip->features);
-      gpu::BinaryOp::create(
-          b, kernels.getLoc(), kernels.getName(), /*offloadingHandler=*/nullptr,
-          b.getArrayAttr(gpu::ObjectAttr::get(
-              &getContext(), attribute, *target, b.getStringAttr(*object),
-              /*properties=*/nullptr, /*kernels=*/nullptr)));
+      SmallVector<Attribute> attributes;
+      for (const Object &object : *objects)
+        attributes.push_back(gpu::ObjectAttr::get(
+            &getContext(), attribute, object.format,
+            b.getStringAttr(object.contents), /*properties=*/nullptr,
+            /*kernels=*/nullptr));
+      gpu::BinaryOp::create(b, kernels.getLoc(), kernels.getName(),
+                            /*offloadingHandler=*/nullptr,
+                            b.getArrayAttr(attributes));
       kernels.erase();
     }
     return success();

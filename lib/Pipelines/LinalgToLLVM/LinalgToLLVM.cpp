@@ -11,6 +11,7 @@
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 #include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
+#include "scaling/Conversion/ExpandOtherMath/ExpandOtherMath.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
@@ -77,6 +78,7 @@ void mlir::scaling::buildMemRefToLLVMPipeline(
   team.threads = options.threads;
   pm.addPass(createScalingFormTeamPass(team));
   pm.addNestedPass<func::FuncOp>(createConvertVectorToSCFPass());
+  pm.addPass(createScalingExpandOtherMathPass());
   ScalingExpandMathPassOptions math;
   math.useScalef = options.useScalef;
   pm.addPass(createScalingExpandMathPass(math));

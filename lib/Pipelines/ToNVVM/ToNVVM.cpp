@@ -9,8 +9,10 @@
 
 #include "scaling/Conversion/AnnotateKernels/AnnotateKernels.h"
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
+#include "scaling/Conversion/EmbedKernels/EmbedKernels.h"
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 #include "scaling/Conversion/FormKernels/FormKernels.h"
+#include "scaling/Conversion/FormLaunches/FormLaunches.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
@@ -53,6 +55,9 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   pm.addPass(createCSEPass());
 
   pm.addPass(createScalingFormKernelsPass(kernels));
+  bool hasHost = options.format == kFatbinFormat;
+  if (hasHost)
+    pm.addPass(createScalingFormLaunchesPass());
   ScalingExpandGPUMathPassOptions math;
   math.approximate = options.approximate;
   auto &device = pm.nest<gpu::GPUModuleOp>();
@@ -74,6 +79,8 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   ScalingSerializeKernelsPassOptions serialize;
   serialize.format = options.format;
   pm.addPass(createScalingSerializeKernelsPass(serialize));
+  if (hasHost)
+    pm.addPass(createScalingEmbedKernelsPass());
 }
 
 void scaling::registerToNVVMPipeline() {

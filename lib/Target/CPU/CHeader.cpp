@@ -46,6 +46,29 @@ static std::pair<StringRef, StringRef> spell(Type type) {
   }
 }
 
+/// What a caller of launching functions wants of `scaling/Runtime/CUDA.h`,
+/// which it may include as well.
+static constexpr llvm::StringLiteral kLaunchErrors =
+    R"(/* What functions return: 0, an error of the CUDA driver (a CUresult), or -1. */
+#define SCALING_SUCCESS 0
+#define SCALING_ERROR_NO_DRIVER (-1)
+#define SCALING_ERROR_OUT_OF_MEMORY 2
+#define SCALING_ERROR_NO_DEVICE 100
+#define SCALING_ERROR_NO_BINARY_FOR_GPU 209
+#define SCALING_ERROR_LAUNCH_OUT_OF_RESOURCES 701
+#define SCALING_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE 720
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* The last error of this thread, in words. */
+const char *scaling_cuda_message(void);
+#ifdef __cplusplus
+}
+#endif
+
+)";
+
 static std::string descriptorName(ShapedType type) {
   return ("scaling_memref_" + Twine(type.getRank()) + "d_" +
           spell(type.getElementType()).second)
@@ -108,8 +131,9 @@ static void printShape(Type type, llvm::raw_ostream &os) {
   os << "]";
 }
 
-static void printEntry(const EntryPoint &entry, bool workspaceArgument,
+static void printEntry(const EntryPoint &entry, const CHeaderOptions &options,
                        llvm::raw_ostream &os) {
+  bool workspaceArgument = options.workspaceArgument;
   int64_t dynamicDims = entry.numDynamicResultDims();
   os << "/* " << entry.name << "\n *\n";
   for (const EntryValue &input : entry.inputs) {
@@ -146,12 +170,16 @@ static void printEntry(const EntryPoint &entry, bool workspaceArgument,
      << " * Aliasing: outputs overlap neither inputs nor each other; inputs "
         "that "
         "are not\n * overwritten may overlap.\n"
-     << " * Alignment: that of the element type.\n";
+     << (options.launches ? " * Memory: the device's, aligned to 16 bytes.\n"
+                          : " * Alignment: that of the element type.\n");
   if (workspaceArgument)
     os << " * Workspace: the bytes that " << entry.name << kWorkspaceSizeSuffix
        << " stores for\n * the same arguments, of which it reads the sizes "
           "only; aligned to 64 bytes,\n * with any contents, and of no other "
           "call at the same time.\n";
+  else if (options.launches)
+    os << " * Workspace: taken from the device and given back, in the order of "
+          "the\n * stream.\n";
   else
     os << " * Workspace: 0 bytes from the caller.\n";
   if (dynamicDims != 0) {
@@ -199,13 +227,17 @@ static void printEntry(const EntryPoint &entry, bool workspaceArgument,
        << " *       aligned_alloc(64, (bytes + 63) / 64 * 64), bytes);\n";
     arguments.push_back("&workspace");
   }
-  os << " *   _mlir_ciface_" << entry.name << "(" << llvm::join(arguments, ", ")
+  if (options.launches)
+    arguments.push_back("stream");
+  os << " *   " << (options.launches ? "int32_t error = " : "")
+     << "_mlir_ciface_" << entry.name << "(" << llvm::join(arguments, ", ")
      << ");\n */\n";
 
   // The declarations.
   const char *dims = "const scaling_memref_1d_i64 *dims";
   const char *workspace = "const scaling_memref_1d_i8 *workspace";
-  auto declare = [&](StringRef name, bool results, const char *last) {
+  auto declare = [&](StringRef result, StringRef name, bool results,
+                     const char *last) {
     SmallVector<std::string> parameters;
     for (const EntryValue &input : entry.inputs) {
       auto shaped = dyn_cast<ShapedType>(input.type);
@@ -221,25 +253,30 @@ static void printEntry(const EntryPoint &entry, bool workspaceArgument,
       parameters.push_back(last);
     if (parameters.empty())
       parameters.push_back("void");
-    os << "void _mlir_ciface_" << name << "("
+    os << result << " _mlir_ciface_" << name << "("
        << llvm::join(parameters, ",\n    ") << ");\n";
   };
-  declare(entry.name, /*results=*/true,
-          workspaceArgument ? workspace : nullptr);
+  declare(options.launches ? "int32_t" : "void", entry.name, /*results=*/true,
+          workspaceArgument  ? workspace
+          : options.launches ? "void *stream"
+                             : nullptr);
   if (workspaceArgument) {
     os << "\n/* `dims` has 1 element, the bytes of the workspace. */\n";
-    declare(entry.name + kWorkspaceSizeSuffix.str(), /*results=*/true, dims);
+    declare("void", entry.name + kWorkspaceSizeSuffix.str(), /*results=*/true,
+            dims);
   }
   if (dynamicDims != 0) {
     os << "\n/* `dims` has " << dynamicDims << " elements. */\n";
-    declare(entry.name + kResultDimsSuffix.str(), /*results=*/false, dims);
+    declare("void", entry.name + kResultDimsSuffix.str(), /*results=*/false,
+            dims);
   }
   os << "\n";
 }
 
 void mlir::scaling::printCHeader(ArrayRef<EntryPoint> entries, StringRef name,
-                                 bool workspaceArgument,
+                                 const CHeaderOptions &options,
                                  llvm::raw_ostream &os) {
+  bool workspaceArgument = options.workspaceArgument;
   std::string guard = "SCALING_GENERATED_";
   for (char c : name)
     guard += llvm::isAlnum(c) ? llvm::toUpper(c) : '_';
@@ -252,13 +289,23 @@ void mlir::scaling::printCHeader(ArrayRef<EntryPoint> entries, StringRef name,
      << " * them belongs to the caller. Arrays are dense and row-major. f16 "
         "and "
         "bf16\n"
-     << " * travel as their bits. Nothing that a function allocates outlives "
-        "the call.\n"
-     << " * Functions may be called from several threads at once. Link with\n"
-     << " * libscaling_runtime, unless compiled with --no-threads.\n"
+     << " * travel as their bits. "
+     << (options.launches
+             ? "Functions launch a kernel on a stream of the CUDA\n"
+               " * driver (NULL: the default one) and return 0, or an error: "
+               "its value is in\n"
+               " * scaling/Runtime/CUDA.h, its name and reason in "
+               "scaling_cuda_message(). They\n"
+               " * may be called from several threads at once. Link with "
+               "libscaling_cuda_runtime.\n"
+             : "Nothing that a function allocates outlives the call.\n"
+               " * Functions may be called from several threads at once. Link "
+               "with\n"
+               " * libscaling_runtime, unless compiled with --no-threads.\n")
      << " */\n"
      << "#ifndef " << guard << "\n#define " << guard << "\n\n"
      << "#include <stdbool.h>\n#include <stdint.h>\n\n"
+     << (options.launches ? kLaunchErrors : "")
      << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
 
   std::set<std::string> printed;
@@ -282,6 +329,6 @@ void mlir::scaling::printCHeader(ArrayRef<EntryPoint> entries, StringRef name,
       descriptor(integers(64));
   }
   for (const EntryPoint &entry : entries)
-    printEntry(entry, workspaceArgument, os);
+    printEntry(entry, options, os);
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
 }

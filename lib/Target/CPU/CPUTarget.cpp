@@ -120,10 +120,12 @@ mlir::scaling::createTargetMachine(const CPUTarget &target) {
       llvm::TargetRegistry::lookupTarget(triple, message);
   if (!llvmTarget)
     return llvm::createStringError(message);
+  llvm::TargetOptions options;
+  // Loaders of today run these and not `.ctors`.
+  options.UseInitArray = true;
   std::unique_ptr<llvm::TargetMachine> machine(llvmTarget->createTargetMachine(
-      triple, target.cpu, target.features, llvm::TargetOptions(),
-      llvm::Reloc::PIC_, /*CM=*/std::nullopt,
-      llvm::CodeGenOptLevel::Aggressive));
+      triple, target.cpu, target.features, options, llvm::Reloc::PIC_,
+      /*CM=*/std::nullopt, llvm::CodeGenOptLevel::Aggressive));
   if (!machine)
     return llvm::createStringError("no code generator for " + target.triple);
   return machine;

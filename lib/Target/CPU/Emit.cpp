@@ -7,15 +7,14 @@
 
 #include "scaling/Target/CPU/Emit.h"
 
+#include "scaling/Target/MachineCode/MachineCode.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/ScopeExit.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/IR/Verifier.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Path.h"
@@ -106,27 +105,10 @@ llvm::Error mlir::scaling::optimize(llvm::Module &module,
   auto machine = createTargetMachine(target);
   if (!machine)
     return machine.takeError();
-  std::string message;
-  llvm::raw_string_ostream os(message);
-  if (llvm::verifyModule(module, &os))
-    return llvm::createStringError("invalid LLVM IR: " + message);
-
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
   llvm::PipelineTuningOptions tuning;
   tuning.LoopVectorization = true;
   tuning.SLPVectorization = true;
-  llvm::PassBuilder builder(machine->get(), tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
-      .run(module, modules);
-  return llvm::Error::success();
+  return optimizeModule(module, **machine, tuning);
 }
 
 llvm::Error mlir::scaling::emitObject(llvm::Module &module,
@@ -135,13 +117,8 @@ llvm::Error mlir::scaling::emitObject(llvm::Module &module,
   auto machine = createTargetMachine(target);
   if (!machine)
     return machine.takeError();
-  llvm::raw_svector_ostream os(object);
-  llvm::legacy::PassManager passes;
-  if ((*machine)->addPassesToEmitFile(passes, os, /*DwoOut=*/nullptr,
-                                      llvm::CodeGenFileType::ObjectFile))
-    return llvm::createStringError("the target cannot emit objects");
-  passes.run(module);
-  return llvm::Error::success();
+  return emitModule(module, **machine, llvm::CodeGenFileType::ObjectFile,
+                    object);
 }
 
 namespace {
@@ -176,7 +153,8 @@ static llvm::Expected<Linker> findLinker() {
 
 llvm::Error mlir::scaling::linkSharedLibrary(ArrayRef<char> object,
                                              StringRef path,
-                                             StringRef runtimeDir) {
+                                             StringRef runtimeDir,
+                                             StringRef runtime) {
   llvm::Expected<Linker> linker = findLinker();
   if (!linker)
     return linker.takeError();
@@ -202,10 +180,11 @@ llvm::Error mlir::scaling::linkSharedLibrary(ArrayRef<char> object,
     return error;
 
   std::string soname = llvm::sys::path::filename(path).str();
+  std::string libraryArg = ("-l" + runtime).str();
   std::string libraryDirArg = ("-L" + runtimeDir).str();
-  SmallVector<StringRef> args{linker->program,    "-shared",  "-o",
-                              libraryPath,        objectPath, libraryDirArg,
-                              "-lscaling_runtime"};
+  SmallVector<StringRef> args{linker->program, "-shared",  "-o",
+                              libraryPath,     objectPath, libraryDirArg,
+                              libraryArg};
   std::string sonameArg = "-soname=" + soname;
   std::string rpathArg = ("-rpath=" + runtimeDir).str();
   std::string driverArg =

@@ -17,7 +17,9 @@
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/WithColor.h"
 
@@ -81,6 +83,23 @@ LogicalResult Program::load(std::unique_ptr<llvm::MemoryBuffer> buffer,
   return success();
 }
 
+LogicalResult Program::transform(StringRef passes) {
+  static const bool registered = [] {
+    scaling::registerAllPasses();
+    registerTransformsPasses();
+    return true;
+  }();
+  (void)registered;
+  PassManager pm(&context, ModuleOp::getOperationName());
+  if (failed(parsePassPipeline(passes, pm, messages)) || failed(run(pm)))
+    return failure();
+  FailureOr<SmallVector<EntryPoint>> collected = collectEntryPoints(*module);
+  if (failed(collected))
+    return failure();
+  entries = std::move(*collected);
+  return success();
+}
+
 LogicalResult Program::lower(Route route, bool threads,
                              bool workspaceArgument) {
   PassManager pm(&context, ModuleOp::getOperationName());
@@ -114,6 +133,20 @@ LogicalResult Program::lowerToKernels(const GPUChip &chip) {
   options.chip = chip.name;
   options.features = chip.features;
   buildToNVVMPipeline(pm, options);
+  return run(pm);
+}
+
+LogicalResult Program::lowerToLaunches(const GPUChip &chip) {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  pm.addPass(createScalingEntryABIPass());
+  ToNVVMOptions options;
+  options.chip = chip.name;
+  options.features = chip.features;
+  options.format = kFatbinFormat.str();
+  buildToNVVMPipeline(pm, options);
+  LinalgToLLVMOptions host;
+  host.threads = false;
+  buildMemRefToLLVMPipeline(pm, host);
   return run(pm);
 }
 

@@ -45,6 +45,16 @@ llvm::Expected<std::string> mlir::scaling::findPtxas() {
       "package nvidia-cuda-nvcc has it); PTX needs none");
 }
 
+bool mlir::scaling::hasPtxas() {
+  if (llvm::sys::Process::GetEnv("SCALING_PTXAS"))
+    return true;
+  llvm::Expected<std::string> found = findPtxas();
+  if (found)
+    return true;
+  llvm::consumeError(found.takeError());
+  return false;
+}
+
 static llvm::Error describe(const llvm::Twine &what, std::error_code code) {
   return llvm::createStringError(what + ": " + code.message());
 }

@@ -8,6 +8,7 @@
 #include "scaling/Target/GPU/EmitGPU.h"
 
 #include "scaling/Conversion/FormKernels/FormKernels.h"
+#include "scaling/Target/MachineCode/MachineCode.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -15,11 +16,8 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/IR/Verifier.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Target/TargetMachine.h"
@@ -89,26 +87,9 @@ llvm::Error mlir::scaling::optimizeKernels(llvm::Module &module,
   auto machine = createTargetMachine(chip);
   if (!machine)
     return machine.takeError();
-  std::string message;
-  llvm::raw_string_ostream os(message);
-  if (llvm::verifyModule(module, &os))
-    return llvm::createStringError("invalid LLVM IR: " + message);
-
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
   llvm::PipelineTuningOptions tuning;
   tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(machine->get(), tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
-      .run(module, modules);
-  return llvm::Error::success();
+  return optimizeModule(module, **machine, tuning);
 }
 
 llvm::Error mlir::scaling::emitPTX(llvm::Module &module, const GPUChip &chip,
@@ -116,11 +97,6 @@ llvm::Error mlir::scaling::emitPTX(llvm::Module &module, const GPUChip &chip,
   auto machine = createTargetMachine(chip);
   if (!machine)
     return machine.takeError();
-  llvm::raw_svector_ostream os(ptx);
-  llvm::legacy::PassManager passes;
-  if ((*machine)->addPassesToEmitFile(passes, os, /*DwoOut=*/nullptr,
-                                      llvm::CodeGenFileType::AssemblyFile))
-    return llvm::createStringError("the target cannot emit PTX");
-  passes.run(module);
-  return llvm::Error::success();
+  return emitModule(module, **machine, llvm::CodeGenFileType::AssemblyFile,
+                    ptx);
 }

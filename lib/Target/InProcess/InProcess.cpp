@@ -144,6 +144,8 @@ mlir::scaling::compileInProcess(std::string_view text, std::string_view name,
   Program program(&os);
   if (failed(program.loadText(text, name, "host")))
     return std::nullopt;
+  if (!options.passes.empty() && failed(program.transform(options.passes)))
+    return std::nullopt;
   InProcessObject object;
   for (const EntryPoint &entry : program.getEntries())
     object.functions.push_back(describe(entry));

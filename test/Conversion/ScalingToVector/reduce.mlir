@@ -212,3 +212,31 @@ func.func @strided(%A: memref<8x16xf32, strided<[?, 2], offset: ?>>, %t: memref<
       outs(%t : memref<16xf32>)
   return
 }
+
+// -----
+
+// A block of a matrix that is read in order: the block behind it is asked for.
+
+// CHECK-LABEL: func @ahead
+// CHECK-SAME: (%[[K:[^:]*]]: memref<8x64xf32, strided<[64, 1], offset: ?>>
+// CHECK:         scf.for %[[J:.*]] =
+// CHECK-COUNT-8:   memref.prefetch %[[K]][%c{{[0-9]+}}, %[[J]]], read, locality<3>, data
+// CHECK-NOT:       memref.prefetch
+// CHECK:           vector.load %[[K]]
+func.func @ahead(%K: memref<8x64xf32, strided<[64, 1], offset: ?>>, %u: memref<8xf32>, %c: memref<64xf32>) {
+  scaling.reduce along(cols) stat(#scaling.sum)
+      matrix(%K : memref<8x64xf32, strided<[64, 1], offset: ?>>) factor(%u : memref<8xf32>)
+      outs(%c : memref<64xf32>) {scaling.schedule = #scaling.schedule<streaming, row_block = 8>}
+  return
+}
+
+// One that stays in the first level of cache is not.
+
+// CHECK-LABEL: func @near
+// CHECK-NOT: memref.prefetch
+func.func @near(%K: memref<8x64xf32>, %u: memref<8xf32>, %c: memref<64xf32>) {
+  scaling.reduce along(cols) stat(#scaling.sum) matrix(%K : memref<8x64xf32>)
+      factor(%u : memref<8xf32>) outs(%c : memref<64xf32>)
+      {scaling.schedule = #scaling.schedule<resident>}
+  return
+}

@@ -35,9 +35,12 @@ func.func @f(%C: tensor<6x5xf32>, %a: tensor<6xf32>) -> (tensor<6xf32>, tensor<5
 // The half-steps that were taken: each element of the batch as many as it took.
 
 // CHECK-LABEL: func.func @until_vjp(
-// CHECK: %[[ROW:.*]], %[[COL:.*]], %[[COUNT:.*]], %{{.*}}, %{{.*}} = scaling.iterate {{.*}}relax = none
+// CHECK: %[[ROW:.*]], %[[COL:.*]], %[[COUNT:.*]], %{{.*}}, %[[STATUS:.*]] = scaling.iterate {{.*}}relax = none
+// None of those that diverged.
+// CHECK: %[[TAKEN:.*]] = linalg.generic {{.*}} ins(%[[COUNT]], %[[STATUS]]
+// CHECK: arith.constant 3 : i32
 // CHECK: scf.for
-// CHECK: linalg.generic {{.*}} ins({{.*}}%[[COUNT]]
+// CHECK: linalg.generic {{.*}} ins({{.*}}%[[TAKEN]]
 // CHECK: arith.cmpi slt
 func.func @until(%x: tensor<3x4x4xf32>, %y: tensor<2xf32>) -> tensor<3x4x4xf32> {
   %p, %k, %r, %s = scaling.project logits(%x : tensor<3x4x4xf32>) form(#scaling.form<logits>)

@@ -1,6 +1,7 @@
 """scaling.torch against scaling itself and against plain PyTorch."""
 
 import math
+import os
 import re
 import warnings
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 import scaling
 from findtool import ROOT, need_module
+
+FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
 
 need_module("torch")
 import scaling.torch as st  # noqa: E402
@@ -53,17 +56,116 @@ def test_the_examples_of_the_page():
     assert values["y"].shape == (2, 197, 64)
 
 
-def test_layouts_and_gradients_wanted():
+def same(ours, theirs, *tensors, tolerance=1e-5):
+    """Values, and gradients of the tensors, are equal."""
+    close(ours, theirs, tolerance)
+    weights = torch.randn_like(theirs)
+    found = torch.autograd.grad(ours, tensors, weights, retain_graph=True)
+    expected = torch.autograd.grad(theirs, tensors, weights, retain_graph=True)
+    for got, want in zip(found, expected):
+        close(got, want, tolerance * max(1, want.abs().max().item()))
+
+
+def test_layouts():
     x = torch.randn(4, 6, 5, requires_grad=True)
-    expected = st.project(x.detach().transpose(1, 2).contiguous(), half_steps=4)
-    close(st.project(x.transpose(1, 2), half_steps=4), expected)
-    with pytest.raises(NotImplementedError, match="no gradient yet"):
-        st.project(x, half_steps=4).sum().backward()
+    y = x.transpose(1, 2)
+    same(
+        st.project(y, half_steps=4),
+        st.project(y.contiguous(), half_steps=4),
+        x,
+    )
+
+
+def plain_project(x, e, a, b, half_steps):
+    x = x / e
+    u, v = torch.zeros(()), torch.zeros(())
+    for i in range(half_steps):
+        if i % 2 == 0:
+            u = torch.log(a).unsqueeze(-1) - torch.logsumexp(x + v, -1, keepdim=True)
+        else:
+            v = torch.log(b).unsqueeze(-2) - torch.logsumexp(x + u, -2, keepdim=True)
+    return u, v, torch.exp(x + u + v)
+
+
+def test_gradients_are_those_of_the_plain_recurrence():
+    x = torch.randn(3, 6, 5, requires_grad=True)
+    e = (torch.rand(3) + 0.5).requires_grad_()
+    a, b = (t.requires_grad_() for t in (torch.rand(6) + 0.5, torch.rand(3, 5) + 0.5))
+    _, _, expected = plain_project(x, e[:, None, None], a, b, 7)
+    got = st.project(x, temperature=e, row_marginal=a, col_marginal=b, half_steps=7)
+    same(got, expected, x, e, a, b)
+    u, v, _ = plain_project(-x, e[:, None, None], a, b, 8)
+    found = st.sinkhorn(x, a, b, temperature=e, half_steps=8)
+    same(found.f / e[:, None], u.squeeze(-1), x, e, a, b)
+    same(found.g / e[:, None], v.squeeze(-2), x, e, a, b)
+    assert not found.residual.requires_grad and not found.status.requires_grad
+
+
+def test_gradcheck():
+    draw = lambda *shape: torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+    x, y, z, bias = draw(2, 4, 3), draw(5, 3), draw(2, 5, 2), draw(4, 5)
+    e = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    a = (torch.rand(4, dtype=torch.float64) + 0.5).requires_grad_()
+    check = torch.autograd.gradcheck
+    assert check(lambda *t: st.attention(*t[:4], temperature=t[4]), (x, y, z, bias, e))
+    project = lambda x, e, a: st.project(
+        x, temperature=e, row_marginal=a, slack=e, half_steps=5, rows="sum"
+    )
+    mass = torch.cat([a, a[:1]]).detach().requires_grad_()
+    assert check(project, (x, e, mass))
+    sinkhorn = lambda x, a: st.sinkhorn(x, a, half_steps=4)[:2]
+    assert check(sinkhorn, (x, a))
+    with pytest.raises(NotImplementedError, match="no second derivatives"):
+        first = torch.autograd.grad(
+            st.project(x, half_steps=3).square().sum(), x, create_graph=True
+        )
+        first[0].sum().backward()
+    with pytest.raises(ValueError, match="'best' has no gradient"):
+        st.project(x, stop=scaling.Stop.best(4)).sum().backward()
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", *["inductor"] * FULL])
+def test_gradients_in_compiled_code(backend):
+    def loss(x, e):
+        y = st.project(x * 2, temperature=e, half_steps=4)
+        return (st.attention(y, y, x) * x).sum()
+
+    compiled = torch.compile(loss, fullgraph=True, backend=backend)
+    x = torch.randn(3, 4, 4, requires_grad=True)
+    e = torch.tensor(0.7, requires_grad=True)
+    for got, want in zip(
+        torch.autograd.grad(compiled(x, e), (x, e)),
+        torch.autograd.grad(loss(x, e), (x, e)),
+    ):
+        close(got, want)
+
+
+def test_vmap_over_the_way_back():
+    x = torch.randn(2, 3, 4, 5, requires_grad=True)
+    e = torch.tensor(0.7, requires_grad=True)
+    v = torch.randn(4, 3, 3, requires_grad=True)
+    y = st.attention(x, x, v.movedim(0, -2), temperature=e)
+    back = lambda w: torch.autograd.grad(y, (x, e, v), w, retain_graph=True)
+    w = torch.randn(6, *y.shape)
+    got = torch.vmap(back)(w)
+    for i in range(6):
+        for all_of_them, one in zip(got, back(w[i])):
+            close(all_of_them[i], one)
+
+
+def test_gradients_under_autocast():
+    x = torch.randn(4, 4, dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = st.project(x @ x, preset="mhc_log")
+    y.square().sum().backward()
+    assert x.grad.dtype == torch.bfloat16 and x.grad.abs().max() > 0
 
 
 def samples():
     x = torch.randn(2, 4, 5)
-    text = scaling._attributes.resolve("project", {}, default_stop=scaling.Stop.fixed(4)).text
+    text = scaling._attributes.resolve(
+        "project", {}, default_stop=scaling.Stop.fixed(4)
+    ).text
     e = torch.tensor(0.5)
     full = torch.full((4,), 1.25), torch.ones(5)
     mask = torch.tensor([True, True, False, True, True])
@@ -72,18 +174,18 @@ def samples():
     yield torch.ops.scaling.project, (x, *[None] * 4, mask, None, e, None, text)
     yield torch.ops.scaling.sinkhorn, (x[0], *[None] * 7, torch.ones(2, 3), text)
     text = text.replace("standardize", "")
-    yield torch.ops.scaling.attention, (
-        x, torch.randn(2, 3, 5), torch.randn(2, 3, 6), *[None] * 4, text,
-    )  # fmt: skip
+    attention = torch.ops.scaling.attention
+    yield attention, (x, torch.randn(2, 3, 5), torch.randn(2, 3, 6), *[None] * 4, text)
+    back = torch.ops.scaling.sinkhorn_backward
+    yield back, (x, *[None] * 7, e, torch.randn(2, 4), None, text, [0, 8])
 
 
 @pytest.mark.parametrize("op, args", list(samples()))
 def test_ops_keep_the_rules_of_the_library(op, args):
-    torch.library.opcheck(
-        op.default,
-        args,
-        test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_dynamic"),
-    )
+    torch.library.opcheck(op.default, args)
+    if "backward" not in op.__name__:
+        first, *rest = args
+        torch.library.opcheck(op.default, (first.clone().requires_grad_(), *rest))
 
 
 def test_compile_without_a_break():
@@ -196,7 +298,8 @@ def test_sinkhorn_attention(half_steps):
     ).chunk(3, -1)
     split = lambda t: t.reshape(2, 7, 3, 4).transpose(1, 2)
     y = sinkformer_attention(split(q), split(k), split(v), half_steps)
-    close(layer(x)[0], layer.out_proj(y.transpose(1, 2).reshape(2, 7, 12)))
+    expected = layer.out_proj(y.transpose(1, 2).reshape(2, 7, 12))
+    same(layer(x)[0], expected, *layer.parameters())
 
 
 def test_one_half_step_is_multi_head_attention():
@@ -209,7 +312,14 @@ def test_one_half_step_is_multi_head_attention():
     expected, _ = theirs(
         x, y, y, key_padding_mask=ignored, attn_mask=mask, need_weights=False
     )
-    close(ours(x, y, y, key_padding_mask=ignored, attn_mask=mask)[0], expected)
+    got, _ = ours(x, y, y, key_padding_mask=ignored, attn_mask=mask)
+    close(got, expected)
+    weights = torch.randn_like(expected)
+    for ours_, theirs_ in zip(
+        torch.autograd.grad(got, list(ours.parameters()), weights),
+        torch.autograd.grad(expected, list(theirs.parameters()), weights),
+    ):
+        close(ours_, theirs_)
 
 
 def superglue(scores, alpha, iterations):
@@ -233,8 +343,9 @@ def superglue(scores, alpha, iterations):
 
 def test_log_optimal_transport():
     layer = st.LogOptimalTransport(20, bin_score=0.6)
-    scores = torch.randn(2, 6, 9)
-    close(layer(scores), superglue(scores, torch.tensor(0.6), 20), 1e-4)
+    scores = torch.randn(2, 6, 9, requires_grad=True)
+    expected = superglue(scores, layer.bin_score, 20)
+    same(layer(scores), expected, scores, layer.bin_score, tolerance=1e-4)
     assert list(layer.state_dict()) == ["bin_score"]
 
 
@@ -259,14 +370,14 @@ def test_hyper_connection():
     layer = st.HyperConnection(8, inner)
     torch.nn.init.normal_(layer.scale)
     torch.nn.init.normal_(layer.base)
-    x = torch.randn(2, 5, 4, 8)
+    x = torch.randn(2, 5, 4, 8, requires_grad=True)
     expected = hyper_connection(x, inner, layer.fn, layer.scale, layer.base)
-    close(layer(x), expected)
+    same(layer(x), expected, x, *layer.parameters())
     # Exact column sums: streams that are equal stay equal, but for the layer.
     torch.nn.init.zeros_(inner.weight)
     torch.nn.init.zeros_(inner.bias)
-    same = torch.randn(2, 5, 1, 8).expand(2, 5, 4, 8)
-    close(layer(same), same.contiguous(), 1e-4)
+    equal = torch.randn(2, 5, 1, 8).expand(2, 5, 4, 8)
+    close(layer(equal), equal.contiguous(), 1e-4)
 
 
 def test_a_module_in_half_precision():

@@ -26,6 +26,8 @@ def ScalingToVectorPass : Pass<"scaling-lower-to-vector"> {
       none where no mask leaves some out.
     * Maxima of magnitudes keep NaN by comparing bits. The maximum of a
       log-sum-exp leaves NaN out: it is in the sum.
+    * Where the schedule streams the matrix, a block of rows asks for the one
+      behind it: `memref.prefetch`.
     * What is left of the vector dimension is done under a mask: nothing is
       read or written out of bounds, and lanes beyond the end are neutral.
     * Results depend on shapes and types only: not on alignment, tiling in

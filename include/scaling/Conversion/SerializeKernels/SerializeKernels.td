@@ -15,7 +15,7 @@ def ScalingSerializeKernelsPass
   let summary = "Compile the kernels for the GPU of the module";
   let description = [{
     Every `gpu.module` in the NVVM dialect becomes a `gpu.binary` of the same
-    name with one object, for the chip that `--scaling-describe-gpu` wrote on
+    name with one object or two, for the chip that `--scaling-describe-gpu` wrote on
     the module: what LLVM makes of it at O3, with loops rolled.
 
     | format | object |
@@ -23,10 +23,11 @@ def ScalingSerializeKernelsPass
     | `llvm` | LLVM IR, as text |
     | `isa` | PTX |
     | `bin` | a cubin; `ptxas` has to be there |
+    | `fatbin` | two objects: a cubin if `ptxas` is there, and PTX, for the driver to compile where the cubin does not fit |
   }];
   let options = [
     Option<"format", "format", "std::string", /*default=*/"\"isa\"",
-           "llvm, isa or bin">
+           "llvm, isa, bin or fatbin">
   ];
   let dependentDialects = ["::mlir::gpu::GPUDialect",
                            "::mlir::NVVM::NVVMDialect"];

@@ -38,19 +38,32 @@ llvm::Error optimize(llvm::Module &module, const CPUTarget &target);
 llvm::Error emitObject(llvm::Module &module, const CPUTarget &target,
                        llvm::SmallVectorImpl<char> &object);
 
-/// Links an object to a shared library at `path`, against the runtime in
-/// `runtimeDir`. The file appears complete or not at all.
+/// The libraries that compiled code calls, without `lib` and the extension.
+inline constexpr llvm::StringLiteral kRuntimeName = "scaling_runtime";
+inline constexpr llvm::StringLiteral kCUDARuntimeName = "scaling_cuda_runtime";
+
+/// Links an object to a shared library at `path`, against the library `runtime`
+/// in `runtimeDir`. The file appears complete or not at all.
 llvm::Error linkSharedLibrary(llvm::ArrayRef<char> object, llvm::StringRef path,
-                              llvm::StringRef runtimeDir);
+                              llvm::StringRef runtimeDir,
+                              llvm::StringRef runtime = kRuntimeName);
 
 /// Writes a file, complete or not at all; `-` is standard output.
 llvm::Error writeFile(llvm::StringRef path, llvm::StringRef contents);
 
+/// What the declared functions are like.
+struct CHeaderOptions {
+  /// They take their workspace from the caller
+  /// (`--scaling-plan-workspace=argument`).
+  bool workspaceArgument = false;
+  /// They launch kernels (`--scaling-form-launches`).
+  bool launches = false;
+};
+
 /// Prints a C header that declares the entry points. `name` is the file the
-/// header is generated from; with `workspaceArgument` the functions take their
-/// workspace from the caller (`--scaling-plan-workspace=argument`).
+/// header is generated from.
 void printCHeader(llvm::ArrayRef<EntryPoint> entries, llvm::StringRef name,
-                  bool workspaceArgument, llvm::raw_ostream &os);
+                  const CHeaderOptions &options, llvm::raw_ostream &os);
 
 } // namespace scaling
 } // namespace mlir

@@ -45,12 +45,20 @@ public:
   LogicalResult loadText(llvm::StringRef text, llvm::StringRef name,
                          llvm::StringRef cpu);
 
+  /// Runs passes, as the textual form of a pipeline has them, and describes the
+  /// entry points that there are then.
+  LogicalResult transform(llvm::StringRef passes);
+
   /// Lowers the module to the LLVM dialect.
   LogicalResult lower(Route route, bool threads,
                       bool workspaceArgument = false);
 
   /// Lowers every public function to a GPU kernel in the NVVM dialect.
   LogicalResult lowerToKernels(const GPUChip &chip);
+
+  /// Lowers to the LLVM dialect: host functions that launch the kernels, which
+  /// are embedded as machine code of the GPU and PTX.
+  LogicalResult lowerToLaunches(const GPUChip &chip);
 
   ModuleOp getModule() { return *module; }
   const CPUTarget &getTarget() const { return target; }

@@ -45,6 +45,9 @@ llvm::Error emitPTX(llvm::Module &module, const GPUChip &chip,
 /// in the PATH, or in the toolkit that CUDA_HOME, CUDA_PATH or CUDA_ROOT names.
 llvm::Expected<std::string> findPtxas();
 
+/// Whether there is a `ptxas`, or one is named, be it wrongly.
+bool hasPtxas();
+
 /// Assembles PTX for the chip with `ptxas`.
 llvm::Error assemblePTX(llvm::StringRef ptx, const GPUChip &chip,
                         llvm::SmallVectorImpl<char> &cubin);

@@ -62,6 +62,9 @@ struct InProcessObject {
 };
 
 struct InProcessOptions {
+  /// Passes that the program goes through first, as `scaling-opt` has them:
+  /// `scaling-differentiate,symbol-dce`.
+  std::string passes;
   /// The portable route instead of the one for CPUs.
   bool linalg = false;
   /// Whether loops may run on the runtime's threads.
@@ -75,6 +78,14 @@ std::optional<InProcessObject> compileInProcess(std::string_view text,
                                                 std::string_view name,
                                                 const InProcessOptions &options,
                                                 std::string &messages);
+
+/// Runs passes, written as `scaling-opt` has them in --pass-pipeline for a
+/// module, and returns the program that comes out as text. On failure the result
+/// is empty and `messages` says why; else `messages` has the warnings.
+std::optional<std::string> transformInProcess(std::string_view text,
+                                              std::string_view name,
+                                              std::string_view passes,
+                                              std::string &messages);
 
 /// A compiled program whose functions can be called.
 class InProcessProgram {

@@ -24,6 +24,8 @@ FailureOr<func::FuncOp> scaling::differentiate(func::FuncOp function,
   builder.insert(vjp);
   vjp.setName((function.getName() + "_vjp").str());
   vjp.removeResAttrsAttr();
+  // Somebody asked for it, also where it is of a function that nobody calls.
+  vjp.setPublic();
 
   Block &body = vjp.getBody().front();
   Operation *terminator = body.getTerminator();

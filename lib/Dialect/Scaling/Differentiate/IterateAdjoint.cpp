@@ -51,6 +51,20 @@ private:
   };
 
   LogicalResult verify();
+  /// How many pairs of half-steps there are, and who takes part in which.
+  void countPairs();
+  Value pairsTaken();
+  /// Once more, keeping what each pair starts from.
+  Factors keepStarts();
+  Carried startBackward();
+  /// The loop back: adjoints of the start, of targets and the matrix.
+  FailureOr<Carried> backward(const Factors &kept);
+  /// Adjoints of what the pair started from, given those of what it made.
+  FailureOr<Factors> backOverPair(const Factors &factors, Value pair,
+                                  Carried &carried);
+  void storeMatrix(Value sum);
+  LogicalResult storeStart(Axis axis, Value startAdjoint);
+
   Step read(Axis axis, Value own, Value other);
   /// The half-step after `k` of them.
   void update(Step &step, Value k);
@@ -79,8 +93,10 @@ private:
   IterateDecomposer d;
   int64_t batchRank;
   Axis firstAxis;
-  /// Half-steps done per batch element; null where all do all of them.
+  /// Half-steps done per batch element.
   Value counts;
+  /// As many pairs of them as the longest element took.
+  Value pairs;
 };
 } // namespace
 
@@ -122,11 +138,8 @@ void IterateAdjoint::update(Step &step, Value k) {
     inputs.push_back({target, {0}});
   if (mask)
     inputs.push_back({mask, {0}});
-  Value number;
-  if (counts) {
-    inputs.push_back({counts, {}});
-    number = arith::IndexCastOp::create(b, loc, b.getI32Type(), k);
-  }
+  inputs.push_back({counts, {}});
+  Value number = arith::IndexCastOp::create(b, loc, b.getI32Type(), k);
   size_t numStates = step.states.size();
   step.next = d.e.inPlace(
       step.own, 1, inputs,
@@ -138,8 +151,6 @@ void IterateAdjoint::update(Step &step, Value k) {
         Value next = createUpdate(inner, l, d.rule(axis), d.domain,
                                   in.take_front(numStates), h, t, m)
                          .factor;
-        if (!counts)
-          return next;
         Value runs = arith::CmpIOp::create(inner, l, arith::CmpIPredicate::slt,
                                            number, in[in.size() - 2]);
         return arith::SelectOp::create(inner, l, runs, next, h);
@@ -329,54 +340,68 @@ IterateAdjoint::Carried IterateAdjoint::fromValues(ValueRange values) {
   return carried;
 }
 
-LogicalResult IterateAdjoint::run() {
-  if (failed(verify()))
-    return failure();
-  d.start = d.startFactors();
-  // As many pairs as the longest element took.
-  Value pairs = d.e.index(llvm::divideCeil(op.getStop().getLimit(), 2));
-  bool until = op.getStop().getMode() == StopMode::until;
-  if (until) {
-    counts = op.getHalfSteps();
-    TensorEmitter::Sizes sizes = d.batchSizes;
-    Value most = counts;
-    if (!sizes.empty()) {
-      SmallVector<int64_t, 2> all =
-          llvm::to_vector<2>(llvm::seq<int64_t>(sizes.size()));
-      Value floats = d.e.elementwise(
-          sizes, 0, b.getF64Type(), {{counts, {}}},
-          [](OpBuilder &inner, Location l, ValueRange in) -> Value {
-            return arith::SIToFPOp::create(inner, l, inner.getF64Type(), in[0]);
-          });
-      Value largest = d.e.extract(d.e.reduce(
-          sizes, sizes.size(), b.getF64Type(), {{floats, all}},
-          TensorEmitter::Combine::max,
-          [](OpBuilder &, Location, ValueRange in) { return in[0]; }));
-      Value zero = d.e.scalar(b.getF64Type(), 0.0);
-      largest = arith::MaximumFOp::create(b, loc, largest, zero);
-      most = arith::FPToSIOp::create(b, loc, b.getI32Type(), largest);
-    } else {
-      most = d.e.extract(counts);
-    }
-    Value half = arith::IndexCastOp::create(b, loc, b.getIndexType(), most);
-    Value more = arith::AddIOp::create(b, loc, half, d.e.index(1));
-    pairs = arith::DivUIOp::create(b, loc, more, d.e.index(2));
-  } else if (op.getStop().getLimit() % 2 != 0) {
-    counts = d.batchInt(op.getStop().getLimit());
+/// The larger half of the most half-steps that an element took.
+Value IterateAdjoint::pairsTaken() {
+  Value most;
+  if (d.batchSizes.empty()) {
+    most = d.e.extract(counts);
+  } else {
+    const TensorEmitter::Sizes &sizes = d.batchSizes;
+    SmallVector<int64_t, 2> all =
+        llvm::to_vector<2>(llvm::seq<int64_t>(sizes.size()));
+    Value floats = d.e.elementwise(
+        sizes, 0, b.getF64Type(), {{counts, {}}},
+        [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          return arith::SIToFPOp::create(inner, l, inner.getF64Type(), in[0]);
+        });
+    Value largest = d.e.extract(
+        d.e.reduce(sizes, sizes.size(), b.getF64Type(), {{floats, all}},
+                   TensorEmitter::Combine::max,
+                   [](OpBuilder &, Location, ValueRange in) { return in[0]; }));
+    // Of a batch of none there is no largest.
+    Value zero = d.e.scalar(b.getF64Type(), 0.0);
+    largest = arith::MaximumFOp::create(b, loc, largest, zero);
+    most = arith::FPToSIOp::create(b, loc, b.getI32Type(), largest);
   }
+  Value half = arith::IndexCastOp::create(b, loc, b.getIndexType(), most);
+  Value more = arith::AddIOp::create(b, loc, half, d.e.index(1));
+  return arith::DivUIOp::create(b, loc, more, d.e.index(2));
+}
 
-  // Once more, keeping what each pair starts from.
-  Factors kept;
+void IterateAdjoint::countPairs() {
+  // An element that diverged comes out as it started: it took no step.
+  counts = d.e.elementwise(
+      d.batchSizes, 0, b.getI32Type(),
+      {{op.getHalfSteps(), {}}, {op.getStatus(), {}}},
+      [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        auto number = [&](int64_t value) -> Value {
+          return arith::ConstantOp::create(inner, l,
+                                           inner.getI32IntegerAttr(value));
+        };
+        Value diverged = arith::CmpIOp::create(
+            inner, l, arith::CmpIPredicate::eq, in[1],
+            number(static_cast<int64_t>(StatusCode::diverged)));
+        return arith::SelectOp::create(inner, l, diverged, number(0), in[0]);
+      });
+  StopAttr stop = op.getStop();
+  if (stop.getMode() == StopMode::until)
+    pairs = pairsTaken();
+  else
+    pairs = d.e.index(llvm::divideCeil(stop.getLimit(), 2));
+}
+
+Factors IterateAdjoint::keepStarts() {
+  Factors empty;
   for (Axis axis : {Axis::rows, Axis::cols}) {
     TensorEmitter::Sizes sizes{OpFoldResult(pairs)};
     if (std::optional<int64_t> known = getConstantIntValue(pairs))
       sizes[0] = b.getIndexAttr(*known);
     llvm::append_range(sizes, d.vectorSizes(axis));
-    kept[axis] = d.e.empty(sizes, d.accumulate);
+    empty[axis] = d.e.empty(sizes, d.accumulate);
   }
   auto forward = scf::ForOp::create(
       b, loc, d.e.index(0), pairs, d.e.index(1),
-      ValueRange{d.start.row, d.start.col, kept.row, kept.col},
+      ValueRange{d.start.row, d.start.col, empty.row, empty.col},
       [&](OpBuilder &, Location, Value pair, ValueRange carried) {
         Factors factors{carried[0], carried[1]};
         Factors histories{carried[2], carried[3]};
@@ -395,29 +420,54 @@ LogicalResult IterateAdjoint::run() {
             b, loc,
             ValueRange{next.row, next.col, histories.row, histories.col});
       });
-  kept = {forward.getResult(2), forward.getResult(3)};
+  return {forward.getResult(2), forward.getResult(3)};
+}
 
+IterateAdjoint::Carried IterateAdjoint::startBackward() {
   Carried init;
   for (Axis axis : {Axis::rows, Axis::cols}) {
     Value result = axis == Axis::rows ? op.getRow() : op.getCol();
     Value given = outer.get(result);
-    TensorAdjoint zeros(b);
     init.factors[axis] = given ? converted(given, vectorType(axis))
-                               : zeros.getOrZero(loc, d.start[axis]);
+                               : TensorAdjoint(b).getOrZero(loc, d.start[axis]);
+    // From zero: one value may be both targets, or a start as well.
     if (Value t = d.target(axis); t && outer.isActive(t))
-      init.targets[axis] = outer.getOrZero(loc, t);
+      init.targets[axis] = TensorAdjoint(b).getOrZero(loc, t);
   }
   if (outer.isActive(d.matrix)) {
+    // On top of what there is: a second matrix would have to be added.
     Value sum = outer.get(d.matrix);
-    Value zero = d.e.filled(tensor::getMixedSizes(b, loc, d.matrix),
-                            d.e.scalar(d.accumulate, 0.0));
     if (sum && getElementTypeOrSelf(sum) == d.accumulate)
       init.matrix = sum;
     else
-      init.matrix = zero;
+      init.matrix = d.e.filled(tensor::getMixedSizes(b, loc, d.matrix),
+                               d.e.scalar(d.accumulate, 0.0));
   }
+  return init;
+}
+
+FailureOr<Factors> IterateAdjoint::backOverPair(const Factors &factors,
+                                                Value pair, Carried &carried) {
+  SmallVector<Step, 2> steps = stepsOfPair(factors, pair);
+  Axis second = other(firstAxis);
+  // From the last step to the first; the adjoints of what the pair started from
+  // are made anew.
+  Factors start;
+  Value afterFirst = carried.factors[firstAxis];
+  Value afterSecond = carried.factors[second];
+  Value &seen = op.getOrder() == Order::jacobi ? start[firstAxis] : afterFirst;
+  if (failed(back(steps[1], afterSecond, carried, start[second], seen)) ||
+      failed(
+          back(steps[0], afterFirst, carried, start[firstAxis], start[second])))
+    return failure();
+  return start;
+}
+
+FailureOr<IterateAdjoint::Carried>
+IterateAdjoint::backward(const Factors &kept) {
   bool ok = true;
-  auto backward = scf::ForOp::create(
+  Carried init = startBackward();
+  auto loop = scf::ForOp::create(
       b, loc, d.e.index(0), pairs, d.e.index(1), init.values(),
       [&](OpBuilder &, Location, Value turn, ValueRange values) {
         Carried carried = fromValues(values);
@@ -425,63 +475,63 @@ LogicalResult IterateAdjoint::run() {
         Value pair = arith::SubIOp::create(b, loc, last, turn);
         Factors factors{element(kept.row, pair, vectorType(Axis::rows)),
                         element(kept.col, pair, vectorType(Axis::cols))};
-        SmallVector<Step, 2> steps = stepsOfPair(factors, pair);
-        bool jacobi = op.getOrder() == Order::jacobi;
-        Axis second = other(firstAxis);
-        // From the last step to the first; the adjoints of what the pair
-        // started from are made anew.
-        Factors start;
-        Value afterFirst = carried.factors[firstAxis];
-        Value afterSecond = carried.factors[second];
-        Value &seen = jacobi ? start[firstAxis] : afterFirst;
-        ok = ok && succeeded(back(steps[1], afterSecond, carried, start[second],
-                                  seen));
-        ok = ok && succeeded(back(steps[0], afterFirst, carried,
-                                  start[firstAxis], start[second]));
+        FailureOr<Factors> start = backOverPair(factors, pair, carried);
+        ok = succeeded(start);
         if (ok)
-          carried.factors = moved(start, fromValues(values).factors);
+          carried.factors = moved(*start, fromValues(values).factors);
         scf::YieldOp::create(b, loc, carried.values());
       });
   if (!ok)
     return failure();
+  return fromValues(loop.getResults());
+}
 
-  Carried done = fromValues(backward.getResults());
-  for (Axis axis : {Axis::rows, Axis::cols})
-    if (done.targets[axis])
-      outer.set(d.target(axis), done.targets[axis]);
-  if (done.matrix) {
-    Value narrow = done.matrix;
-    Type element = getElementTypeOrSelf(d.matrix);
-    if (getElementTypeOrSelf(narrow) != element) {
-      int64_t rank = cast<RankedTensorType>(narrow.getType()).getRank();
-      SmallVector<int64_t, 2> all =
-          llvm::to_vector<2>(llvm::seq<int64_t>(rank));
-      narrow = d.e.elementwise(
-          tensor::getMixedSizes(b, loc, narrow), rank, element, {{narrow, all}},
-          [&](OpBuilder &inner, Location l, ValueRange in) {
-            return castFloat(inner, l, in[0], element);
-          });
-      outer.add(loc, d.matrix,
-                converted(narrow, cast<RankedTensorType>(d.matrix.getType())));
-    } else {
-      outer.set(d.matrix,
-                converted(narrow, cast<RankedTensorType>(d.matrix.getType())));
-    }
+void IterateAdjoint::storeMatrix(Value sum) {
+  auto type = cast<RankedTensorType>(d.matrix.getType());
+  Type element = type.getElementType();
+  if (getElementTypeOrSelf(sum) == element) {
+    outer.set(d.matrix, converted(sum, type));
+    return;
   }
-  // Starts that were given.
+  int64_t rank = type.getRank();
+  SmallVector<int64_t, 2> all = llvm::to_vector<2>(llvm::seq<int64_t>(rank));
+  Value narrow = d.e.elementwise(
+      tensor::getMixedSizes(b, loc, sum), rank, element, {{sum, all}},
+      [&](OpBuilder &inner, Location l, ValueRange in) {
+        return castFloat(inner, l, in[0], element);
+      });
+  outer.add(loc, d.matrix, converted(narrow, type));
+}
+
+LogicalResult IterateAdjoint::storeStart(Axis axis, Value startAdjoint) {
+  Value given = axis == Axis::rows ? op.getRowStart() : op.getColStart();
+  if (!given || !outer.isActive(given))
+    return success();
+  TensorAdjoint local(b);
+  local.markActive(given);
+  local.markActive(d.start[axis]);
+  local.set(d.start[axis], startAdjoint);
+  if (failed(local.run(d.start[axis].getDefiningOp())))
+    return failure();
+  outer.add(loc, given, local.getOrZero(loc, given));
+  return success();
+}
+
+LogicalResult IterateAdjoint::run() {
+  if (failed(verify()))
+    return failure();
+  d.start = d.startFactors();
+  countPairs();
+  FailureOr<Carried> done = backward(keepStarts());
+  if (failed(done))
+    return failure();
+  if (done->matrix)
+    storeMatrix(done->matrix);
   for (Axis axis : {Axis::rows, Axis::cols}) {
-    Value given = axis == Axis::rows ? op.getRowStart() : op.getColStart();
-    if (!given || !outer.isActive(given))
-      continue;
-    TensorAdjoint local(b);
-    local.markActive(given);
-    if (Value sum = outer.get(given))
-      local.set(given, sum);
-    local.markActive(d.start[axis]);
-    local.set(d.start[axis], done.factors[axis]);
-    if (failed(local.run(d.start[axis].getDefiningOp())))
+    if (done->targets[axis])
+      outer.add(loc, d.target(axis), done->targets[axis]);
+    if (failed(storeStart(axis, done->factors[axis])))
       return failure();
-    outer.set(given, local.get(given));
   }
   return success();
 }

@@ -257,6 +257,55 @@ static void storeInPlace(RewriterBase &rewriter, ReduceOp tiled) {
   }
 }
 
+/// Whether a tensor holds nothing yet.
+static bool isScratch(Value value) {
+  while (true) {
+    if (auto slice = value.getDefiningOp<tensor::ExtractSliceOp>()) {
+      value = slice.getSource();
+      continue;
+    }
+    auto arg = dyn_cast<BlockArgument>(value);
+    auto forall =
+        arg ? dyn_cast<scf::ForallOp>(arg.getOwner()->getParentOp()) : nullptr;
+    if (!forall || !forall.getTiedLoopInit(arg))
+      return value.getDefiningOp<tensor::EmptyOp>() != nullptr;
+    value = forall.getTiedLoopInit(arg)->get();
+  }
+}
+
+/// What several fused ops are made in began as one empty tensor. Each has its
+/// own, or bufferization copies what nobody has written: where its result goes
+/// in the end, or a new one.
+static void separateScratch(RewriterBase &rewriter, LoopLikeOpInterface loop) {
+  rewriter.setInsertionPoint(loop);
+  for (auto [init, result] :
+       llvm::zip_equal(loop.getInitsMutable(), loop->getResults())) {
+    Value start = init.get();
+    if (!start.getDefiningOp() || start.hasOneUse() || !isScratch(start))
+      continue;
+    auto insert = llvm::find_if(result.getUsers(),
+                                llvm::IsaPred<tensor::ParallelInsertSliceOp>);
+    Value own;
+    if (insert != result.user_end()) {
+      auto end = cast<tensor::ParallelInsertSliceOp>(*insert);
+      auto slice = start.getDefiningOp<tensor::ExtractSliceOp>();
+      if ((slice && slice.getSource() == end.getDest()) ||
+          !isScratch(end.getDest()))
+        continue;
+      own = tensor::ExtractSliceOp::create(
+          rewriter, start.getLoc(), cast<RankedTensorType>(start.getType()),
+          end.getDest(), end.getMixedOffsets(), end.getMixedSizes(),
+          end.getMixedStrides());
+    } else {
+      own = tensor::EmptyOp::create(
+          rewriter, start.getLoc(),
+          tensor::getMixedSizes(rewriter, start.getLoc(), start),
+          cast<ShapedType>(start.getType()).getElementType());
+    }
+    rewriter.modifyOpInPlace(loop, [&, &use = init] { use.set(own); });
+  }
+}
+
 /// Makes the matrix' part from parts of what it is made from, as far back as
 /// these have the matrix' shape.
 static void recompute(RewriterBase &rewriter, ReduceOp tiled) {
@@ -402,6 +451,7 @@ static FailureOr<ReduceOp> sweepLevel(RewriterBase &rewriter, ReduceOp reduce,
     recompute(rewriter, tiled);
     eraseDead(rewriter, body, tiled);
   }
+  separateScratch(rewriter, loop);
   eraseDead(rewriter, loop->getBlock(), loop);
   return tiled;
 }

@@ -13,8 +13,8 @@ include "mlir/Pass/PassBase.td"
 def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp"> {
   let summary = "Functions for vector-Jacobian products";
   let description = [{
-    Writes `@f_vjp` beside every public function `@f` (or those named by
-    `functions`): its arguments are those of `@f` and a cotangent for every
+    Writes a public `@f_vjp` beside every public function `@f` (or those named
+    by `functions`): its arguments are those of `@f` and a cotangent for every
     float tensor that `@f` returns, in their order; its results are the
     gradients of the float tensors among `@f`'s arguments. With `wrt`, only of
     the arguments at these positions.

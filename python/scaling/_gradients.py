@@ -1,0 +1,189 @@
+"""Vector-Jacobian products of calls: what every binding's gradients are made of.
+
+A binding that computes something with `_calls.call(key, make, names, arrays)`
+gets the gradients of the same call from
+
+    gradients = call_vjp(key, make, names, arrays, wrt, cotangents)
+
+`wrt` are names of operands (among `names`) that hold floats; `cotangents` one
+array, or None for zero, per *differentiable* result: those of the kind without
+its report of how the iteration ended. There is one gradient per name in `wrt`,
+with the shape of that operand's array and its element type (float64 for one
+that is no float), in contiguous memory of its own.
+
+The program is that of the call after `--scaling-differentiate`: it does the
+forward half-steps again, so that nothing needs to be kept but the operands.
+`check_differentiable` says beforehand what has no gradient. Both raise
+ValueError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._arrays import FLOATS
+from ._calls import BOUND_LIMIT, REPORT, Kind, Layout, Result
+
+
+def differentiable_results(kind: Kind) -> tuple[Result, ...]:
+    """The kind's results that have cotangents: all but the report."""
+    count = len(REPORT)
+    return kind.results[:-count] if kind.results[-count:] == REPORT else kind.results
+
+
+def check_differentiable(kind: Kind) -> None:
+    """Refuses what no program can be compiled for."""
+    if kind.is_best:
+        raise ValueError(
+            f"scaling.{kind.op}: stop: 'best' has no gradient: which factors are the "
+            "best is a choice; allowed are fixed and until"
+        )
+    for result in differentiable_results(kind):
+        if result.kind not in ("storage", "factor"):
+            raise ValueError(
+                f"scaling.{kind.op}: kind: 'argmax' has no gradient: which entry is "
+                "the largest is a choice"
+            )
+
+
+class BoundVJP:
+    """A gradient's program for one exact set of shapes, ready to be called."""
+
+    def __init__(
+        self,
+        key: tuple | None,
+        kind: Kind,
+        names: Sequence[str],
+        arrays: Sequence[np.ndarray],
+        wrt: Sequence[str],
+        given: Sequence[bool],
+    ) -> None:
+        check_differentiable(kind)
+        results = differentiable_results(kind)
+        layout = Layout(key, kind, names, arrays)
+        for name in wrt:
+            if layout.operands[name].kind == "mask":
+                raise ValueError(f"wrt: {name} is a mask, which has no gradient")
+        chosen = [i for i, has in enumerate(given) if has]
+        positions = ",".join(str(tuple(names).index(name)) for name in wrt)
+        program = layout.program(
+            kind,
+            chosen,
+            visibility="private ",
+            passes=f"scaling-differentiate{{functions={kind.op} wrt={positions}}},"
+            "symbol-dce",
+        )
+        self.call = _core.Function(program, f"{kind.op}_vjp").call
+        self.adapt = layout.adapt
+        flat = (-1,) if layout.batch else ()
+        #: Per cotangent: the shape it must have, what the program takes, and its
+        #: element type.
+        self.cotangents = []
+        for i in chosen:
+            shape = layout.shape(results[i])
+            tail = shape[len(layout.batch) :]
+            batch = flat and (int(np.prod(layout.batch)),)
+            self.cotangents.append(
+                (shape, batch + tail, layout.dtypes[results[i].kind])
+            )
+        #: Per gradient: its shape with the whole batch, or None where the array's
+        #: own is that; the array's shape, and element type.
+        self.gradients = []
+        for name in wrt:
+            array = arrays[tuple(names).index(name)]
+            whole = layout.shape(layout.operands[name])
+            own = array.shape
+            if not layout.batched[name]:
+                whole = own
+            dtype = array.dtype if array.dtype.name in FLOATS else np.dtype(np.float64)
+            self.gradients.append((whole, own, dtype))
+
+    def __call__(
+        self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, ...]:
+        prepared = [
+            _contiguous(array if adapt is None else adapt(array))
+            for array, adapt in zip(arrays, self.adapt)
+        ]
+        for cotangent, (shape, flat, dtype) in zip(cotangents, self.cotangents):
+            if cotangent.shape != shape:
+                raise ValueError(
+                    f"cotangent: the shape is {cotangent.shape}, that of the value, "
+                    f"{shape}, is needed"
+                )
+            cotangent = cotangent.astype(dtype, copy=False).reshape(flat)
+            prepared.append(_contiguous(cotangent))
+        results = self.call(*prepared)
+        return tuple(
+            _restored(result, *how) for result, how in zip(results, self.gradients)
+        )
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
+
+
+def _restored(
+    gradient: np.ndarray, whole: tuple, own: tuple, dtype: np.dtype
+) -> np.ndarray:
+    """In the operand's own shape: what was repeated for a batch is summed."""
+    gradient = gradient.reshape(whole)
+    if whole != own:
+        lead = len(whole) - len(own)
+        axes = tuple(range(lead)) + tuple(
+            lead + i for i, size in enumerate(own) if size == 1 and whole[lead + i] != 1
+        )
+        wide = np.float64 if gradient.dtype == np.float64 else np.float32
+        gradient = gradient.sum(axes, keepdims=True, dtype=wide).reshape(own)
+    return gradient.astype(dtype, copy=False)
+
+
+_bound: dict[tuple, BoundVJP] = {}
+
+
+def bind_vjp(
+    key: tuple,
+    make: Callable[[], Kind],
+    names: tuple,
+    arrays: Sequence[np.ndarray],
+    wrt: tuple,
+    given: tuple[bool, ...],
+) -> BoundVJP:
+    """The program for gradients of a call; `given` says which of the cotangents
+    are not zero."""
+    exact = (key, wrt, given, *[(array.dtype, array.shape) for array in arrays])
+    try:
+        bound = _bound.get(exact)
+    except TypeError:
+        # A list among the attributes: nothing is found by it.
+        return BoundVJP(None, make(), names, arrays, wrt, given)
+    if bound is None:
+        bound = BoundVJP(key, make(), names, arrays, wrt, given)
+        if len(_bound) >= BOUND_LIMIT:
+            _bound.clear()
+        _bound[exact] = bound
+    return bound
+
+
+def call_vjp(
+    key: tuple,
+    make: Callable[[], Kind],
+    names: tuple,
+    arrays: Sequence[np.ndarray],
+    wrt: Sequence[str],
+    cotangents: Sequence[np.ndarray | None],
+) -> tuple[np.ndarray, ...]:
+    """Gradients of Σ cotangent·result with respect to the operands `wrt`."""
+    given = tuple(cotangent is not None for cotangent in cotangents)
+    if not any(given) or not wrt:
+        return tuple(
+            np.zeros(array.shape, array.dtype if array.dtype.name in FLOATS else None)
+            for array in (arrays[names.index(name)] for name in wrt)
+        )
+    bound = bind_vjp(key, make, names, arrays, tuple(wrt), given)
+    return bound(arrays, [c for c in cotangents if c is not None])
