@@ -19,7 +19,8 @@ using namespace mlir;
 using namespace mlir::scaling;
 using namespace mlir::scaling::raise;
 
-/// Twelve digits: what is left of other orders of additions is no difference.
+/// Numbers are compared by twelve digits: what is left of another order of
+/// operations is no difference.
 static double roundDigits(double x) {
   if (x == std::floor(x) || !std::isfinite(x))
     return x;
@@ -57,6 +58,12 @@ static bool precedes(const Operand &x, const Operand &y) {
                                       y.term.at.begin(), y.term.at.end());
 }
 
+/// Whole numbers are what they are.
+static double snap(double x) {
+  double whole = std::round(x);
+  return std::abs(x - whole) <= 1e-12 * std::abs(x) ? whole : x;
+}
+
 /// Equal terms become one with the sum of their weights.
 static void merge(SmallVectorImpl<Operand> &operands) {
   llvm::sort(operands, precedes);
@@ -70,7 +77,7 @@ static void merge(SmallVectorImpl<Operand> &operands) {
     }
     if (std::abs(total.weight) <= 1e-11 * largest)
       continue;
-    total.weight = roundDigits(total.weight);
+    total.weight = snap(total.weight);
     merged.push_back(std::move(total));
   }
   operands.assign(merged.begin(), merged.end());
@@ -109,7 +116,7 @@ Term Expressions::find(Formula formula, ArrayRef<Label> labels,
                        ArrayRef<int64_t> sizes) {
   llvm::FoldingSetNodeID profile;
   profile.AddInteger(static_cast<int>(formula.kind));
-  profile.AddInteger(llvm::bit_cast<uint64_t>(formula.number));
+  profile.AddInteger(llvm::bit_cast<uint64_t>(roundDigits(formula.number)));
   profile.AddPointer(formula.leaf.getAsOpaquePointer());
   profile.AddPointer(formula.name ? formula.name->getAsOpaquePointer()
                                   : nullptr);
@@ -119,7 +126,7 @@ Term Expressions::find(Formula formula, ArrayRef<Label> labels,
     profile.AddInteger(part);
   for (const Operand &operand : formula.operands) {
     profile.AddInteger(operand.term.node->id);
-    profile.AddInteger(llvm::bit_cast<uint64_t>(operand.weight));
+    profile.AddInteger(llvm::bit_cast<uint64_t>(roundDigits(operand.weight)));
     for (Label label : operand.term.at)
       profile.AddInteger(label);
   }
@@ -174,7 +181,7 @@ Term Expressions::leaf(Value value, Type element, ArrayRef<Label> labels,
 
 Term Expressions::constant(double number) {
   Formula formula(Kind::Constant);
-  formula.number = roundDigits(number);
+  formula.number = number;
   return find(std::move(formula), {}, {});
 }
 
@@ -201,7 +208,7 @@ Term Expressions::linear(ArrayRef<Operand> operands, double number) {
                       operand.weight * node.operands[i].weight});
   }
   merge(flat);
-  number = std::abs(number) <= 1e-11 * largest ? 0.0 : roundDigits(number);
+  number = std::abs(number) <= 1e-11 * largest ? 0.0 : snap(number);
   if (flat.empty())
     return constant(number);
   if (flat.size() == 1 && flat[0].weight == 1.0 && number == 0.0)

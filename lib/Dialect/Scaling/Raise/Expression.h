@@ -12,7 +12,7 @@
 // formula, whatever order a program takes its additions in, and a subtracted
 // maximum is gone where it makes no difference.
 //
-// The formulas are exact in real numbers; constants are rounded to 12 digits.
+// The formulas are exact in real numbers; constants are compared by 12 digits.
 //
 //===----------------------------------------------------------------------===//
 

@@ -12,6 +12,7 @@
 
 #include "scaling/Dialect/Scaling/IR/Presets.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
@@ -33,7 +34,8 @@ public:
 private:
   void raise(OpResult value);
   bool look(OpResult value, const Term &formula, bool log, Found found);
-  bool isUsedWithin(OpResult value, ArrayRef<const Node *> statistics);
+  bool isUsedWithin(OpResult value, ArrayRef<const Node *> statistics,
+                    SmallVectorImpl<Operation *> &parts);
   void explain(Operation *op, const Obstacle &obstacle);
   std::optional<Term> findPlan(const Term &total);
 
@@ -43,10 +45,24 @@ private:
   /// Whether an iteration is a part of one that was refused.
   bool isPartOfRefused(ArrayRef<const Node *> statistics);
 
+  /// What has been replaced. Its assertions (torch-mlir asserts that divisors
+  /// are not 0) go with it.
+  DenseSet<Operation *> replaced;
   /// Statistics of iterations that were not raised, and the last ones of them.
   DenseSet<const Node *> refused, refusedLast;
 };
 } // namespace
+
+/// Whether an op does nothing to the world but stop it.
+static bool onlyAsserts(Operation *op) {
+  return !op->walk([](Operation *inner) {
+              bool silent =
+                  isa<cf::AssertOp>(inner) ||
+                  inner->hasTrait<OpTrait::HasRecursiveMemoryEffects>() ||
+                  isMemoryEffectFree(inner);
+              return silent ? WalkResult::advance() : WalkResult::interrupt();
+            }).wasInterrupted();
+}
 
 void BlockRaiser::run(Block &block) {
   evaluator.evaluate(block);
@@ -54,7 +70,9 @@ void BlockRaiser::run(Block &block) {
     for (OpResult result : op.getResults())
       if (!result.use_empty())
         raise(result);
-    if (isOpTriviallyDead(&op)) {
+    if (isOpTriviallyDead(&op) ||
+        (op.use_empty() && replaced.contains(&op) && onlyAsserts(&op))) {
+      replaced.erase(&op);
       evaluator.forget(&op);
       op.erase();
     }
@@ -105,7 +123,8 @@ static bool dependsOn(const Node *node, ArrayRef<const Node *> statistics,
 /// Whether no part of the iteration is used by anything else: it would have to
 /// be computed twice.
 bool BlockRaiser::isUsedWithin(OpResult value,
-                               ArrayRef<const Node *> statistics) {
+                               ArrayRef<const Node *> statistics,
+                               SmallVectorImpl<Operation *> &own) {
   Block *block = value.getOwner()->getBlock();
   unsigned oldest = statistics.back()->id;
   DenseMap<const Node *, bool> known;
@@ -124,12 +143,14 @@ bool BlockRaiser::isUsedWithin(OpResult value,
     if (other != value && !other.use_empty() &&
         dependsOn(evaluator.getTerm(other).node, statistics, oldest, known))
       return false;
+  own.push_back(value.getOwner());
   for (Operation *part : llvm::drop_begin(parts)) {
     if (llvm::none_of(part->getResults(), [&](Value result) {
           return dependsOn(evaluator.getTerm(result).node, statistics, oldest,
                            known);
         }))
       continue;
+    own.push_back(part);
     for (Operation *user : part->getUsers()) {
       Operation *ancestor = block->findAncestorOpInBlock(*user);
       if (!ancestor ||
@@ -154,7 +175,8 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
   double outer = found.iteration.factor;
   found.iteration = *iteration;
   found.iteration.factor *= outer;
-  if (!isUsedWithin(value, obstacle.statistics)) {
+  SmallVector<Operation *> parts;
+  if (!isUsedWithin(value, obstacle.statistics, parts)) {
     obstacle.reason = "a part of them is used elsewhere";
     explain(op, obstacle);
     return false;
@@ -173,6 +195,7 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
     remark << ", preset " << *preset;
   remark.report();
   value.replaceAllUsesWith(replacement);
+  replaced.insert_range(parts);
   return true;
 }
 

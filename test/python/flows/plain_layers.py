@@ -1,0 +1,184 @@
+"""Published layers, re-stated in plain PyTorch: what test_raise_torch.py raises."""
+
+import math
+
+import torch
+
+
+def mhc(z, half_steps=39):
+    """Convention A: softmax first, guarded sums, columns first."""
+    p = torch.softmax(z, -1) + 1e-6
+    for i in range(half_steps):
+        p = p / (p.sum((-2, -1)[i % 2], keepdim=True) + 1e-6)
+    return p
+
+
+def mhc_sigmoid(z):
+    """Convention B."""
+    p = torch.sigmoid(z) + 1e-6
+    for _ in range(20):
+        p = p / (p.sum(-1, keepdim=True) + 1e-6)
+        p = p / (p.sum(-2, keepdim=True) + 1e-6)
+    return p
+
+
+def mhc_clamp(z):
+    """Convention C, Megatron-LM's."""
+    p = torch.exp(z - z.amax(-1, keepdim=True))
+    for _ in range(20):
+        p = p / p.sum(-1, keepdim=True).clamp(min=1e-6)
+        p = p / p.sum(-2, keepdim=True).clamp(min=1e-6)
+    return p
+
+
+def mhc_log(z):
+    """Convention D, TransformerEngine's: potentials."""
+    g = torch.zeros_like(z[..., 0, :])
+    for _ in range(20):
+        f = -torch.logsumexp(z + g.unsqueeze(-2), -1)
+        g = -torch.logsumexp(z + f.unsqueeze(-1), -2)
+    return torch.exp(z + f.unsqueeze(-1) + g.unsqueeze(-2))
+
+
+def mhc_columns(z):
+    """Convention F, lucidrains': L1 norms."""
+    p = torch.exp(z - z.amax(-2, keepdim=True))
+    for _ in range(20):
+        p = torch.nn.functional.normalize(p, p=1, dim=-2, eps=1e-12)
+        p = torch.nn.functional.normalize(p, p=1, dim=-1, eps=1e-12)
+    return p
+
+
+def mhc_recip(z):
+    """Convention H: scaling vectors, by matrix products."""
+    a = torch.exp(z)
+    c = torch.ones(*a.shape[:-2], a.shape[-1], 1)
+    for _ in range(20):
+        r = 1 / (a @ c + 1e-6)
+        c = 1 / (a.transpose(-2, -1) @ r + 1e-6)
+    return r * a * c.transpose(-2, -1)
+
+
+def gumbel_sinkhorn(z):
+    for _ in range(20):
+        z = z - torch.logsumexp(z, -1, keepdim=True)
+        z = z - torch.logsumexp(z, -2, keepdim=True)
+    return torch.exp(z)
+
+
+def log_softmaxes(z):
+    """The same with log_softmax."""
+    for _ in range(20):
+        z = torch.log_softmax(torch.log_softmax(z, -1), -2)
+    return torch.exp(z)
+
+
+def swav(scores):
+    q = torch.exp(scores / 0.05).t()
+    prototypes, samples = q.shape
+    q = q / q.sum()
+    for _ in range(3):
+        q = q / q.sum(1, keepdim=True) / prototypes
+        q = q / q.sum(0, keepdim=True) / samples
+    return (q * samples).t()
+
+
+def optvq(cost):
+    """OptVQ behind its standardization: guarded sums to 1/n and 1/m."""
+    q = torch.exp(-cost * 10).t()
+    q = q / (q.sum() + 1e-8)
+    codes, samples = q.shape
+    for _ in range(5):
+        q = q / (q.sum(1, keepdim=True) + 1e-8) / codes
+        q = q / (q.sum(0, keepdim=True) + 1e-8) / samples
+    return (q * samples).t()
+
+
+def transport(cost, a, b):
+    """As POT's sinkhorn, ten times: Kᵀu and Kv."""
+    k = torch.exp(-cost / 0.1)
+    u = torch.ones_like(a) / len(a)
+    for _ in range(10):
+        v = b / (k.t() @ u)
+        u = a / (k @ v)
+    return u[:, None] * k * v[None, :]
+
+
+def sinkformer(query, key, value, half_steps=3):
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    n, m = scores.shape[-2:]
+    u, v = torch.zeros_like(scores[..., 0]), torch.zeros_like(scores[..., 0, :])
+    mu, nu = torch.full_like(u, -math.log(n)), torch.full_like(v, -math.log(m))
+
+    def scaled():
+        return scores + u.unsqueeze(-1) + v.unsqueeze(-2)
+
+    for i in range(half_steps):
+        if i % 2 == 0:
+            u = u + mu - torch.logsumexp(scaled(), -1)
+        else:
+            v = v + nu - torch.logsumexp(scaled(), -2)
+    return (torch.exp(scaled()) * m) @ value
+
+
+def middle(z):
+    """The matrix is in dimensions 1 and 2."""
+    p = torch.exp(z)
+    for _ in range(3):
+        p = p / p.sum(1, keepdim=True)
+        p = p / p.sum(2, keepdim=True)
+    return p
+
+
+# What looks like it and is none.
+
+
+def other_guard(z):
+    p = torch.softmax(z, -1)
+    p = p / (p.sum(-2, keepdim=True) + 1e-6)
+    p = p / (p.sum(-1, keepdim=True) + 1e-5)
+    return p / (p.sum(-2, keepdim=True) + 1e-6)
+
+
+def guarded_twice(z):
+    p = torch.exp(z)
+    for dim in (-1, -2, -2, -1):
+        p = p / (p.sum(dim, keepdim=True) + 1e-6)
+    return p
+
+
+def squares(z):
+    for _ in range(3):
+        z = z / (z * z).sum(-1, keepdim=True)
+        z = z / (z * z).sum(-2, keepdim=True)
+    return z
+
+
+def residual_inside(z):
+    """Each half-step adds what the matrix was."""
+    p = torch.exp(z)
+    for dim in (-1, -2, -1):
+        p = p + p / p.sum(dim, keepdim=True)
+    return p
+
+
+def all_of_them(z):
+    """Every matrix on the way is returned."""
+    p = torch.exp(z)
+    matrices = []
+    for dim in (-1, -2, -1):
+        p = p / p.sum(dim, keepdim=True)
+        matrices.append(p)
+    return torch.stack(matrices)
+
+
+def dual_softmax(z):
+    """As LightGlue: both softmaxes of the same scores."""
+    return torch.log_softmax(z, -1) + torch.log_softmax(z, -2)
+
+
+def three_axes(z):
+    p = torch.exp(z)
+    for dim in (0, 1, 2, 0, 1, 2):
+        p = p / p.sum(dim, keepdim=True)
+    return p

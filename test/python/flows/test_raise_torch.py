@@ -1,0 +1,254 @@
+"""--scaling-raise on what torch-mlir makes of layers in plain PyTorch, and of two
+of the transformers package as they are: one op each, with PyTorch's results."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from findtool import find_tool, need_module
+
+for module in ("torch", "torch_mlir", "transformers"):
+    need_module(module)
+
+import torch
+from torch_mlir import fx
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import plain_layers as layers
+
+FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        return self.function(*inputs)
+
+
+def export(layer, inputs, dynamic=None):
+    if not isinstance(layer, torch.nn.Module):
+        layer = Layer(layer)
+        if dynamic:
+            dynamic = (dynamic,)
+    module = fx.export_and_import(
+        layer,
+        *inputs,
+        output_type="linalg-on-tensors",
+        func_name="main",
+        dynamic_shapes=dynamic,
+    )
+    return str(module)
+
+
+def raise_text(text, options="explain=true"):
+    """The program that comes out, and the remarks."""
+    result = subprocess.run(
+        [find_tool("scaling-opt"), "-", f"--scaling-raise={options}"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout, re.findall(r"remark: (.*)", result.stderr)
+
+
+def run(folder, text, inputs, results):
+    (folder / "program.mlir").write_text(text)
+    arguments = []
+    for i, x in enumerate(inputs):
+        np.save(folder / f"in{i}.npy", x.numpy())
+        arguments.append(f"--input={folder}/in{i}.npy")
+    arguments += [f"--output={folder}/out{i}.npy" for i in range(results)]
+    done = subprocess.run(
+        [find_tool("scaling-run"), folder / "program.mlir", "--entry=main"] + arguments,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return [np.load(folder / f"out{i}.npy") for i in range(results)]
+
+
+def check(folder, layer, inputs, remark, left=0, dynamic=None, tolerance=2e-6):
+    """One op, `left` other structured ops, and the results of PyTorch."""
+    with torch.no_grad():
+        expected = layer(*inputs)
+    text, remarks = raise_text(export(layer, inputs, dynamic))
+    assert remarks == [remark]
+    assert len(re.findall(r" = scaling\.", text)) == 1
+    assert len(re.findall(r" = linalg\.generic", text)) == left
+    if not isinstance(expected, tuple):
+        expected = (expected,)
+    results = run(folder, text, inputs, len(expected))
+    for got, want in zip(results, expected, strict=True):
+        np.testing.assert_allclose(got, want.numpy(), rtol=tolerance, atol=tolerance)
+    return text
+
+
+def logits(*shape, scale=1.0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(len(shape) + shape[0])
+    return scale * torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+LAYERS = {
+    "mhc": (layers.mhc, (7, 4, 4), "39 half-steps, preset mhc"),
+    "mhc_sigmoid": (layers.mhc_sigmoid, (7, 4, 4), "40 half-steps, preset mhc_sigmoid"),
+    "mhc_clamp": (layers.mhc_clamp, (7, 4, 4), "40 half-steps, preset mhc_clamp"),
+    "mhc_log": (layers.mhc_log, (7, 4, 4), "40 half-steps, preset mhc_log"),
+    "mhc_columns": (layers.mhc_columns, (7, 4, 4), "40 half-steps, preset mhc_columns"),
+    "mhc_recip": (layers.mhc_recip, (7, 4, 5), "40 half-steps, preset mhc_recip"),
+    # The attributes of mhc_log and gumbel are the same.
+    "gumbel": (layers.gumbel_sinkhorn, (3, 8, 8), "40 half-steps, preset mhc_log"),
+    "log_softmax": (layers.log_softmaxes, (3, 8, 8), "40 half-steps, preset mhc_log"),
+    "swav": (layers.swav, (32, 20), "6 half-steps, preset swav"),
+    "optvq": (layers.optvq, (20, 12), "10 half-steps"),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(tmp_path, name):
+    layer, shape, found = LAYERS[name]
+    x = logits(*shape, scale=0.1 if name == "swav" else 1.0)
+    check(tmp_path, layer, [x], f"raised to 'scaling.project': {found}")
+
+
+def test_dynamic_batch(tmp_path):
+    batch = torch.export.Dim("batch", min=2, max=65536)
+    text = check(
+        tmp_path,
+        layers.mhc,
+        [logits(9, 4, 4)],
+        "raised to 'scaling.project': 39 half-steps, preset mhc",
+        dynamic=({0: batch},),
+    )
+    assert "logits(%arg0 : tensor<?x4x4xf32>) preset(mhc)" in text
+
+
+def test_f64(tmp_path):
+    check(
+        tmp_path,
+        layers.mhc_log,
+        [logits(3, 4, 6, dtype=torch.float64)],
+        "raised to 'scaling.project': 40 half-steps, preset mhc_log",
+        tolerance=1e-14,
+    )
+
+
+def test_marginals(tmp_path):
+    a, b = torch.softmax(logits(6), 0), torch.softmax(logits(9), 0)
+    text = check(
+        tmp_path,
+        layers.transport,
+        [logits(6, 9).abs(), a, b],
+        "raised to 'scaling.project': 20 half-steps",
+    )
+    assert "row_marginal(%arg1 : tensor<6xf32>)" in text
+    assert "col_marginal(%arg2 : tensor<9xf32>)" in text
+
+
+def test_attention(tmp_path):
+    text = check(
+        tmp_path,
+        layers.sinkformer,
+        [logits(2, 16, 8), logits(2, 16, 8), logits(2, 16, 4)],
+        "raised to 'scaling.attention': 3 half-steps, preset sinkformer",
+    )
+    assert "linalg." not in text
+
+
+def test_matrix_in_the_middle(tmp_path):
+    # A copy of the logits with the matrix behind; the result is transposed back.
+    check(
+        tmp_path,
+        layers.middle,
+        [logits(2, 5, 6, 3)],
+        "raised to 'scaling.project': 6 half-steps",
+        left=1,
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "other_guard",
+        "guarded_twice",
+        "squares",
+        "residual_inside",
+        "all_of_them",
+        "dual_softmax",
+        "three_axes",
+    ],
+)
+def test_near_misses(name):
+    plain = export(getattr(layers, name), [logits(3, 4, 4).abs()])
+    text, remarks = raise_text(plain)
+    assert " = scaling." not in text
+    assert not [remark for remark in remarks if remark.startswith("raised")]
+    # What is dead in torch-mlir's output is gone, nothing else.
+    again, _ = raise_text(text)
+    assert again == text
+
+
+class Matching(torch.nn.Module):
+    """SuperGlue's matching layer, as transformers has it."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.alpha = torch.nn.Parameter(torch.tensor(0.7))
+        self.steps = steps
+
+    def forward(self, scores):
+        from transformers.models.superglue.modeling_superglue import (
+            log_optimal_transport,
+        )
+
+        return log_optimal_transport(scores, self.alpha, self.steps)
+
+
+def test_superglue(tmp_path):
+    text = check(
+        tmp_path,
+        Matching(100),
+        [logits(1, 24, 31)],
+        "raised to 'scaling.project': 200 half-steps, preset superglue",
+        tolerance=1e-5,
+    )
+    assert "linalg." not in text
+
+
+def test_superglue_absorb(tmp_path):
+    model, scores = Matching(10), logits(1, 24, 31)
+    text, _ = raise_text(export(model, [scores]), "absorb=true")
+    assert "numerics(#scaling.numerics<absorb>)" in text
+    with torch.no_grad():
+        expected = model(scores).numpy()
+    (result,) = run(tmp_path, text, [scores], 1)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_deepseek_v4(tmp_path):
+    from transformers.models.deepseek_v4 import configuration_deepseek_v4 as c
+    from transformers.models.deepseek_v4 import modeling_deepseek_v4 as m
+
+    config = c.DeepseekV4Config(hidden_size=64)
+    torch.manual_seed(0)
+    module = m.DeepseekV4HyperConnection(config).eval()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    text = check(
+        tmp_path,
+        module,
+        [logits(1, 8, config.hc_mult, 64)],
+        "raised to 'scaling.project': 39 half-steps, preset mhc",
+        left=18,
+        tolerance=2e-5,
+    )
+    assert "tensor<1x8x4x4xf32>) preset(mhc)" in text
