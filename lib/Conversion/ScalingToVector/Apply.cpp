@@ -19,6 +19,9 @@ using namespace mlir::scaling;
 /// type is narrower than the arithmetic's.
 static constexpr int64_t kWidth = 128;
 
+/// What a block of rows of the plan may take of the stack.
+static constexpr int64_t kBlockBytes = 64 << 10;
+
 namespace {
 /// Lowers one apply. Its domain is the batch, rows, columns and, for products,
 /// the columns of the value matrix.
@@ -277,7 +280,7 @@ private:
     keptDim = transposed ? colDim : rowDim;
     readDim = transposed ? rowDim : colDim;
     int64_t keptBlock = transposed ? 64 : e.getRowBlock();
-    int64_t readBlock = transposed ? 64 : 256;
+    int64_t readBlock = transposed ? 64 : getReadBlock(keptBlock);
     if (!block) {
       SmallVector<int64_t> shape{keptBlock, readBlock};
       if (transposed)
@@ -312,6 +315,18 @@ private:
         copySums(partial, outs[0], kept, keptEnd, begin, end, /*in=*/false);
       });
     });
+  }
+
+  /// Columns of a block of rows: all where that fits, so that sums are in
+  /// registers from the first to the last and in memory never between.
+  int64_t getReadBlock(int64_t rows) {
+    constexpr int64_t kShort = 256;
+    std::optional<int64_t> cols = VectorEmitter::known(sizes[colDim]);
+    if (!cols)
+      return kShort;
+    int64_t whole = llvm::alignTo(std::max<int64_t>(*cols, 1), e.lanes);
+    bool fits = rows * whole * e.compute.getWidth() / 8 <= kBlockBytes;
+    return fits ? whole : kShort;
   }
 
   /// Between the destination and the sums on the stack.

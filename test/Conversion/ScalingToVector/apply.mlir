@@ -2,11 +2,12 @@
 // RUN:   --split-input-file | FileCheck %s
 
 // Eight rows of the plan are made on the stack, then multiplied with two
-// vectors of the value matrix at a time, sixteen sums in registers.
+// vectors of the value matrix at a time, sixteen sums in registers from the
+// first column to the last.
 
 // CHECK-LABEL: func @product
 // CHECK-SAME: (%[[X:.*]]: memref<64x128xf32>, %[[V:.*]]: memref<128x32xf32>, %[[O:.*]]: memref<64x32xf32>)
-// CHECK:         %[[BLOCK:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x256xf32>
+// CHECK:         %[[BLOCK:.*]] = memref.alloca() {alignment = 64 : i64} : memref<8x128xf32>
 // CHECK:         scf.for
 // CHECK:           math.exp
 // CHECK:           vector.store {{.*}} %[[BLOCK]]
@@ -20,6 +21,22 @@
 func.func @product(%X: memref<64x128xf32>, %V: memref<128x32xf32>, %O: memref<64x32xf32>) {
   scaling.apply product domain(log) matrix(%X : memref<64x128xf32>)
       operand(%V : memref<128x32xf32>) outs(%O : memref<64x32xf32>)
+  return
+}
+
+// -----
+
+// Rows of unknown length, and those that are too long for the stack, come in
+// parts.
+
+// CHECK-LABEL: func @parts
+// CHECK-COUNT-2: memref.alloca() {{.*}} : memref<8x256xf32>
+func.func @parts(%X: memref<64x?xf32>, %Y: memref<64x4096xf32>, %V: memref<?x32xf32>,
+                 %W: memref<4096x32xf32>, %O: memref<64x32xf32>) {
+  scaling.apply product domain(kernel) matrix(%X : memref<64x?xf32>)
+      operand(%V : memref<?x32xf32>) outs(%O : memref<64x32xf32>)
+  scaling.apply product domain(kernel) matrix(%Y : memref<64x4096xf32>)
+      operand(%W : memref<4096x32xf32>) outs(%O : memref<64x32xf32>)
   return
 }
 
