@@ -106,8 +106,9 @@ func.func @slack(%S: tensor<2x8x4xf32>, %z: tensor<f32>) -> tensor<2x9x5xf32> {
 // the plan applied to the values, which is never made.
 // CHECK-LABEL: func.func @attention
 // CHECK-SAME: %[[Q:.*]]: tensor<2x8x16xf32>, %[[K:.*]]: tensor<2x4x16xf32>, %[[V:.*]]: tensor<2x4x32xf32>
-// CHECK: %[[D:.*]] = scaling.pairwise dot points(%[[Q]], %[[K]] : tensor<2x8x16xf32>, tensor<2x4x16xf32>)
-// CHECK: %[[S:.*]] = linalg.generic {{.*}} ins(%[[D]] : tensor<2x8x4xf32>)
+// CHECK: %[[D:.*]] = linalg.generic {{.*}} ins(%[[Q]] : tensor<2x8x16xf32>)
+// CHECK: %[[S:.*]] = scaling.pairwise dot points(%[[D]], %[[K]] : tensor<2x8x16xf32>, tensor<2x4x16xf32>)
+// CHECK-NOT: linalg.generic {{.*}} ins(%[[S]]
 // CHECK: scaling.iterate matrix(%[[S]] : tensor<2x8x4xf32>)
 // CHECK-NOT: scaling.plan
 // CHECK: scaling.apply product domain(log) matrix(%[[S]] : tensor<2x8x4xf32>) row({{.*}}) col({{.*}}) operand(%[[V]] : tensor<2x4x32xf32>)

@@ -431,24 +431,6 @@ SmallVector<Value> Generalizer::normalize(NormalizeOp op) {
 }
 
 SmallVector<Value> Generalizer::attention(AttentionOp op) {
-  // The logits in the accumulate type.
-  Sizes batch = joinedBatch({{op.getQuery(), 2}, {op.getKey(), 2}});
-  Sizes all = batch;
-  all.push_back(size(Size::rows));
-  all.push_back(size(Size::cols));
-  Value init = e.empty(all, accumulate);
-  Value logits = PairwiseOp::create(b, loc, init.getType(), op.getQuery(),
-                                    op.getKey(), init, Metric::dot)
-                     .getResult();
-  SmallVector<EmitterInput> inputs{{logits, {0, 1}}};
-  SmallVector<std::pair<Value, int64_t>> batched{{logits, 2}};
-  if (op.getBias()) {
-    inputs.push_back({op.getBias(), {0, 1}});
-    batched.push_back({op.getBias(), 2});
-  }
-  Sizes biased = joinedBatch(batched);
-  biased.push_back(size(Size::rows));
-  biased.push_back(size(Size::cols));
   // 1/√d, a constant where d is known.
   Value factor;
   if (op.getLogitScale()) {
@@ -464,15 +446,50 @@ SmallVector<Value> Generalizer::attention(AttentionOp op) {
                                      math::SqrtOp::create(b, loc, number));
     }
   }
-  logits = e.elementwise(
-      biased, 2, accumulate, inputs,
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        Value value = arith::MulFOp::create(inner, l, in[0], factor);
-        if (!op.getBias())
-          return value;
-        return arith::AddFOp::create(inner, l, value,
-                                     castFloat(inner, l, in[1], accumulate));
-      });
+  // The query takes the factor, as it has fewer entries than the logits, but
+  // not in a type of less precision.
+  Value query = op.getQuery();
+  bool scalesQuery = getElementTypeOrSelf(query) == accumulate;
+  if (scalesQuery) {
+    Sizes querySizes = joinedBatch({{query, 2}});
+    querySizes.push_back(size(Size::rows));
+    querySizes.push_back(size(Size::depth));
+    query = e.elementwise(
+        querySizes, 2, accumulate, {{query, {0, 1}}},
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          return arith::MulFOp::create(inner, l, in[0], factor);
+        });
+  }
+  // The logits in the accumulate type.
+  Sizes batch = joinedBatch({{op.getQuery(), 2}, {op.getKey(), 2}});
+  Sizes all = batch;
+  all.push_back(size(Size::rows));
+  all.push_back(size(Size::cols));
+  Value init = e.empty(all, accumulate);
+  Value logits = PairwiseOp::create(b, loc, init.getType(), query, op.getKey(),
+                                    init, Metric::dot)
+                     .getResult();
+  SmallVector<EmitterInput> inputs{{logits, {0, 1}}};
+  SmallVector<std::pair<Value, int64_t>> batched{{logits, 2}};
+  if (op.getBias()) {
+    inputs.push_back({op.getBias(), {0, 1}});
+    batched.push_back({op.getBias(), 2});
+  }
+  Sizes biased = joinedBatch(batched);
+  biased.push_back(size(Size::rows));
+  biased.push_back(size(Size::cols));
+  if (!scalesQuery || op.getBias())
+    logits = e.elementwise(
+        biased, 2, accumulate, inputs,
+        [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+          Value value = in[0];
+          if (!scalesQuery)
+            value = arith::MulFOp::create(inner, l, value, factor);
+          if (!op.getBias())
+            return value;
+          return arith::AddFOp::create(inner, l, value,
+                                       castFloat(inner, l, in[1], accumulate));
+        });
   Problem problem{logits,          Value(),      Value(),
                   Value(),         Value(),      op.getRowMask(),
                   op.getColMask(), Value(),      op.getEpsilon(),
