@@ -146,7 +146,7 @@ def main():
         np.save(folder / "x.npy", scores.numpy())
         expected = model(scores).numpy()
         results = {"PyTorch": (expected, best(lambda: model(scores)))}
-        for domain, options in (("log", ""), ("absorb", "absorb=true")):
+        for domain, options in (("log", "domain=log"), ("absorb", "")):
             raised(arguments.bin, plain, after, options)
             milliseconds = native(arguments.bin, after, folder, arguments.repeat)
             got = np.load(folder / "y.npy")

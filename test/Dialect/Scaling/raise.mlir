@@ -1,6 +1,6 @@
-// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise 2>/dev/null | FileCheck %s
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise=domain=log 2>/dev/null | FileCheck %s
 // RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise 2>&1 >/dev/null | grep -o 'remark:.*' | FileCheck %s --check-prefix=REMARK
-// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise=absorb=true 2>/dev/null | FileCheck %s --check-prefix=ABSORB
+// RUN: cat %S/Inputs/half-steps.mlir %s | scaling-opt --inline --symbol-dce --scaling-raise 2>/dev/null | FileCheck %s --check-prefix=ABSORB
 
 // REMARK: raised to 'scaling.project': 3 half-steps{{$}}
 

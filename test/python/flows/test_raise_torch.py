@@ -47,7 +47,7 @@ def export(layer, inputs, dynamic=None):
     return str(module)
 
 
-def raise_text(text, options="explain=true"):
+def raise_text(text, options="explain=true domain=log"):
     """The program that comes out, and the remarks."""
     result = subprocess.run(
         [find_tool("scaling-opt"), "-", f"--scaling-raise={options}"],
@@ -226,7 +226,8 @@ def test_superglue(tmp_path):
 
 def test_superglue_absorb(tmp_path):
     model, scores = Matching(10), logits(1, 24, 31)
-    text, _ = raise_text(export(model, [scores]), "absorb=true")
+    text, remarks = raise_text(export(model, [scores]), "explain=true")
+    assert remarks == ["raised to 'scaling.project': 20 half-steps"]
     assert "numerics(#scaling.numerics<absorb>)" in text
     with torch.no_grad():
         expected = model(scores).numpy()

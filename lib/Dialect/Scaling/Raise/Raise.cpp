@@ -10,8 +10,6 @@
 #include "Evaluate.h"
 #include "Replace.h"
 
-#include "scaling/Dialect/Scaling/IR/Presets.h"
-
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -181,18 +179,19 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
     explain(op, obstacle);
     return false;
   }
-  Operation *raised = nullptr;
+  Raised raised;
   Value replacement = writeNamedOp(e, evaluator, value, found,
                                    options.logDomain, raised, obstacle.reason);
   if (!replacement) {
     explain(op, obstacle);
     return false;
   }
-  InFlightDiagnostic remark =
-      op->emitRemark("raised to '")
-      << raised->getName() << "': " << found.iteration.count << " half-steps";
-  if (std::optional<StringRef> preset = matchPreset(raised))
-    remark << ", preset " << *preset;
+  InFlightDiagnostic remark = op->emitRemark("raised to '")
+                              << raised.op->getName()
+                              << "': " << found.iteration.count
+                              << " half-steps";
+  if (raised.preset)
+    remark << ", preset " << *raised.preset;
   remark.report();
   value.replaceAllUsesWith(replacement);
   replaced.insert_range(parts);

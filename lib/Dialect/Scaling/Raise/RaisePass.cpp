@@ -28,7 +28,7 @@ struct RaisePass final : scaling::impl::ScalingRaisePassBase<RaisePass> {
   void runOnOperation() override {
     scaling::RaiseOptions options;
     options.explain = explain;
-    options.logDomain = absorb ? scaling::Domain::absorb : scaling::Domain::log;
+    options.logDomain = domain;
     scaling::raisePlainPrograms(getOperation(), options);
   }
 };

@@ -31,8 +31,8 @@ public:
         emitter(builder, loc, evaluator, expressions, value.getDefiningOp()),
         type(cast<RankedTensorType>(value.getType())) {}
 
-  Value writeProjection(Operation *&raised, std::string &reason);
-  Value writeAttention(Operation *&raised, std::string &reason);
+  Value writeProjection(Raised &raised, std::string &reason);
+  Value writeAttention(Raised &raised, std::string &reason);
 
 private:
   struct Attributes {
@@ -50,6 +50,7 @@ private:
     return iteration.first.reduced == own ? iteration.second : iteration.first;
   }
   Value finish(Value result, double factor);
+  template <typename Op> void finishOp(Op op, Raised &raised);
 
   Expressions &e;
   Evaluator &evaluator;
@@ -97,7 +98,7 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
       iteration.first.reduced == col ? Order::rows_first : Order::cols_first;
   attributes.stop = StopAttr::getFixed(context, iteration.count);
   attributes.numerics = NumericsAttr::getDefault(
-      context, iteration.log ? logDomain : Domain::kernel);
+      context, iteration.log ? Domain::log : Domain::kernel);
   return attributes;
 }
 
@@ -130,7 +131,15 @@ Value Replacer::finish(Value result, double factor) {
   return result;
 }
 
-Value Replacer::writeProjection(Operation *&raised, std::string &reason) {
+template <typename Op> void Replacer::finishOp(Op op, Raised &raised) {
+  raised.op = op;
+  raised.preset = matchPreset(op);
+  if (iteration.log)
+    op.setNumericsAttr(
+        NumericsAttr::getDefault(builder.getContext(), logDomain));
+}
+
+Value Replacer::writeProjection(Raised &raised, std::string &reason) {
   for (int64_t dim = 0; dim < type.getRank(); ++dim) {
     if (dim == row || dim == col)
       continue;
@@ -197,7 +206,7 @@ Value Replacer::writeProjection(Operation *&raised, std::string &reason) {
                      : "its targets cannot be said as marginals";
     return {};
   }
-  raised = op;
+  finishOp(op, raised);
   Value result = op.getPlan();
   // Back to the order of the value's dimensions.
   SmallVector<Label> layout = makeLayout({row, col});
@@ -251,7 +260,7 @@ static std::optional<double> readScores(const Term &scores, Label row,
   return weight;
 }
 
-Value Replacer::writeAttention(Operation *&raised, std::string &reason) {
+Value Replacer::writeAttention(Raised &raised, std::string &reason) {
   Term total = evaluator.getTerm(value);
   double factor = iteration.factor;
   if (isMultiple(total)) {
@@ -334,13 +343,13 @@ Value Replacer::writeAttention(Operation *&raised, std::string &reason) {
     if (published)
       break;
   }
-  raised = op;
+  finishOp(op, raised);
   return finish(op.getOutput(), factor);
 }
 
 Value raise::writeNamedOp(Expressions &expressions, Evaluator &evaluator,
                           Value value, Found found, Domain logDomain,
-                          Operation *&raised, std::string &reason) {
+                          Raised &raised, std::string &reason) {
   Label one = found.iteration.first.reduced;
   Label two = found.iteration.second.reduced;
   if (found.plan) {

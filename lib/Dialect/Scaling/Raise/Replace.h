@@ -22,10 +22,17 @@ struct Found {
   Term plan;
 };
 
+/// What has been written, and whose convention it is. The numerics are written
+/// behind that: presets on logarithms say `log`.
+struct Raised {
+  Operation *op = nullptr;
+  std::optional<StringRef> preset;
+};
+
 /// Writes the named op that computes `value`, in front of it; none, and the
 /// reason, when no op says what the iteration does. The op is `raised`.
 Value writeNamedOp(Expressions &expressions, Evaluator &evaluator, Value value,
-                   Found found, Domain logDomain, Operation *&raised,
+                   Found found, Domain logDomain, Raised &raised,
                    std::string &reason);
 
 } // namespace mlir::scaling::raise

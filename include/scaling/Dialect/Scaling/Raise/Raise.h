@@ -22,7 +22,7 @@ struct RaiseOptions {
   /// Say by remarks what stopped an iteration from being raised.
   bool explain = false;
   /// What iterations on logarithms compute in: `log` or `absorb`.
-  Domain logDomain = Domain::log;
+  Domain logDomain = Domain::absorb;
 };
 
 /// Replaces iterations that functions under `root` write in plain operations on

@@ -30,8 +30,13 @@ def ScalingRaisePass : Pass<"scaling-raise"> {
   let options = [
     Option<"explain", "explain", "bool", /*default=*/"false",
            "Say what stopped an iteration from being raised">,
-    Option<"absorb", "absorb", "bool", /*default=*/"false",
-           "Iterations on logarithms compute in the domain `absorb`">];
+    Option<"domain", "domain", "::mlir::scaling::Domain",
+           /*default=*/"::mlir::scaling::Domain::absorb",
+           "What iterations on logarithms compute in", [{::llvm::cl::values(
+             clEnumValN(::mlir::scaling::Domain::absorb, "absorb",
+                        "kernel arithmetic with the results of logarithms"),
+             clEnumValN(::mlir::scaling::Domain::log, "log",
+                        "logarithms, as the presets say"))}]>];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::math::MathDialect", "::mlir::scaling::ScalingDialect",
