@@ -84,9 +84,13 @@ Value createZeros(OpBuilder &builder, Location loc, Value destination);
 Value createPlanBody(OpBuilder &builder, Location loc, Domain domain,
                      bool logarithm, FloatType compute, ValueRange entries);
 
-/// What one coordinate of two points adds to a metric's sum.
-Value createMetricTerm(OpBuilder &b, Location loc, Metric metric, Value x,
-                       Value y);
+/// The distances of pairs of points, or their products where the metric is made
+/// of these. `parallel` are the loops over pairs; the coordinates, in `x` and
+/// `y`, are one more, the last; `zeros` is where the sums begin.
+Value createMetricSums(OpBuilder &builder, Location loc, Metric metric,
+                       ArrayRef<utils::IteratorType> parallel,
+                       const MappedOperand &x, const MappedOperand &y,
+                       const MappedOperand &zeros, FloatType compute);
 
 void populateReduceToLinalgPatterns(RewritePatternSet &patterns);
 void populateUpdateToLinalgPatterns(RewritePatternSet &patterns);

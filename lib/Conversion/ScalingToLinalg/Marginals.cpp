@@ -64,31 +64,17 @@ private:
   MappedOperand createCosts(Metric metric) {
     int64_t rank = iterators.size();
     SmallVector<IteratorType> parallel(rank, IteratorType::parallel);
-    SmallVector<IteratorType> withDepth(parallel);
-    withDepth.push_back(IteratorType::reduction);
     x.dims.back() = rank;
     y.dims[y.dims.size() - 2] = rank;
     MappedOperand costs;
     costs.dims = llvm::to_vector(llvm::seq<int64_t>(rank));
     SmallVector<MappedOperand> sized{x, y};
     llvm::append_range(sized, outs);
-    costs.value = createZeros(
+    MappedOperand zeros = costs;
+    zeros.value = createZeros(
         builder, loc, createEmpty(builder, loc, costs.dims, sized, compute));
-    costs.value = createGeneric(
-        builder, loc, withDepth, {x, y}, costs,
-        [&](OpBuilder &b, Location loc, ValueRange entries,
-            ValueRange states) -> SmallVector<Value> {
-          Value term = createMetricTerm(b, loc, metric,
-                                        castFloat(b, loc, entries[0], compute),
-                                        castFloat(b, loc, entries[1], compute));
-          return {arith::AddFOp::create(b, loc, states[0], term)};
-        })[0];
-    if (metric == Metric::euclidean)
-      costs.value =
-          createElementwise(builder, loc, costs.value, costs.value,
-                            [](OpBuilder &b, Location loc, ValueRange entries) {
-                              return math::SqrtOp::create(b, loc, entries[0]);
-                            });
+    costs.value =
+        createMetricSums(builder, loc, metric, parallel, x, y, zeros, compute);
     return costs;
   }
 

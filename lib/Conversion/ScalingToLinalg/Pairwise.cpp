@@ -16,8 +16,9 @@ using namespace mlir;
 using namespace mlir::scaling;
 using utils::IteratorType;
 
-Value scaling::createMetricTerm(OpBuilder &b, Location loc, Metric metric,
-                                Value x, Value y) {
+/// What one coordinate of two points adds to a metric's sum.
+static Value createMetricTerm(OpBuilder &b, Location loc, Metric metric,
+                              Value x, Value y) {
   switch (metric) {
   case Metric::dot:
   case Metric::cosine:
@@ -33,6 +34,29 @@ Value scaling::createMetricTerm(OpBuilder &b, Location loc, Metric metric,
   }
   }
   llvm_unreachable("a metric");
+}
+
+Value scaling::createMetricSums(OpBuilder &builder, Location loc, Metric metric,
+                                ArrayRef<IteratorType> parallel,
+                                const MappedOperand &x, const MappedOperand &y,
+                                const MappedOperand &zeros, FloatType compute) {
+  SmallVector<IteratorType> iterators(parallel);
+  iterators.push_back(IteratorType::reduction);
+  Value sums = createGeneric(
+      builder, loc, iterators, {x, y}, zeros,
+      [&](OpBuilder &b, Location loc, ValueRange entries,
+          ValueRange states) -> SmallVector<Value> {
+        Value term = createMetricTerm(b, loc, metric,
+                                      castFloat(b, loc, entries[0], compute),
+                                      castFloat(b, loc, entries[1], compute));
+        return {arith::AddFOp::create(b, loc, states[0], term)};
+      })[0];
+  if (metric != Metric::euclidean)
+    return sums;
+  return createElementwise(builder, loc, sums, sums,
+                           [](OpBuilder &b, Location loc, ValueRange entries) {
+                             return math::SqrtOp::create(b, loc, entries[0]);
+                           });
 }
 
 /// The 2-norm of every point.
@@ -100,30 +124,15 @@ struct PairwiseToLinalg final : OpRewritePattern<PairwiseOp> {
     // The coordinates are no dimension of the op's domain; here they are the
     // last one.
     SmallVector<IteratorType> parallel = op.getStructuredIteratorTypes();
-    SmallVector<IteratorType> iterators = parallel;
-    x.dims.back() = y.dims.back() = iterators.size();
-    iterators.push_back(IteratorType::reduction);
+    x.dims.back() = y.dims.back() = parallel.size();
 
     MappedOperand sums{
         createZeros(rewriter, loc,
                     createScratchFor(rewriter, loc, out.value, compute)),
         out.dims};
-    sums.value = createGeneric(
-        rewriter, loc, iterators, {x, y}, sums,
-        [&](OpBuilder &b, Location loc, ValueRange entries,
-            ValueRange states) -> SmallVector<Value> {
-          Value term = createMetricTerm(b, loc, metric,
-                                        castFloat(b, loc, entries[0], compute),
-                                        castFloat(b, loc, entries[1], compute));
-          return {arith::AddFOp::create(b, loc, states[0], term)};
-        })[0];
+    sums.value =
+        createMetricSums(rewriter, loc, metric, parallel, x, y, sums, compute);
 
-    if (metric == Metric::euclidean)
-      sums.value =
-          createElementwise(rewriter, loc, sums.value, sums.value,
-                            [](OpBuilder &b, Location loc, ValueRange entries) {
-                              return math::SqrtOp::create(b, loc, entries[0]);
-                            });
     if (metric == Metric::cosine) {
       MappedOperand xNorms{createNorms(rewriter, loc, x.value, compute),
                            SmallVector<int64_t>(ArrayRef(x.dims).drop_back())};
