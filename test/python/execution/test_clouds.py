@@ -192,6 +192,15 @@ func.func @attention(%q: {q}, %k: {k}, %v: {v}{arguments}) -> {o} {{
     "sizes", [(2, 17, 33, 5, 3), (3, 100, 65, 64, 64), (2, 300, 257, 16, 40)]
 )
 def test_attention(route, tmp_path, schedule, stop, masked, sizes):
+    check_attention(route, tmp_path, schedule, stop, masked, sizes)
+
+
+def test_attention_of_long_rows(route, tmp_path):
+    """Several threads at one product, and a kernel whose rows have padding."""
+    check_attention(route, tmp_path, SCHEDULES[2], 6, True, (1, 600, 150, 16, 40))
+
+
+def check_attention(route, tmp_path, schedule, stop, masked, sizes):
     h, n, m, d, w = sizes
     rng = np.random.default_rng(n)
     q, k, v = (rng.normal(size=s) for s in ((h, n, d), (h, m, d), (h, m, w)))
