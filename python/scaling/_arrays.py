@@ -10,9 +10,19 @@ import numpy as np
 FLOATS = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
+class Foreign:
+    """An array of another library, with `dtype`, `shape` and `ndim`, that calls
+    are computed by in a way of its own."""
+
+    def call(self, key: tuple, make: Any, names: tuple, arrays: Any) -> tuple:
+        """The results of a call in which this is the first array; see
+        `_calls.call`."""
+        raise NotImplementedError
+
+
 def as_array(name: str, value: Any) -> np.ndarray:
     """The value as an array, without a copy where there is one already."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, Foreign)):
         return value
     if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
         return _from_dlpack(name, value)

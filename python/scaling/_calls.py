@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import FLOATS, as_array, native
+from ._arrays import FLOATS, Foreign, as_array, native
 from ._programs import CompileError, get_program
 from . import _core
 
@@ -247,6 +247,8 @@ def call(
 ) -> tuple:
     """Calls the program for `key` and the arrays; `make` says what it does where
     there is none yet."""
+    if isinstance(arrays[0], Foreign):
+        return arrays[0].call(key, make, names, arrays)
     if tape.calls is not None:
         tape.calls.append((key, make, names, list(arrays)))
     exact = (key, *[(array.dtype, array.shape) for array in arrays])
@@ -421,6 +423,16 @@ class Layout:
         passes: str = "",
     ) -> Any:
         """The program of the kind's results at the positions `chosen`."""
+        text = self.text(kind, chosen, visibility)
+        try:
+            return get_program(
+                text, name=kind.op, linalg=False, threads=True, passes=passes
+            )
+        except CompileError as error:
+            raise refused(kind, error) from error
+
+    def text(self, kind: Kind, chosen: Sequence[int], visibility: str = "") -> str:
+        """The program's text."""
         lines, values = kind.body(self.writer, self.types)
         values = [values[i] for i in chosen]
         results = [kind.results[i] for i in chosen]
@@ -428,7 +440,7 @@ class Layout:
             self.writer.type(r.tail, r.kind, r.with_slack) for r in results
         )
         arguments = ", ".join(f"%{name}: {type}" for name, type in self.types.items())
-        text = "\n".join(
+        return "\n".join(
             [
                 f"func.func {visibility}@{kind.op}({arguments}) -> ({result_types}) {{",
                 *lines,
@@ -437,12 +449,11 @@ class Layout:
                 "",
             ]
         )
-        try:
-            return get_program(
-                text, name=kind.op, linalg=False, threads=True, passes=passes
-            )
-        except CompileError as error:
-            raise ValueError(f"scaling.{kind.op}: {_first_error(error)}") from error
+
+
+def refused(kind: Kind, error: CompileError) -> ValueError:
+    """What the compiler said, to the caller of the function."""
+    return ValueError(f"scaling.{kind.op}: {_first_error(error)}")
 
 
 def _bind(

@@ -50,6 +50,12 @@ def check_differentiable(kind: Kind) -> None:
             )
 
 
+def vjp_passes(kind: Kind, names: Sequence[str], wrt: Sequence[str]) -> str:
+    """What makes `@op_vjp` of the private `@op`, which then goes."""
+    positions = ",".join(str(tuple(names).index(name)) for name in wrt)
+    return f"scaling-differentiate{{functions={kind.op} wrt={positions}}},symbol-dce"
+
+
 class BoundVJP:
     """A gradient's program for one exact set of shapes, ready to be called."""
 
@@ -69,13 +75,11 @@ class BoundVJP:
             if layout.operands[name].kind == "mask":
                 raise ValueError(f"wrt: {name} is a mask, which has no gradient")
         chosen = [i for i, has in enumerate(given) if has]
-        positions = ",".join(str(tuple(names).index(name)) for name in wrt)
         program = layout.program(
             kind,
             chosen,
             visibility="private ",
-            passes=f"scaling-differentiate{{functions={kind.op} wrt={positions}}},"
-            "symbol-dce",
+            passes=vjp_passes(kind, names, wrt),
         )
         self.call = _core.Function(program, f"{kind.op}_vjp").call
         self.adapt = layout.adapt

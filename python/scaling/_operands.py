@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import as_array
+from ._arrays import Foreign, as_array
 from ._attributes import Attributes
 from ._calls import Info, Operand, array_of
 
@@ -59,6 +59,8 @@ def as_temperature(value: Any) -> Any:
         if 0 < value < math.inf:
             return np.float64(value)
     elif value is None or isinstance(value, np.ndarray) and value.ndim:
+        return value
+    elif isinstance(value, Foreign):
         return value
     else:
         array = as_array("temperature", value)

@@ -130,6 +130,7 @@ public:
   nb::object call(const nb::args &args, bool withStatus) const;
 
   const InProcessSignature &getSignature() const { return *signature; }
+  InProcessProgram::Function getAddress() const { return run; }
 
 private:
   std::string describe(size_t index) const {
@@ -470,6 +471,10 @@ NB_MODULE(_core, m) {
       .def_prop_ro(
           "results",
           [](const Function &f) { return describe(f.getSignature().results); })
+      .def_prop_ro("address",
+                   [](const Function &f) {
+                     return reinterpret_cast<uintptr_t>(f.getAddress());
+                   })
       .def("call",
            [](const Function &f, nb::args args) { return f.call(args, false); })
       .def("call_with_status",
