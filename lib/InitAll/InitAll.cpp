@@ -20,6 +20,7 @@
 #include "scaling/Conversion/FormLaunches/FormLaunches.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/ImportCalls/ImportCalls.h"
+#include "scaling/Conversion/ImportStableHLO/ImportStableHLO.h"
 #include "scaling/Conversion/ImportTorch/ImportTorch.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
@@ -67,6 +68,7 @@ void scaling::registerAllPasses() {
   registerExpandOtherMathPasses();
   registerFormTeamPasses();
   registerImportCallsPasses();
+  registerImportStableHLOPasses();
   registerImportTorchPasses();
   registerPlanWorkspacePasses();
   registerScalingRaisePasses();
