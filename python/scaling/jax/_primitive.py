@@ -27,7 +27,9 @@ TARGET = "scaling_call"
 def _find(text: str, function: str, passes: str) -> Any:
     """The function of a program: what a call asks for once, and what lowering
     makes sure of."""
-    program = get_program(text, name=function, linalg=False, threads=True, passes=passes)
+    program = get_program(
+        text, name=function, linalg=False, threads=True, passes=passes
+    )
     return _core.Function(program, function)
 
 
@@ -201,7 +203,8 @@ def _shapes(
         jax.core.ShapedArray(
             batch + tuple(sizes[c] + call.extra(result) for c in result.tail),
             # Without jax_enable_x64 there are no i64.
-            dtypes.get(result.kind) or jax.dtypes.canonicalize_dtype(_INTS[result.kind]),
+            dtypes.get(result.kind)
+            or jax.dtypes.canonicalize_dtype(_INTS[result.kind]),
         )
         for result in call.kind.results
     ]
@@ -214,9 +217,7 @@ def _stand_in(call: Call, operand: Any, aval: Any, batch_dims: int) -> np.ndarra
     """An array of the shape that the program sees, without memory. A size that is
     not known yet is 0, which programs take for any."""
     own, tail = aval.shape[:batch_dims], aval.shape[batch_dims:]
-    shape = [
-        size if isinstance(size, int) else call.extra(operand) for size in tail
-    ]
+    shape = [size if isinstance(size, int) else call.extra(operand) for size in tail]
     if not _is_one(own):
         known = all(isinstance(size, int) for size in own)
         shape.insert(0, math.prod(own) if known else 0)
@@ -236,7 +237,11 @@ def _lower(
     arrays = [_stand_in(call, *x, batch_dims) for x in zip(operands, avals)]
     layout = Layout(("jax", call.key), kind, call.names, arrays)
     if wrt is None:
-        text, passes, function = layout.text(kind, range(len(kind.results))), "", kind.op
+        text, passes, function = (
+            layout.text(kind, range(len(kind.results))),
+            "",
+            kind.op,
+        )
         results = [bool(layout.batch)] * len(kind.results)
     else:
         chosen = [i for i, has in enumerate(given) if has]
@@ -330,9 +335,7 @@ def _backward(call: Call, batch_dims: int, kept: tuple, cotangents: tuple) -> tu
         if want is not None and operand.kind != "mask"
     )
     results = differentiable_results(call.kind)
-    given = tuple(
-        not isinstance(c, SymbolicZero) for c, _ in zip(cotangents, results)
-    )
+    given = tuple(not isinstance(c, SymbolicZero) for c, _ in zip(cotangents, results))
     if not wrt or not any(given):
         return (None,) * len(values)
     batch = _batch(values, batch_dims)

@@ -1,5 +1,6 @@
 """scaling.jax against scaling itself, finite differences and JAX' own gradients."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import scaling
 import scaling.jax as sj
+from findtool import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,7 +167,10 @@ def test_gradients_are_those_of_the_plain_recurrence(x64):
     plain = lambda x, a, b, e: jnp.sum(w * recurrence(x, a, b, e, 6))
     e = np.float64(0.7)
     expected = jax.grad(plain, (0, 1, 2, 3))(x, a, b, e)
-    for gradients in (jax.grad(ours, (0, 1, 2, 3)), jax.jit(jax.grad(ours, (0, 1, 2, 3)))):
+    for gradients in (
+        jax.grad(ours, (0, 1, 2, 3)),
+        jax.jit(jax.grad(ours, (0, 1, 2, 3))),
+    ):
         for actual, wanted in zip(gradients(x, a, b, e), expected):
             close(actual, wanted, 1e-9)
     # One gradient alone, and each problem's own of what they share.
@@ -184,13 +189,17 @@ def test_gradients_are_those_of_the_plain_recurrence(x64):
         close(actual, wanted, 1e-9)
 
 
-@pytest.mark.parametrize("op", ["attention", "sinkhorn", "balance", "apply", "normalize"])
+@pytest.mark.parametrize(
+    "op", ["attention", "sinkhorn", "balance", "apply", "normalize"]
+)
 def test_gradients_against_differences(x64, op):
     x = normal(3, 4, 4, dtype=np.float64)
     functions = {
         "attention": lambda x: sj.attention(x, x + 1, x * x),
         "sinkhorn": lambda x: sj.sinkhorn(x, temperature=0.9, half_steps=5).f,
-        "balance": lambda x: sj.balance(x, rows="l2", cols="l2", half_steps=4).col_scale,
+        "balance": lambda x: sj.balance(
+            x, rows="l2", cols="l2", half_steps=4
+        ).col_scale,
         "apply": lambda x: sj.apply(x, kind="value", half_steps=4),
         "normalize": lambda x: sj.normalize(x, mask=np.array([1, 1, 0, 1], bool)),
     }
@@ -281,3 +290,20 @@ def test_threads_share_programs():
         results = list(pool.map(function, inputs))
     for x, result in zip(inputs, results):
         close(result, scaling.project(x, preset="mhc"))
+
+
+def test_the_page_and_the_example(python_environment):
+    page = (ROOT / "docs" / "jax.md").read_text()
+    values = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, values)
+    close(values["p"].sum(-1), np.ones((16384, 4)), 1e-4)
+    run = subprocess.run(
+        [sys.executable, ROOT / "examples/jax/sinkhorn_layer.py", "--tokens=64"],
+        env=python_environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    differences = re.findall(r"difference (\S+)", run.stdout)
+    assert len(differences) == 3 and max(map(float, differences)) < 1e-5

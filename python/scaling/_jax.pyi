@@ -1,0 +1,4 @@
+from collections.abc import Callable
+from typing import Any
+
+def handler(find: Callable[[str, str, str], Any]) -> Any: ...
