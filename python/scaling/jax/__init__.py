@@ -69,7 +69,9 @@ for _result, _fields in (
     jax.tree_util.register_dataclass(_result, data_fields=_fields, meta_fields=())
 
 
-def _on_jax(function: Callable[_P, _R]) -> Callable[_P, _R]:
+def on_jax(
+    function: Callable[_P, _R], module: str, array: type[JaxArray]
+) -> Callable[_P, _R]:
     """The function with its arrays replaced by JAX's."""
     signature = inspect.signature(function)
     parameters = {
@@ -83,7 +85,7 @@ def _on_jax(function: Callable[_P, _R]) -> Callable[_P, _R]:
             return value
         if isinstance(value, SinkhornResult):
             return replace(value, f=enter(value.f), g=enter(value.g))
-        return JaxArray(jnp.asarray(value))
+        return array(jnp.asarray(value))
 
     @functools.wraps(function)
     def wrapped(*args: _P.args, **keywords: _P.kwargs) -> _R:
@@ -93,18 +95,18 @@ def _on_jax(function: Callable[_P, _R]) -> Callable[_P, _R]:
                 bound.arguments[name] = enter(value)
         return function(*bound.args, **bound.kwargs)
 
-    wrapped.__module__ = __name__
+    wrapped.__module__ = module
     wrapped.__doc__ = f"`scaling.{function.__name__}` on JAX arrays.\n\n" + (
         function.__doc__ or ""
     )
     return wrapped
 
 
-apply = _on_jax(_transport.apply)
-attention = _on_jax(_attention.attention)
-balance = _on_jax(_normalize.balance)
-normalize = _on_jax(_normalize.normalize)
-pairwise = _on_jax(_attention.pairwise)
-plan = _on_jax(_transport.plan)
-project = _on_jax(_transport.project)
-sinkhorn = _on_jax(_transport.sinkhorn)
+apply = on_jax(_transport.apply, __name__, JaxArray)
+attention = on_jax(_attention.attention, __name__, JaxArray)
+balance = on_jax(_normalize.balance, __name__, JaxArray)
+normalize = on_jax(_normalize.normalize, __name__, JaxArray)
+pairwise = on_jax(_attention.pairwise, __name__, JaxArray)
+plan = on_jax(_transport.plan, __name__, JaxArray)
+project = on_jax(_transport.project, __name__, JaxArray)
+sinkhorn = on_jax(_transport.sinkhorn, __name__, JaxArray)

@@ -69,6 +69,10 @@ class JaxArray(Foreign):
         self.array = array
         self.dtype, self.shape, self.ndim = array.dtype, array.shape, array.ndim
 
+    @staticmethod
+    def run(call: Call, batch_dims: int, *arrays: Any) -> tuple:
+        return _run(call, batch_dims, *arrays)
+
     def call(
         self, key: tuple, make: Callable[[], Kind], names: tuple, arrays: Sequence[Any]
     ) -> tuple:
@@ -117,8 +121,8 @@ class JaxArray(Foreign):
             missing = rank - (array.ndim - len(operand.tail))
             prepared.append(array.reshape((1,) * missing + array.shape))
         _check(call, prepared, rank)
-        prepared = _whole_batches(call, prepared, rank)
-        results = _run(call, rank, *prepared)
+        prepared = whole_batches(call, prepared, rank)
+        results = self.run(call, rank, *prepared)
         batch = _batch(prepared, rank)
         return tuple(r.reshape(batch + r.shape[rank:]) for r in results)
 
@@ -159,7 +163,7 @@ def _check(call: Call, arrays: Sequence[Any], batch_dims: int) -> None:
                 )
 
 
-def _whole_batches(call: Call, arrays: Sequence[Any], batch_dims: int) -> list[Any]:
+def whole_batches(call: Call, arrays: Sequence[Any], batch_dims: int) -> list[Any]:
     """What has part of a batch gets all of it; what has none stays."""
     batch = _batch(arrays, batch_dims)
     return [
@@ -213,7 +217,7 @@ def _shapes(
 _INTS = {"i32": np.int32, "i64": np.int64}
 
 
-def _stand_in(call: Call, operand: Any, aval: Any, batch_dims: int) -> np.ndarray:
+def stand_in(call: Call, operand: Any, aval: Any, batch_dims: int) -> np.ndarray:
     """An array of the shape that the program sees, without memory. A size that is
     not known yet is 0, which programs take for any."""
     own, tail = aval.shape[:batch_dims], aval.shape[batch_dims:]
@@ -234,7 +238,7 @@ def _lower(
 ) -> Any:
     kind, operands = call.kind, call.operands
     avals = ctx.avals_in[: len(operands)]
-    arrays = [_stand_in(call, *x, batch_dims) for x in zip(operands, avals)]
+    arrays = [stand_in(call, *x, batch_dims) for x in zip(operands, avals)]
     layout = Layout(("jax", call.key), kind, call.names, arrays)
     if wrt is None:
         text, passes, function = (
@@ -292,7 +296,7 @@ def _vmap(
             array = jnp.broadcast_to(array, (size if needs_all else 1, *array.shape))
         moved.append(array)
     batch_dims += 1
-    whole = _whole_batches(call, moved, batch_dims)
+    whole = whole_batches(call, moved, batch_dims)
     results = _scaling.bind(
         *whole, call=call, batch_dims=batch_dims, wrt=wrt, given=given
     )
