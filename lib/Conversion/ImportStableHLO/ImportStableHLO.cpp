@@ -24,6 +24,7 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringSwitch.h"
 
 namespace mlir {
@@ -322,6 +323,32 @@ static void dropForeignAttributes(ModuleOp module) {
   });
 }
 
+/// The symbols that the operation and those in it name. What is not registered
+/// has them among its attributes like everything else.
+static void getSymbols(Operation *op, SetVector<StringAttr> &symbols) {
+  AttrTypeWalker walker;
+  walker.addWalk(
+      [&](SymbolRefAttr symbol) { symbols.insert(symbol.getRootReference()); });
+  op->walk([&](Operation *inner) { walker.walk(inner->getAttrDictionary()); });
+}
+
+/// Erases those of the private functions that nobody names any more, and then
+/// those that only they named.
+static void dropUnused(ModuleOp module, SetVector<StringAttr> candidates) {
+  while (!candidates.empty()) {
+    auto function =
+        module.lookupSymbol<func::FuncOp>(candidates.pop_back_val());
+    if (!function || !function.isPrivate())
+      continue;
+    SetVector<StringAttr> used;
+    getSymbols(module, used);
+    if (used.contains(function.getSymNameAttr()))
+      continue;
+    getSymbols(function, candidates);
+    function.erase();
+  }
+}
+
 void mlir::scaling::importStableHLO(ModuleOp module) {
   SmallVector<Operation *> calls;
   module.walk([&](Operation *op) {
@@ -330,7 +357,7 @@ void mlir::scaling::importStableHLO(ModuleOp module) {
       calls.push_back(op);
   });
   bool changed = false;
-  SmallVector<FlatSymbolRefAttr> decompositions;
+  SetVector<StringAttr> decompositions;
   for (Operation *op : calls) {
     bool isComposite = op->getName().getStringRef() == kComposite;
     auto nameAttr = op->getAttrOfType<StringAttr>(
@@ -359,28 +386,12 @@ void mlir::scaling::importStableHLO(ModuleOp module) {
     }
     changed = true;
     if (decomposition)
-      decompositions.push_back(decomposition);
+      decompositions.insert(decomposition.getAttr());
   }
   if (!changed)
     return;
 
-  // Decompositions that nobody names any more. What is not registered has its
-  // symbols among its attributes like everything else.
-  for (FlatSymbolRefAttr symbol : decompositions) {
-    auto function = module.lookupSymbol<func::FuncOp>(symbol.getAttr());
-    if (!function || !function.isPrivate())
-      continue;
-    bool isUsed = false;
-    module.walk([&](Operation *op) {
-      AttrTypeWalker walker;
-      walker.addWalk([&](SymbolRefAttr other) {
-        isUsed |= other.getRootReference() == symbol.getAttr();
-      });
-      walker.walk(op->getAttrDictionary());
-    });
-    if (!isUsed)
-      function.erase();
-  }
+  dropUnused(module, std::move(decompositions));
   WalkResult left = module.walk([](Operation *op) {
     return op->isRegistered() ? WalkResult::advance() : WalkResult::interrupt();
   });

@@ -26,7 +26,7 @@
 // -----
 
 // Nothing of StableHLO is left: attributes of strangers and the decomposition
-// go.
+// go, with what only it calls.
 
 // CHECK-LABEL: module @whole {
 // CHECK-NEXT: func.func public @main(%[[X:.+]]: tensor<?x4x4xf32>, %[[B:.+]]: tensor<1x4xf32>) -> tensor<?x4x4xf32> {
@@ -41,7 +41,12 @@ module @whole attributes {mhlo.num_replicas = 1 : i32} {
     return %0 : tensor<?x4x4xf32>
   }
   func.func private @plain(%x: tensor<?x4x4xf32>, %b: tensor<1x4xf32>) -> tensor<?x4x4xf32> {
-    return %x : tensor<?x4x4xf32>
+    %0 = call @body(%x) : (tensor<?x4x4xf32>) -> tensor<?x4x4xf32>
+    return %0 : tensor<?x4x4xf32>
+  }
+  func.func private @body(%x: tensor<?x4x4xf32>) -> tensor<?x4x4xf32> {
+    %0 = "stablehlo.tanh"(%x) : (tensor<?x4x4xf32>) -> tensor<?x4x4xf32>
+    return %0 : tensor<?x4x4xf32>
   }
 }
 

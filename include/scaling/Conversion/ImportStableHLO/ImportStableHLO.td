@@ -21,7 +21,7 @@ def ScalingImportStableHLOPass
       `scaling.jax.composite` makes them. `composite_attributes` has
       `attributes` (the op's attributes, as assembly), `operands` (the keyword
       of every operand, in order) and `batch_dims`. The decomposition goes when
-      nothing else uses it.
+      nothing else uses it, with what only it uses.
     * `"stablehlo.custom_call"` of `scaling_call`, as the functions of
       `scaling.jax` make them. Its configuration has the whole program.
 
