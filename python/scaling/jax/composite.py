@@ -59,9 +59,7 @@ class _Plain(JaxArray):
         return _run(call, text, keywords, batch_dims, *arrays)
 
 
-def _bind(
-    call: Call, text: str, keywords: str, batch_dims: int, *arrays: Any
-) -> tuple:
+def _bind(call: Call, text: str, keywords: str, batch_dims: int, *arrays: Any) -> tuple:
     """The composite; where it is batched, one of more batch dimensions."""
 
     def decomposition(*arrays: Any, **_: Any) -> tuple:
