@@ -10,7 +10,7 @@
 // CHECK: scf.for %[[AT:[a-z0-9_]+]] =
 // CHECK: %[[TILE:.*]] = scaling.to_lanes %{{.*}}[%[[AT]]] {{.*}} -> tensor<4x4x16xf32>
 // CHECK-NOT: linalg.transpose
-// CHECK: scaling.reduce along(rows) stat(#scaling.lse) matrix(%[[TILE]] : tensor<4x4x16xf32>) outs({{.*}}) {dims = array<i64: 0, 1>
+// CHECK: scaling.reduce along(rows) stat(#scaling.max) matrix(%[[TILE]] : tensor<4x4x16xf32>) outs({{.*}}) {dims = array<i64: 0, 1>
 // CHECK-NOT: linalg.transpose
 // CHECK: scf.for
 // CHECK: scaling.reduce along(rows) {{.*}} -> tensor<4x16xf32>

@@ -22,6 +22,22 @@ func.func @mhc(%z: tensor<?x4x4xf32>) -> tensor<?x4x4xf32> {
 
 // -----
 
+// Where a matrix is at hand, a softmax takes each exponential once.
+// CHECK-LABEL: func.func @softmax_of_tiny
+// CHECK-NOT: stat(#scaling.lse)
+// CHECK: %[[TOP:.*]] = scaling.reduce along(rows) stat(#scaling.max)
+// CHECK: math.exp
+// CHECK: scaling.reduce along(rows) stat(#scaling.sum)
+// CHECK-NOT: math.
+// CHECK: scaling.iterate
+func.func @softmax_of_tiny(%z: tensor<?x4x4xf32>) -> tensor<?x4x4xf32> {
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<?x4x4xf32>) preset(mhc)
+    {scaling.schedule = #scaling.schedule<tiny_batched, lanes = 16>}
+  return %P : tensor<?x4x4xf32>
+}
+
+// -----
+
 // SwAV's total is a factor of the whole matrix, which the first half-step takes
 // up: no pass over the matrix is spent on it.
 // CHECK-LABEL: func.func @total_is_forgotten

@@ -194,6 +194,62 @@ Value Generalizer::withoutSlack(const Problem &problem, Value mask) {
   return tensor::ExtractSliceOp::create(b, loc, mask, offsets, all, strides);
 }
 
+std::tuple<Value, Value, Value>
+Generalizer::softmaxParts(Value x, ArrayRef<OpFoldResult> all,
+                          ArrayRef<OpFoldResult> vector) {
+  Sizes sizes(vector), whole(all);
+  auto isBetween = [&](OpBuilder &inner, Location l, Value value, double low) {
+    auto compare = [&](arith::CmpFPredicate predicate, double bound) {
+      return arith::CmpFOp::create(inner, l, predicate, value,
+                                   createConstant(inner, l, accumulate, bound));
+    };
+    return arith::AndIOp::create(inner, l,
+                                 compare(arith::CmpFPredicate::OGT, low),
+                                 compare(arith::CmpFPredicate::OLT, kInfinity));
+  };
+  double lowest = llvm::APFloat::getLargest(accumulate.getFloatSemantics(),
+                                            /*Negative=*/true)
+                      .convertToDouble();
+  Value maxima = e.states(Axis::rows, MaxAttr::get(b.getContext()), sizes,
+                          accumulate, x, Value(), Value(), Value())
+                     .getResult(0);
+  // Where nothing takes part or all is −∞, nothing is subtracted or divided.
+  Value top =
+      e.elementwise(sizes, 1, accumulate, {{maxima, {0}}},
+                    [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                      return arith::SelectOp::create(
+                          inner, l, isBetween(inner, l, in[0], lowest), in[0],
+                          createConstant(inner, l, accumulate, 0.0));
+                    });
+  Value exponentials = e.elementwise(
+      whole, 2, accumulate, {{x, {0, 1}}, {top, {0}}},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        return math::ExpOp::create(
+            inner, l, arith::SubFOp::create(inner, l, in[0], in[1]));
+      });
+  Value sums = e.states(Axis::rows, SumAttr::get(b.getContext()), sizes,
+                        accumulate, exponentials, Value(), Value(), Value())
+                   .getResult(0);
+  auto positive = [&](OpBuilder &inner, Location l, Value sum) -> Value {
+    return arith::SelectOp::create(inner, l, isBetween(inner, l, sum, 0.0), sum,
+                                   createConstant(inner, l, accumulate, 1.0));
+  };
+  Value share =
+      e.elementwise(sizes, 1, accumulate, {{sums, {0}}},
+                    [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                      return arith::DivFOp::create(
+                          inner, l, createConstant(inner, l, accumulate, 1.0),
+                          positive(inner, l, in[0]));
+                    });
+  Value shift = e.elementwise(
+      sizes, 1, accumulate, {{top, {0}}, {sums, {0}}},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Value log = math::LogOp::create(inner, l, positive(inner, l, in[1]));
+        return arith::AddFOp::create(inner, l, in[0], log);
+      });
+  return {exponentials, share, shift};
+}
+
 PreparedMatrix Generalizer::prepare(const Problem &problem) {
   FormAttr form = problem.form;
   PreparedMatrix prepared;
@@ -267,9 +323,14 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
 
   // Row or column maxima are the first state of a log-sum-exp, a softmax is
   // both.
-  Value shift;
+  Value shift, share;
   bool colMax = form.getShift() == Shift::col_max;
-  if (softmax || form.getShift() != Shift::none) {
+  bool isTiny = schedule && schedule.getRegime() == Regime::tiny_batched;
+  if (softmax && unscaled && !isLog && isTiny) {
+    // The matrix is at hand: exponentials are kept, not taken twice.
+    Sizes vector(ArrayRef(all).drop_back());
+    std::tie(x, share, prepared.rowShift) = softmaxParts(x, all, vector);
+  } else if (softmax || form.getShift() != Shift::none) {
     Axis axis = colMax ? Axis::cols : Axis::rows;
     Sizes vector = batch;
     vector.push_back(colMax ? all.back() : all[all.size() - 2]);
@@ -302,12 +363,14 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
 
   bool exponentiatesLate =
       !isLog && shift && (softmax || form.getMap() == Map::exp);
-  if (shift || form.getEntryEps() != 0.0) {
+  if (shift || share || form.getEntryEps() != 0.0) {
     MaskedInputs late(x, form.getEntryEps() != 0.0 ? problem.rowMask : Value(),
                       form.getEntryEps() != 0.0 ? problem.colMask : Value());
     SmallVector<EmitterInput> more(late.inputs);
     if (shift)
       more.push_back({shift, {colMax ? 1 : 0}});
+    if (share)
+      more.push_back({share, {0}});
     if (problem.epsilon)
       more.push_back({problem.epsilon, {}});
     x = e.elementwise(
@@ -317,6 +380,9 @@ PreparedMatrix Generalizer::prepare(const Problem &problem) {
           if (shift)
             value =
                 arith::SubFOp::create(inner, l, value, in[late.inputs.size()]);
+          if (share)
+            value =
+                arith::MulFOp::create(inner, l, value, in[late.inputs.size()]);
           if (softmax && !unscaled)
             value = arith::DivFOp::create(
                 inner, l, value, epsilonOf(problem, inner, l, in.back(), kNaN));

@@ -18,6 +18,8 @@
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
+#include <tuple>
+
 namespace mlir::scaling {
 
 /// The matrix of an iteration, and what undoes its preparation.
@@ -85,6 +87,11 @@ public:
   Value onBatch(ArrayRef<Value> values, TensorEmitter::Body body);
 
   PreparedMatrix prepare(const Problem &problem);
+  /// The parts of a softmax of the rows: exponentials, what each row of them is
+  /// multiplied with, and the logarithm of both together, which is subtracted.
+  std::tuple<Value, Value, Value> softmaxParts(Value x,
+                                               ArrayRef<OpFoldResult> all,
+                                               ArrayRef<OpFoldResult> vector);
   Value appendSlack(Value matrix, Value slack);
   Value standardized(Value matrix, Value rowMask, Value colMask);
   /// A mask's entries for the input's own rows or columns.
