@@ -208,3 +208,29 @@ func.func @idempotent(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
   %c = call @divide_cols(%b) : (tensor<4x6xf32>) -> tensor<4x6xf32>
   return %c : tensor<4x6xf32>
 }
+
+// 2-norms of a matrix of any sign: its factors, and what they make of it.
+// REMARK: raised to 'scaling.balance': 2 half-steps{{$}}
+// CHECK-LABEL: @balance(
+// CHECK-SAME: %[[X:.*]]: tensor<4x6xf32>
+// CHECK-NEXT: %[[U:.*]], %[[V:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.balance matrix(%[[X]] : tensor<4x6xf32>)
+// CHECK-SAME: rows(#scaling.rule<l2, guard = add_plan(1.0e-06)>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<fixed 2>)
+// CHECK: scaling.plan domain(kernel) matrix(%[[X]] : tensor<4x6xf32>) row(%[[U]] : tensor<4xf32>) col(%[[V]] : tensor<6xf32>)
+func.func @balance(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %eps4 = arith.constant dense<1.0e-6> : tensor<4xf32>
+  %eps6 = arith.constant dense<1.0e-6> : tensor<6xf32>
+  %q = arith.mulf %x, %x : tensor<4x6xf32>
+  %s = call @sum_rows(%q) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %n = math.sqrt %s : tensor<4xf32>
+  %g = arith.addf %n, %eps4 : tensor<4xf32>
+  %b = call @spread_rows(%g) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  %r = arith.mulf %y, %y : tensor<4x6xf32>
+  %t = call @sum_cols(%r) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %o = math.sqrt %t : tensor<6xf32>
+  %h = arith.addf %o, %eps6 : tensor<6xf32>
+  %c = call @spread_cols(%h) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %z = arith.divf %y, %c : tensor<4x6xf32>
+  return %z : tensor<4x6xf32>
+}

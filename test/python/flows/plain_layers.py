@@ -121,6 +121,13 @@ def sinkformer(query, key, value, half_steps=3):
     return (torch.exp(scaled()) * m) @ value
 
 
+def sinkgd(x):
+    for _ in range(5):
+        x = x / (x.norm(dim=1, keepdim=True) + 1e-6)
+        x = x / (x.norm(dim=0, keepdim=True) + 1e-6)
+    return x
+
+
 def middle(z):
     """The matrix is in dimensions 1 and 2."""
     p = torch.exp(z)

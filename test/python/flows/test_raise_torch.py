@@ -164,6 +164,17 @@ def test_attention(tmp_path):
     assert "linalg." not in text
 
 
+def test_balance(tmp_path):
+    # 2-norms of a matrix of any sign: the factors, and what they make of it.
+    layer, x = layers.sinkgd, logits(12, 9)
+    text, remarks = raise_text(export(layer, [x]))
+    assert remarks == ["raised to 'scaling.balance': 10 half-steps, preset sinkgd"]
+    assert re.findall(r"scaling\.(\w+) ", text) == ["balance", "plan"]
+    assert "linalg." not in text
+    (result,) = run(tmp_path, text, [x], 1)
+    np.testing.assert_allclose(result, layer(x).numpy(), rtol=2e-6, atol=2e-6)
+
+
 def test_matrix_in_the_middle(tmp_path):
     # A copy of the logits with the matrix behind; the result is transposed back.
     check(

@@ -236,6 +236,10 @@ Term Expressions::product(ArrayRef<Operand> operands) {
                })) {
       for (unsigned i = 0, end = node.operands.size(); i < end; ++i)
         self(self, getOperand(term, i), power * node.operands[i].weight);
+    } else if (node.kind == Kind::Other && std::fmod(power, 2.0) == 0.0 &&
+               node.name->getStringRef() == "math.absf") {
+      // An even power needs no magnitude.
+      self(self, getOperand(term, 0), power);
     } else {
       flat.push_back({term, power});
     }

@@ -35,6 +35,7 @@ struct Statistic {
   Label reduced = 0;
   /// What is summed (whose exponentials are).
   Term argument;
+  bool squares = false;
   Guard guard = Guard::none;
   double guardEps = 0.0;
 };
@@ -48,7 +49,9 @@ public:
 
 private:
   std::optional<Statistic> readStatistic(const Term &factor);
-  std::optional<Statistic> findLast(const Term &term, ArrayRef<Label> allowed);
+  /// `power` is that of the factors: −1, or −2 in squares.
+  std::optional<Statistic> findLast(const Term &term, ArrayRef<Label> allowed,
+                                    double power);
   Term findTarget(const Term &term, Label reduced, const Node *statistic);
   Term write(const Iteration &iteration);
   bool isIt(Iteration &iteration);
@@ -101,12 +104,14 @@ std::optional<Statistic> Recognizer::readStatistic(const Term &factor) {
     Term last;
     for (unsigned i = 0, end = sum.node->operands.size(); i < end; ++i) {
       Term inner = getOperand(sum, i);
-      if (sum.node->operands[i].weight == 1.0 &&
-          inner.node->kind == Kind::Sum &&
-          (!last || inner.node->id > last.node->id))
+      double power = sum.node->operands[i].weight;
+      if ((power == 1.0 || power == 0.5) && inner.node->kind == Kind::Sum &&
+          (!last || inner.node->id > last.node->id)) {
         last = inner;
+        statistic.squares = power == 0.5;
+      }
     }
-    if (!last)
+    if (!last || (statistic.squares && statistic.guard == Guard::none))
       return std::nullopt;
     sum = last;
   }
@@ -117,13 +122,13 @@ std::optional<Statistic> Recognizer::readStatistic(const Term &factor) {
 }
 
 /// The statistic of the last half-step along one of the axes.
-std::optional<Statistic> Recognizer::findLast(const Term &term,
-                                              ArrayRef<Label> allowed) {
+std::optional<Statistic>
+Recognizer::findLast(const Term &term, ArrayRef<Label> allowed, double power) {
   if (term.node->kind != (log ? Kind::Linear : Kind::Product))
     return std::nullopt;
   std::optional<Statistic> last;
   for (unsigned i = 0, end = term.node->operands.size(); i < end; ++i) {
-    if (term.node->operands[i].weight != -1.0)
+    if (term.node->operands[i].weight != power)
       continue;
     Term factor = getOperand(term, i);
     if (last && factor.node->id < last->factor.node->id)
@@ -160,10 +165,14 @@ Term Recognizer::write(const Iteration &iteration) {
     int own = step % 2;
     const HalfStep &rule = own ? iteration.second : iteration.first;
     Term scaled = join(iteration.matrix, factors[1 - own]);
+    if (iteration.squares)
+      scaled = e.power(scaled, 2.0);
     Term statistic = e.sum(log ? e.exp(scaled) : scaled, labels[own],
                            {ShapedType::kDynamic});
     if (!statistic)
       return {};
+    if (iteration.squares)
+      statistic = e.power(statistic, 0.5);
     if (log) {
       Term update = e.scale(-1.0, e.log(statistic));
       factors[own] = rule.target ? e.add(rule.target, update) : update;
@@ -211,7 +220,8 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
   SmallVector<Label> allowed(formula.at.begin(), formula.at.end());
   SmallVector<Statistic> steps;
   Term current = formula;
-  while (std::optional<Statistic> last = findLast(current, allowed)) {
+  double power = -1.0;
+  while (std::optional<Statistic> last = findLast(current, allowed, power)) {
     if (!steps.empty() && (last->guard != steps[0].guard ||
                            last->guardEps != steps[0].guardEps)) {
       // A softmax, say, is part of how the matrix is made.
@@ -219,6 +229,9 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
         break;
       obstacle.reason = "the sums have different guards";
     }
+    if (last->squares != (steps.empty() ? last->squares : steps[0].squares))
+      obstacle.reason = "the statistics are not all the same";
+    power = last->squares ? -2.0 : -1.0;
     steps.push_back(*last);
     current = last->argument;
     // From the second on, the axes alternate.
@@ -237,6 +250,7 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
   Iteration iteration;
   iteration.log = log;
   iteration.count = static_cast<int64_t>(steps.size());
+  iteration.squares = steps[0].squares;
   iteration.guard = steps[0].guard;
   iteration.guardEps = steps[0].guardEps;
   iteration.first.reduced = steps.back().reduced;
@@ -282,7 +296,7 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
           continue;
         step->number = uniform ? 1.0 / static_cast<double>(extent) : 1.0;
       }
-      if (guard == Guard::add_kernel) {
+      if (guard == Guard::add_kernel && !iteration.squares) {
         // The factors have no part in these: the matrix is the first sum's.
         iteration.matrix = current;
       }

@@ -28,6 +28,8 @@ struct HalfStep {
 /// A scaled matrix: `count` half-steps, alternating, `first` and `second`.
 struct Iteration {
   bool log = false;
+  /// The statistics are roots of sums of squares, not sums.
+  bool squares = false;
   /// The logarithm of the kernel, or the kernel.
   Term matrix;
   HalfStep first, second;

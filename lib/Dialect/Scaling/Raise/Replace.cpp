@@ -32,6 +32,7 @@ public:
         type(cast<RankedTensorType>(value.getType())) {}
 
   Value writeProjection(Raised &raised, std::string &reason);
+  Value writeBalanced(Raised &raised, std::string &reason);
   Value writeAttention(Raised &raised, std::string &reason);
 
 private:
@@ -86,7 +87,10 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
       found.isLogarithm ? Output::log_plan : Output::plan, convention.scale,
       /*anneal=*/{}, /*extrapolate=*/false);
   auto makeRule = [&](Target target) {
-    return RuleAttr::get(context, SumAttr::get(context), iteration.guard,
+    StatisticAttrInterface statistic = SumAttr::get(context);
+    if (iteration.squares)
+      statistic = L2Attr::get(context);
+    return RuleAttr::get(context, statistic, iteration.guard,
                          iteration.guardEps, target, /*exponent=*/1.0,
                          /*tau=*/1.0, Reference::kernel, /*omega=*/1.0,
                          /*limit=*/{}, /*step=*/{}, /*clamp=*/{},
@@ -219,6 +223,47 @@ Value Replacer::writeProjection(Raised &raised, std::string &reason) {
   if (!same)
     result = emitter.transpose(result, permutation);
   return finish(result, factor);
+}
+
+/// A matrix of any sign, balanced: factors first, then what they make of it.
+Value Replacer::writeBalanced(Raised &raised, std::string &reason) {
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    if (dim != row && dim != col)
+      batch.push_back(static_cast<Label>(dim));
+  SmallVector<Label> layout = makeLayout({row, col});
+  for (auto [position, dim] : llvm::enumerate(layout))
+    if (static_cast<Label>(position) != dim) {
+      reason = "its dimensions are in another order";
+      return {};
+    }
+  for (Label label : batch)
+    if (type.getDimSize(label) != 1 && !iteration.matrix.has(label)) {
+      reason = "the matrix does not have all dimensions of the result";
+      return {};
+    }
+  if (iteration.first.number != 1.0 || iteration.second.number != 1.0) {
+    reason = "its targets cannot be said";
+    return {};
+  }
+  Value matrix = emitter.emit(iteration.matrix, layout, type.getElementType());
+  if (!matrix) {
+    reason = "its matrix cannot be written";
+    return {};
+  }
+  Matrix plain(iteration.matrix, Map::identity, Input::kernel);
+  Attributes a = makeAttributes(plain, Convention());
+  auto op = BalanceOp::create(builder, loc, matrix, Value(), Value(), Value(),
+                              Value(), Value(), Value(), a.rows, a.cols,
+                              a.order, a.stop, a.numerics);
+  finishOp(op, raised);
+  Value empty = tensor::EmptyOp::create(
+      builder, loc, tensor::getMixedSizes(builder, loc, matrix),
+      type.getElementType());
+  auto plan =
+      PlanOp::create(builder, loc, empty.getType(), matrix, op.getRowFactor(),
+                     op.getColFactor(), Value(), Value(), empty, Domain::kernel,
+                     /*logarithm=*/false, DenseI64ArrayAttr());
+  return finish(plan.getResult(), iteration.factor);
 }
 
 /// The matrix as the products of rows of two matrices times a number, plus
@@ -361,6 +406,9 @@ Value raise::writeNamedOp(Expressions &expressions, Evaluator &evaluator,
   }
   // Rows come before columns, unless only the other way can be said.
   Label row = std::min(one, two), col = std::max(one, two);
+  if (found.iteration.squares)
+    return Replacer(expressions, evaluator, value, found, logDomain, row, col)
+        .writeBalanced(raised, reason);
   SmallVector<Matrix> ways = readMatrix(expressions, found.iteration, row, col);
   SmallVector<Matrix> swapped =
       readMatrix(expressions, found.iteration, col, row);

@@ -1,0 +1,137 @@
+"""Random programs of half-steps, and of what is almost one: with and without
+--scaling-raise the results are the same."""
+
+import os
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from findtool import ROOT, find_tool
+
+FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
+STEPS = (ROOT / "test/Dialect/Scaling/Inputs/half-steps.mlir").read_text()
+TYPE = "tensor<4x6xf32>"
+#: Programs in a function, which returns what each of them does.
+PROGRAMS = 10
+
+
+class Program:
+    """Text that makes a matrix of %x (positive) and %w (of any sign)."""
+
+    def __init__(self, rng, prefix):
+        self.rng, self.prefix, self.lines = rng, prefix, []
+
+    def write(self, text):
+        name = f"%{self.prefix}_{len(self.lines)}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def call(self, function, x):
+        return self.write(f"func.call @{function}({x}) : ({TYPE}) -> {TYPE}")
+
+    def kernel_steps(self, x):
+        kind = self.rng.choice(["divide", "guard", "divide", "guard", "mixed"])
+        axis = self.rng.randrange(2)
+        for _ in range(self.rng.randint(2, 5)):
+            name = self.rng.choice(["divide", "guard"]) if kind == "mixed" else kind
+            x = self.call(f"{name}_{('rows', 'cols')[axis]}", x)
+            # Now and then the same axis again.
+            if self.rng.random() < 0.85:
+                axis = 1 - axis
+        return x
+
+    def log_steps(self, x):
+        axis = self.rng.randrange(2)
+        for _ in range(self.rng.randint(2, 5)):
+            x = self.call(f"subtract_{('rows', 'cols')[axis]}", x)
+            if self.rng.random() < 0.85:
+                axis = 1 - axis
+        return x
+
+    def disturb(self, x):
+        what = self.rng.randrange(4)
+        if what == 0:
+            return self.write(f"arith.addf {x}, %w : {TYPE}")
+        if what == 1:
+            return self.write(f"arith.mulf {x}, %x : {TYPE}")
+        return self.write(f"arith.mulf {x}, %three : {TYPE}") if what == 2 else x
+
+    def make(self):
+        if self.rng.random() < 0.5:
+            x = "%x"
+            if self.rng.random() < 0.5:
+                x = self.call("exp", "%w")
+            x = self.kernel_steps(x)
+            if self.rng.random() < 0.4:
+                x = self.kernel_steps(self.write(f"arith.mulf {x}, %x : {TYPE}"))
+            if self.rng.random() < 0.3:
+                x = self.disturb(x)
+            return x
+        x = self.log_steps("%w")
+        if self.rng.random() < 0.4:
+            x = self.log_steps(self.disturb(x))
+        if self.rng.random() < 0.3:
+            x = self.disturb(x)
+        return self.call("exp", x) if self.rng.random() < 0.6 else x
+
+
+def write_module(seed):
+    rng = random.Random(seed)
+    lines, results = [], []
+    for i in range(PROGRAMS):
+        program = Program(rng, f"p{i}")
+        results.append(program.make())
+        lines += program.lines
+    types = ", ".join([TYPE] * PROGRAMS)
+    body = "\n".join(lines)
+    return f"""{STEPS}
+func.func @main(%x: {TYPE}, %w: {TYPE}) -> ({types}) {{
+  %three = arith.constant dense<3.0> : {TYPE}
+{body}
+  return {", ".join(results)} : {types}
+}}
+"""
+
+
+def optimize(text, *passes):
+    done = subprocess.run(
+        [find_tool("scaling-opt"), "-", "--inline", "--symbol-dce", *passes],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(folder: Path, text):
+    (folder / "program.mlir").write_text(text)
+    outputs = [folder / f"out{i}.npy" for i in range(PROGRAMS)]
+    done = subprocess.run(
+        [find_tool("scaling-run"), folder / "program.mlir", "--entry=main"]
+        + [f"--input={folder}/{name}.npy" for name in "xw"]
+        + [f"--output={path}" for path in outputs],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return [np.load(path) for path in outputs]
+
+
+@pytest.mark.parametrize("seed", range(40 if FULL else 4))
+def test_the_same_results(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    np.save(tmp_path / "x.npy", rng.uniform(0.1, 2, (4, 6)).astype(np.float32))
+    np.save(tmp_path / "w.npy", rng.normal(size=(4, 6)).astype(np.float32))
+    text = write_module(seed)
+    raised = optimize(text, "--scaling-raise")
+    # Not for nothing: most of them hold an iteration.
+    assert len(re.findall(r"scaling\.project", raised)) >= PROGRAMS // 4
+    plain = run(tmp_path, optimize(text))
+    for i, (got, want) in enumerate(zip(run(tmp_path, raised), plain, strict=True)):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6, err_msg=f"p{i}")
