@@ -19,6 +19,7 @@
 #include "scaling/Conversion/FormKernels/FormKernels.h"
 #include "scaling/Conversion/FormLaunches/FormLaunches.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
+#include "scaling/Conversion/FormWorkgroups/FormWorkgroups.h"
 #include "scaling/Conversion/ImportCalls/ImportCalls.h"
 #include "scaling/Conversion/ImportStableHLO/ImportStableHLO.h"
 #include "scaling/Conversion/ImportTorch/ImportTorch.h"
@@ -70,6 +71,7 @@ void scaling::registerAllPasses() {
   registerImportCallsPasses();
   registerImportStableHLOPasses();
   registerImportTorchPasses();
+  registerFormWorkgroupsPasses();
   registerPlanWorkspacePasses();
   registerScalingRaisePasses();
   registerScalingToLinalgPasses();

@@ -422,6 +422,31 @@ NB_MODULE(_core, m) {
       "Compiles MLIR for this machine, after it went through these passes: "
       "(bytes for `load`, warnings), or (None, errors).");
   m.def(
+      "compile_for_iree",
+      [](const std::string &text, const std::string &name,
+         const std::string &route, const std::string &objectName) {
+        std::string messages;
+        std::optional<InProcessIREE> made;
+        {
+          nb::gil_scoped_release release;
+          made =
+              compileForIREE(text, name,
+                             route == "portable" ? InProcessIREERoute::Portable
+                             : route == "split"  ? InProcessIREERoute::Split
+                                                 : InProcessIREERoute::Library,
+                             objectName, messages);
+        }
+        nb::object result = nb::none();
+        if (made)
+          result = nb::make_tuple(
+              made->program, made->library,
+              nb::bytes(made->object.data(), made->object.size()));
+        return nb::make_tuple(result, messages);
+      },
+      "text"_a, "name"_a, "route"_a, "object_name"_a,
+      "A program for IREE: ((program, library, object), warnings), or (None, "
+      "errors). The route is portable, split or library.");
+  m.def(
       "load",
       [](nb::bytes bytes) -> nb::object {
         std::optional<InProcessObject> object = InProcessObject::deserialize(

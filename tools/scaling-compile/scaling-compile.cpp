@@ -23,7 +23,7 @@ using namespace mlir::scaling;
 namespace cl = llvm::cl;
 
 namespace {
-enum class Emit { MLIR, LLVM, Object, Shared, Header, PTX, Cubin };
+enum class Emit { MLIR, LLVM, Object, Shared, Header, PTX, Cubin, IREE };
 enum class Target { CPU, NVPTX };
 } // namespace
 
@@ -48,7 +48,11 @@ static cl::opt<Emit> emit(
                           "a C header that declares the public functions"),
                clEnumValN(Emit::PTX, "ptx", "PTX, of --target=nvptx"),
                clEnumValN(Emit::Cubin, "cubin",
-                          "machine code of the GPU, made by ptxas")),
+                          "machine code of the GPU, made by ptxas"),
+               clEnumValN(Emit::IREE, "iree",
+                          "a module of MLIR that iree-link finds as "
+                          "'scaling', and beside it the object that it "
+                          "dispatches")),
     cl::cat(category));
 static cl::opt<Target>
     target("target", cl::init(Target::CPU), cl::desc("What to compile for:"),
@@ -77,6 +81,12 @@ static cl::opt<Route>
                                 "tiled, vectorized, on threads (default)"),
                      clEnumValN(Route::Linalg, "linalg", "plain loops")),
           cl::cat(category));
+static cl::opt<IREEFunctions> ireeFunctions(
+    "iree-functions", cl::init(IREEFunctions::Util),
+    cl::desc("How programs declare the functions that --emit=iree makes:"),
+    cl::values(clEnumValN(IREEFunctions::Util, "util", "util.func (default)"),
+               clEnumValN(IREEFunctions::Func, "func", "func.func")),
+    cl::cat(category));
 static cl::opt<bool> noThreads("no-threads",
                                cl::desc("Sequential code, without the runtime"),
                                cl::cat(category));
@@ -211,8 +221,16 @@ static LogicalResult compileKernels(StringRef program) {
 }
 
 static LogicalResult compile(StringRef program) {
-  if (emit == Emit::Shared && outputPath == "-") {
-    printError("a shared library cannot go to standard output");
+  if ((emit == Emit::Shared || emit == Emit::IREE) && outputPath == "-") {
+    printError(
+        emit == Emit::Shared
+            ? "a shared library cannot go to standard output"
+            : "a module for IREE cannot go to standard output: it has an "
+              "object file beside it");
+    return failure();
+  }
+  if (target == Target::NVPTX && emit == Emit::IREE) {
+    printError("--emit=iree is for CPUs");
     return failure();
   }
   if (target == Target::NVPTX)
@@ -228,6 +246,20 @@ static LogicalResult compile(StringRef program) {
     CHeaderOptions options;
     options.workspaceArgument = workspaceArgument;
     return writeHeader(source, options);
+  }
+  if (emit == Emit::IREE) {
+    // The text names the object, which lies beside it.
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    SmallString<128> objectPath(outputPath);
+    llvm::sys::path::replace_extension(objectPath, "o");
+    SmallVector<char, 0> object;
+    if (failed(source.emitIREELibrary(llvm::sys::path::filename(objectPath),
+                                      ireeFunctions, os, object)) ||
+        failed(report(
+            writeFile(objectPath, StringRef(object.data(), object.size())))))
+      return failure();
+    return report(writeFile(outputPath, text));
   }
   if (failed(source.lower(route, /*threads=*/!noThreads, workspaceArgument)))
     return failure();

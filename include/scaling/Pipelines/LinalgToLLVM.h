@@ -35,9 +35,10 @@ struct LinalgToLLVMOptions : public PassPipelineOptions<LinalgToLLVMOptions> {
 /// `workspaceArgument` says so; every buffer is freed where it dies.
 ///
 /// For a GPU, whose blocks have `sharedBytes` of shared memory, scratch of
-/// parallel loops is left for `scaling-form-kernels`.
+/// parallel loops is left for `scaling-form-kernels`. With `workgroups`, public
+/// functions become the code of one workgroup (`scaling-form-workgroups`).
 void buildBufferizePipeline(OpPassManager &pm, bool workspaceArgument = false,
-                            int64_t sharedBytes = 0);
+                            int64_t sharedBytes = 0, bool workgroups = false);
 
 /// Loops, vectors and linalg on memrefs to the LLVM dialect.
 void buildMemRefToLLVMPipeline(OpPassManager &pm,

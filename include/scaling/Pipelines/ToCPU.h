@@ -30,7 +30,21 @@ struct ToCPUOptions : public PassPipelineOptions<ToCPUOptions> {
       *this, "workspace-argument",
       llvm::cl::desc("Public functions take their workspace from the caller"),
       llvm::cl::init(false)};
+  PassOptions::Option<bool> workgroups{
+      *this, "workgroups",
+      llvm::cl::desc("Public functions do the part of one workgroup; large "
+                     "matrices of a batch are side by side too"),
+      llvm::cl::init(false)};
 };
+
+/// The first part of `buildToCPUPipeline`: to core ops on buffers, with all
+/// scratch planned. What tells the sizes of workspaces and results is still in
+/// upstream's dialects.
+void buildToCPUBuffersPipeline(OpPassManager &pm, const ToCPUOptions &options);
+
+/// The second part: from there to the LLVM dialect.
+void buildCPUBuffersToLLVMPipeline(OpPassManager &pm,
+                                   const ToCPUOptions &options);
 
 /// The native way: scheduled, tiled, bufferized as core ops, lowered to vector
 /// code and to the LLVM dialect.

@@ -260,6 +260,14 @@ static LogicalResult createSizeQuery(func::FuncOp function, Value total) {
   return success();
 }
 
+/// The most a size can be, where that is a constant.
+static std::optional<int64_t> getLargest(Value size) {
+  FailureOr<int64_t> bound = ValueBoundsConstraintSet::computeConstantBound(
+      presburger::BoundType::UB, size, /*stopCondition=*/nullptr,
+      /*closedUB=*/true);
+  return succeeded(bound) ? std::optional<int64_t>(*bound) : std::nullopt;
+}
+
 /// Makes the allocations of a function or of a parallel loop's iteration views
 /// of one buffer: of the argument that it gets where `argument` says so, else
 /// allocated where the block begins.
@@ -280,8 +288,11 @@ static LogicalResult planWorkspace(RewriterBase &rewriter, Block &frame,
       return WalkResult::skip();
     auto alloc = dyn_cast<memref::AllocOp>(op);
     if (alloc && fits(alloc) && !isFreed(alloc) && staysInside(alloc, frame) &&
-        llvm::all_of(alloc.getDynamicSizes(),
-                     [&](Value size) { return sizes.canMake(size); }))
+        llvm::all_of(alloc.getDynamicSizes(), [&](Value size) {
+          // Callers that hand memory in have no other: the last tile of a
+          // loop gets as much as the others.
+          return sizes.canMake(size) || (argument && getLargest(size));
+        }))
       allocs.push_back(alloc);
     return WalkResult::advance();
   });
@@ -293,11 +304,16 @@ static LogicalResult planWorkspace(RewriterBase &rewriter, Block &frame,
   Value total = arith::ConstantIndexOp::create(rewriter, loc, 0);
   SmallVector<std::pair<Value, SmallVector<Value>>> places;
   for (memref::AllocOp alloc : allocs) {
-    SmallVector<Value> dynamicSizes;
-    for (Value size : alloc.getDynamicSizes())
-      dynamicSizes.push_back(sizes.make(size));
+    SmallVector<Value> dynamicSizes, largestSizes;
+    for (Value size : alloc.getDynamicSizes()) {
+      bool known = sizes.canMake(size);
+      dynamicSizes.push_back(known ? sizes.make(size) : size);
+      largestSizes.push_back(known ? dynamicSizes.back()
+                                   : arith::ConstantIndexOp::create(
+                                         rewriter, loc, *getLargest(size)));
+    }
     Value bytes =
-        byteSize(rewriter, alloc.getLoc(), alloc.getType(), dynamicSizes);
+        byteSize(rewriter, alloc.getLoc(), alloc.getType(), largestSizes);
     places.emplace_back(total, std::move(dynamicSizes));
     total = arith::AddIOp::create(rewriter, alloc.getLoc(), total, bytes);
   }
@@ -317,9 +333,13 @@ static LogicalResult planWorkspace(RewriterBase &rewriter, Block &frame,
                                         rewriter.getI64IntegerAttr(kAlignment));
   }
   for (auto [alloc, place] : llvm::zip_equal(allocs, places)) {
-    auto view =
-        memref::ViewOp::create(rewriter, alloc.getLoc(), alloc.getType(),
-                               workspace, place.first, place.second);
+    // A size that is not known here is known there.
+    OpBuilder there(alloc);
+    bool known = llvm::all_of(alloc.getDynamicSizes(),
+                              [&](Value size) { return sizes.canMake(size); });
+    auto view = memref::ViewOp::create(known ? rewriter : there, alloc.getLoc(),
+                                       alloc.getType(), workspace, place.first,
+                                       place.second);
     rewriter.replaceOp(alloc, view);
   }
   return success();
@@ -385,12 +405,9 @@ static void planBlocks(RewriterBase &rewriter, scf::ForallOp loop,
         continue;
       }
       // The most it can be, for all iterations.
-      FailureOr<int64_t> bound = ValueBoundsConstraintSet::computeConstantBound(
-          presburger::BoundType::UB, size, /*stopCondition=*/nullptr,
-          /*closedUB=*/true);
-      if (succeeded(bound))
+      if (std::optional<int64_t> largest = getLargest(size))
         dynamicSizes.push_back(
-            arith::ConstantIndexOp::create(rewriter, loc, *bound));
+            arith::ConstantIndexOp::create(rewriter, loc, *largest));
     }
     if (dynamicSizes.size() != alloc.getDynamicSizes().size())
       continue;

@@ -13,6 +13,7 @@
 #include "scaling/Conversion/ExpandMemRefs/ExpandMemRefs.h"
 #include "scaling/Conversion/ExpandOtherMath/ExpandOtherMath.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
+#include "scaling/Conversion/FormWorkgroups/FormWorkgroups.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
 #include "mlir/Conversion/Passes.h"
@@ -34,7 +35,8 @@ static constexpr unsigned kMaxStackBytes = 4096;
 
 void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
                                            bool workspaceArgument,
-                                           int64_t sharedBytes) {
+                                           int64_t sharedBytes,
+                                           bool workgroups) {
   pm.addPass(createScalingEntryABIPass());
   // Elementwise arithmetic on whole tensors.
   pm.addNestedPass<func::FuncOp>(createConvertElementwiseToLinalgPass());
@@ -52,6 +54,10 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
   pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  // Before buffers find their places: what an item of a sequential loop
+  // allocates has one place for all.
+  if (workgroups)
+    pm.addPass(createScalingFormWorkgroupsPass());
   auto &func = pm.nest<func::FuncOp>();
   func.addPass(createLoopInvariantCodeMotionPass());
   func.addPass(bufferization::createBufferHoistingPass());

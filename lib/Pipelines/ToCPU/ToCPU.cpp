@@ -16,10 +16,12 @@
 
 using namespace mlir;
 
-void scaling::buildToCPUPipeline(OpPassManager &pm,
-                                 const ToCPUOptions &options) {
+void scaling::buildToCPUBuffersPipeline(OpPassManager &pm,
+                                        const ToCPUOptions &options) {
   pm.addPass(createScalingSelectSchedulePass());
-  pm.addPass(createScalingTileBatchPass());
+  ScalingTileBatchPassOptions batch;
+  batch.sideBySide = options.workgroups;
+  pm.addPass(createScalingTileBatchPass(batch));
   pm.addPass(createScalingGeneralizePass());
   pm.addPass(createScalingDecomposePass());
   pm.addPass(createScalingFormLanesPass());
@@ -28,7 +30,12 @@ void scaling::buildToCPUPipeline(OpPassManager &pm,
   // No cse: it would merge the fills that reset a statistic, and
   // bufferization would copy them in the loop.
   pm.addPass(createCanonicalizerPass());
-  buildBufferizePipeline(pm, options.workspaceArgument);
+  buildBufferizePipeline(pm, options.workspaceArgument, /*sharedBytes=*/0,
+                         options.workgroups);
+}
+
+void scaling::buildCPUBuffersToLLVMPipeline(OpPassManager &pm,
+                                            const ToCPUOptions &options) {
   if (options.threads) {
     pm.addPass(createScalingParallelizePass());
     pm.addPass(createCanonicalizerPass());
@@ -40,6 +47,12 @@ void scaling::buildToCPUPipeline(OpPassManager &pm,
   rest.threads = options.threads;
   rest.useScalef = options.useScalef;
   buildMemRefToLLVMPipeline(pm, rest);
+}
+
+void scaling::buildToCPUPipeline(OpPassManager &pm,
+                                 const ToCPUOptions &options) {
+  buildToCPUBuffersPipeline(pm, options);
+  buildCPUBuffersToLLVMPipeline(pm, options);
 }
 
 void scaling::registerToCPUPipeline() {

@@ -7,12 +7,15 @@
 
 #include "scaling/Target/Driver/Driver.h"
 
+#include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/InitAll.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 #include "scaling/Pipelines/ToCPU.h"
 #include "scaling/Pipelines/ToLinalg.h"
 #include "scaling/Pipelines/ToNVVM.h"
 
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/DLTI/DLTI.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Parser/Parser.h"
@@ -148,6 +151,82 @@ LogicalResult Program::lowerToLaunches(const GPUChip &chip) {
   host.threads = false;
   buildMemRefToLLVMPipeline(pm, host);
   return run(pm);
+}
+
+LogicalResult Program::emitIREELibrary(StringRef objectName,
+                                       IREEFunctions functions,
+                                       llvm::raw_ostream &os,
+                                       SmallVectorImpl<char> &object) {
+  if (entries.empty()) {
+    printError("there is no public function to make a dispatch of", &messages);
+    return failure();
+  }
+  if (failed(checkForIREE(entries)))
+    return failure();
+  // IREE decides what may be overwritten.
+  for (auto function : module->getOps<func::FuncOp>())
+    for (unsigned i = 0; i < function.getNumArguments(); ++i)
+      function.removeArgAttr(
+          i, bufferization::BufferizationDialect::kWritableAttrName);
+
+  ToCPUOptions options;
+  options.threads = false;
+  options.workspaceArgument = true;
+  options.workgroups = true;
+  options.vectorBits = target.vectorBits;
+  options.useScalef = target.vectorBits >= 512;
+  PassManager buffers(&context, ModuleOp::getOperationName());
+  // First of all: the ops of the dialect still tell their result shapes.
+  buffers.addPass(createScalingEntryABIPass());
+  buildToCPUBuffersPipeline(buffers, options);
+  if (failed(run(buffers)))
+    return failure();
+  FailureOr<std::vector<HostSizes>> sizes = takeHostSizes(*module, entries);
+  if (failed(sizes))
+    return failure();
+  PassManager rest(&context, ModuleOp::getOperationName());
+  buildCPUBuffersToLLVMPipeline(rest, options);
+  if (failed(run(rest)))
+    return failure();
+  if (llvm::Error error =
+          emitFreestandingObject(*module, entries, target, object)) {
+    printError(llvm::toString(std::move(error)), &messages);
+    return failure();
+  }
+  printIREELibrary(entries, *sizes, objectName, functions, target, os);
+  return success();
+}
+
+LogicalResult Program::lowerToLinalg() {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  buildToLinalgPipeline(pm);
+  return run(pm);
+}
+
+LogicalResult Program::outline(llvm::raw_ostream &os) {
+  PassManager pm(&context, ModuleOp::getOperationName());
+  pm.addPass(createScalingOutlinePass());
+  if (failed(run(pm)))
+    return failure();
+  auto library = SymbolTable(*module).lookup<ModuleOp>("scaling");
+  if (library)
+    library->remove();
+  else
+    library = ModuleOp::create(module->getLoc());
+  printGeneric(os);
+  module = library;
+  attachTargetDescription(*module, target);
+  FailureOr<SmallVector<EntryPoint>> collected = collectEntryPoints(*module);
+  if (failed(collected))
+    return failure();
+  entries = std::move(*collected);
+  return success();
+}
+
+void Program::printGeneric(llvm::raw_ostream &os) {
+  // What compiles it next has its own description of the target.
+  module->getOperation()->removeAttr(DLTIDialect::kTargetSystemDescAttrName);
+  module->print(os, OpPrintingFlags().printGenericOpForm());
 }
 
 LogicalResult Program::run(PassManager &pm) {

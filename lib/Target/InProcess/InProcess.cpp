@@ -162,6 +162,37 @@ mlir::scaling::compileInProcess(std::string_view text, std::string_view name,
   return object;
 }
 
+std::optional<InProcessIREE> mlir::scaling::compileForIREE(
+    std::string_view text, std::string_view name, InProcessIREERoute route,
+    std::string_view objectName, std::string &messages) {
+  llvm::raw_string_ostream os(messages);
+  Program program(&os);
+  if (failed(program.loadText(text, name, "host")))
+    return std::nullopt;
+  InProcessIREE result;
+  llvm::raw_string_ostream programText(result.program);
+  if (route == InProcessIREERoute::Portable) {
+    if (failed(program.lowerToLinalg()))
+      return std::nullopt;
+    program.printGeneric(programText);
+    return result;
+  }
+  IREEFunctions functions = IREEFunctions::Util;
+  if (route == InProcessIREERoute::Split) {
+    functions = IREEFunctions::Func;
+    if (failed(program.outline(programText)))
+      return std::nullopt;
+    if (program.getEntries().empty())
+      return result;
+  }
+  llvm::raw_string_ostream library(result.library);
+  SmallVector<char, 0> object;
+  if (failed(program.emitIREELibrary(objectName, functions, library, object)))
+    return std::nullopt;
+  result.object.assign(object.begin(), object.end());
+  return result;
+}
+
 //===----------------------------------------------------------------------===//
 // Calling
 //===----------------------------------------------------------------------===//

@@ -50,3 +50,26 @@ func.func private @g_workspace_size()
 func.func @g() attributes {llvm.emit_c_interface} {
   return
 }
+
+// -----
+
+// The last tile of a loop is smaller: a place of the largest one's size.
+
+// CHECK-LABEL: func.func @tiles(
+// CHECK-SAME: %{{[^:]*}}: memref<?xf32>, %[[W:[^:]*]]: memref<?xi8>)
+// CHECK: scf.for
+// CHECK: %[[SIZE:.*]] = affine.min
+// CHECK: memref.view %[[W]][%{{.*}}][%[[SIZE]]] : memref<?xi8> to memref<?xf32>
+// CHECK-LABEL: func.func @tiles_workspace_size(
+// CHECK: arith.constant 64 : i64
+func.func @tiles(%x: memref<?xf32>) attributes {llvm.emit_c_interface} {
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %n = memref.dim %x, %c0 : memref<?xf32>
+  scf.for %i = %c0 to %n step %c16 {
+    %size = affine.min affine_map<(i)[n] -> (16, n - i)>(%i)[%n]
+    %a = memref.alloc(%size) : memref<?xf32>
+    "test.use"(%a) : (memref<?xf32>) -> ()
+  }
+  return
+}

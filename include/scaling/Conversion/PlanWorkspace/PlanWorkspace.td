@@ -32,7 +32,8 @@ def ScalingPlanWorkspacePass
     as its last argument, `memref<?xi8>` aligned to 64 bytes, and gets a
     companion `NAME_workspace_size` with the same arguments before that and one
     output, `memref<1xi64>`: the number of bytes. The companion looks at the
-    sizes of the arguments only.
+    sizes of the arguments only. An allocation in a loop whose size has a
+    constant upper bound gets a place of that size.
 
     With `shared-bytes`, for a GPU: allocations of an iteration of an outermost
     parallel loop that is done by a block of threads stay where they are, for

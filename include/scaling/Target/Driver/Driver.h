@@ -11,6 +11,7 @@
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Target/CPU/CPUTarget.h"
 #include "scaling/Target/GPU/Chip.h"
+#include "scaling/Target/IREE/IREE.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -59,6 +60,21 @@ public:
   /// Lowers to the LLVM dialect: host functions that launch the kernels, which
   /// are embedded as machine code of the GPU and PTX.
   LogicalResult lowerToLaunches(const GPUChip &chip);
+  /// Compiles the public functions to a module that IREE links as `scaling`
+  /// (`printIREELibrary`), for the CPU: its text, and the object it names.
+  LogicalResult emitIREELibrary(llvm::StringRef objectName,
+                                IREEFunctions functions, llvm::raw_ostream &os,
+                                llvm::SmallVectorImpl<char> &object);
+
+  /// Lowers the module to upstream's dialects on tensors.
+  LogicalResult lowerToLinalg();
+
+  /// Moves the dialect's ops into functions (`--scaling-outline`), prints the
+  /// rest of the program, and keeps the functions.
+  LogicalResult outline(llvm::raw_ostream &os);
+
+  /// Prints the module in the form that other versions of MLIR read.
+  void printGeneric(llvm::raw_ostream &os);
 
   ModuleOp getModule() { return *module; }
   const CPUTarget &getTarget() const { return target; }

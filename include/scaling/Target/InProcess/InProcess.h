@@ -80,12 +80,37 @@ std::optional<InProcessObject> compileInProcess(std::string_view text,
                                                 std::string &messages);
 
 /// Runs passes, written as `scaling-opt` has them in --pass-pipeline for a
-/// module, and returns the program that comes out as text. On failure the result
-/// is empty and `messages` says why; else `messages` has the warnings.
+/// module, and returns the program that comes out as text. On failure the
+/// result is empty and `messages` says why; else `messages` has the warnings.
 std::optional<std::string> transformInProcess(std::string_view text,
                                               std::string_view name,
                                               std::string_view passes,
                                               std::string &messages);
+/// A program for IREE: texts, and the object that `library` names.
+struct InProcessIREE {
+  /// Upstream's dialects, in the form that other versions of MLIR read.
+  std::string program;
+  /// `module @scaling`, which the program is linked with; or empty.
+  std::string library;
+  std::string object;
+};
+
+enum class InProcessIREERoute {
+  /// All in `program`, through `--scaling-to-linalg`.
+  Portable,
+  /// The dialect's ops in `library`, the rest in `program`.
+  Split,
+  /// The public functions in `library`, for programs that declare them with
+  /// `util.func`.
+  Library
+};
+
+/// Compiles a program for IREE on the CPU this runs on.
+std::optional<InProcessIREE> compileForIREE(std::string_view text,
+                                            std::string_view name,
+                                            InProcessIREERoute route,
+                                            std::string_view objectName,
+                                            std::string &messages);
 
 /// A compiled program whose functions can be called.
 class InProcessProgram {

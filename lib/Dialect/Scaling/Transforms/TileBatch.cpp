@@ -17,7 +17,8 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
+LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op,
+                                 bool sideBySide) {
   // Loops are made for what they return.
   if (isOpTriviallyDead(op)) {
     rewriter.eraseOp(op);
@@ -34,8 +35,8 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op) {
   if (takesLanes(op))
     return tileIntoLanes(rewriter, op);
   // A large matrix occupies all threads by itself.
-  bool sideBySide = schedule.getRegime() != Regime::streaming &&
-                    schedule.getRegime() != Regime::cloud;
+  sideBySide |= schedule.getRegime() != Regime::streaming &&
+                schedule.getRegime() != Regime::cloud;
   scf::SCFTilingOptions options;
   options.setTileSizes(
       SmallVector<OpFoldResult>(batchRank, rewriter.getIndexAttr(1)));

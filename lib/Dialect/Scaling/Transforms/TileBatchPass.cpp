@@ -24,13 +24,15 @@ using namespace mlir;
 
 namespace {
 struct TileBatchPass : scaling::impl::ScalingTileBatchPassBase<TileBatchPass> {
+  using Base::Base;
+
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation()->walk(
         [&](scaling::ScalingBatchedOpInterface op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
     for (Operation *op : ops)
-      if (failed(scaling::tileBatch(rewriter, op)))
+      if (failed(scaling::tileBatch(rewriter, op, sideBySide)))
         return signalPassFailure();
   }
 };

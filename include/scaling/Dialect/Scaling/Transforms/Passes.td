@@ -91,6 +91,9 @@ def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
     module for a GPU the `scf.forall` is mapped: an iteration is for a thread
     (`tiny_batched`) or for a block of threads (`resident`).
   }];
+  let options = [
+    Option<"sideBySide", "side-by-side", "bool", /*default=*/"false",
+           "An scf.forall for matrices of any size">];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
                            "::mlir::gpu::GPUDialect",
@@ -134,6 +137,31 @@ def ScalingTileAndFusePass : Pass<"scaling-tile-and-fuse"> {
                            "::mlir::linalg::LinalgDialect",
                            "::mlir::scf::SCFDialect",
                            "::mlir::tensor::TensorDialect"];
+}
+
+def ScalingOutlinePass : Pass<"scaling-outline", "::mlir::ModuleOp"> {
+  let summary = "Move the dialect's ops into functions of a module of their own";
+  let description = [{
+    For programs of which another compiler does the rest. Every op of the
+    dialect on tensors, together with those that take its results where nothing
+    in between waits for them, becomes a public function in `module @scaling`,
+    and a call of a private declaration `@scaling.NAME`, which a linker resolves:
+
+    ```mlir
+    func.func private @scaling.main_project(tensor<8x8xf32>) -> tensor<8x8xf32>
+    func.func @main(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
+      %P = call @scaling.main_project(%x) : (tensor<8x8xf32>) -> tensor<8x8xf32>
+      return %P : tensor<8x8xf32>
+    }
+    module @scaling {
+      func.func @main_project(%x: tensor<8x8xf32>) -> tensor<8x8xf32> { ... }
+    }
+    ```
+
+    Constants that are no arrays, sizes and empty destinations are made again in
+    the function. A name that is taken gets a number.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
 }
 
 def ScalingParallelizePass : Pass<"scaling-parallelize"> {

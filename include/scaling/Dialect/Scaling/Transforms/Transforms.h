@@ -10,6 +10,7 @@
 
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/PatternMatch.h"
 
 namespace mlir::scaling {
@@ -38,10 +39,16 @@ ScheduleAttr selectSchedule(Operation *op);
 /// Whether the module is for a GPU (`--scaling-describe-gpu`).
 bool targetsGPU(Operation *op);
 
+/// Moves the dialect's ops on tensors into functions of `module @scaling`, and
+/// calls these.
+LogicalResult outline(ModuleOp module);
+
 /// Tiles an op on whole problems so that each tile is one matrix: side by side
 /// on all threads, or one after the other where a matrix takes all threads; or
-/// so many tiny matrices as the schedule has lanes.
-LogicalResult tileBatch(RewriterBase &rewriter, Operation *op);
+/// so many tiny matrices as the schedule has lanes. With `sideBySide`, matrices
+/// of any size are side by side.
+LogicalResult tileBatch(RewriterBase &rewriter, Operation *op,
+                        bool sideBySide = false);
 
 /// Whether the op's tiles are as many matrices as its schedule has lanes.
 bool takesLanes(Operation *op);
