@@ -112,6 +112,13 @@ if ptxas:
     config.available_features.add("ptxas")
     config.environment["SCALING_PTXAS"] = os.path.normpath(ptxas)
     config.substitutions.append(("%ptxas", os.path.normpath(ptxas)))
+# IREE's tools, of the Python package.
+iree = os.path.join(os.path.dirname(config.python_executable), "iree-compile")
+if os.path.exists(iree):
+    config.available_features.add("iree")
+    for name in ["compile", "link", "run-module"]:
+        tool = iree.replace("iree-compile", f"iree-{name}")
+        config.substitutions.append((f"%iree-{name}", tool))
 # The distribution's mlir-opt cannot load an instrumented plugin.
 if not sanitize and os.path.exists(
     os.path.join(config.scaling_lib_dir, "ScalingPlugin" + config.llvm_shlib_ext)

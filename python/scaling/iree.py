@@ -34,7 +34,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "scaling.iree needs IREE's compiler: pip install iree-base-compiler "
-        "iree-base-runtime"
+        "iree-base-runtime (or 'scaling[iree]')"
     ) from error
 
 from . import _core
@@ -113,9 +113,8 @@ def _run(tool: str, *arguments: str | os.PathLike[str]) -> None:
 class Function:
     """A function of a module in IREE's runtime, called with arrays."""
 
-    def __init__(self, call: Any, device: Any, name: str) -> None:
+    def __init__(self, call: Any, name: str) -> None:
         self._call = call
-        self._device = device
         self.__name__ = name
 
     def __repr__(self) -> str:
@@ -167,6 +166,12 @@ class Module:
             self._loaded = context.modules[module.name]
         return self._loaded
 
+    @property
+    def device(self) -> Any:
+        """Of IREE's runtime, where arrays are used without a copy."""
+        self._load()
+        return self._device
+
     def __iter__(self) -> Iterator[str]:
         return iter(
             name
@@ -178,7 +183,7 @@ class Module:
         names = list(self)
         if name not in names:
             raise KeyError(name)
-        return Function(self._load()[name], self._device, name)
+        return Function(self._load()[name], name)
 
     def __getattr__(self, name: str) -> Function:
         if name.startswith("_"):
