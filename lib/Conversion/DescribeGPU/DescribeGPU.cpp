@@ -7,7 +7,10 @@
 
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
 #include "mlir/Dialect/DLTI/DLTI.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 
 namespace mlir {
@@ -42,6 +45,23 @@ void mlir::scaling::describeGPU(ModuleOp module, const GPUChip &chip) {
   module->setAttr(name, TargetSystemSpecAttr::get(context, entries));
 }
 
+void mlir::scaling::markStrictFunctions(ModuleOp module) {
+  auto isStrict = [](NamedAttribute named) {
+    auto numerics = dyn_cast<NumericsAttr>(named.getValue());
+    return numerics && numerics.getStrict();
+  };
+  for (auto func : module.getOps<func::FuncOp>()) {
+    WalkResult found = func.walk([&](Operation *op) {
+      // Inherent attributes are properties.
+      if (llvm::any_of(op->getAttrDictionary(), isStrict))
+        return WalkResult::interrupt();
+      return WalkResult::advance();
+    });
+    if (found.wasInterrupted())
+      func->setAttr(kStrictAttrName, UnitAttr::get(module.getContext()));
+  }
+}
+
 std::optional<GPUChip> mlir::scaling::getDescribedGPU(ModuleOp module) {
   auto spec = module->getAttrOfType<TargetSystemSpecAttr>(
       DLTIDialect::kTargetSystemDescAttrName);
@@ -74,8 +94,11 @@ struct ScalingDescribeGPUPass final
 
   void runOnOperation() override {
     llvm::Expected<GPUChip> found = getGPUChip(chip, features);
-    if (found)
-      return describeGPU(getOperation(), *found);
+    if (found) {
+      describeGPU(getOperation(), *found);
+      markStrictFunctions(getOperation());
+      return;
+    }
     getOperation().emitError(llvm::toString(found.takeError()));
     signalPassFailure();
   }

@@ -7,11 +7,13 @@
 
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 
+#include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlir {
@@ -74,6 +76,16 @@ static Value approximateLog(OpBuilder &b, Location loc, Value x) {
                                createF32(b, loc, kLn2));
 }
 
+/// The f32 scalars of functions that are not strict.
+static LogicalResult checkApproximate(Operation *op, RewriterBase &rewriter) {
+  if (!op->getResult(0).getType().isF32())
+    return rewriter.notifyMatchFailure(op, "not an f32 scalar");
+  auto function = op->getParentOfType<FunctionOpInterface>();
+  if (function && function->hasAttr(kStrictAttrName))
+    return rewriter.notifyMatchFailure(op, "in a strict function");
+  return success();
+}
+
 namespace {
 template <typename OpTy, Value (*Build)(OpBuilder &, Location, Value)>
 struct Approximate final : OpRewritePattern<OpTy> {
@@ -82,8 +94,8 @@ struct Approximate final : OpRewritePattern<OpTy> {
 
   LogicalResult matchAndRewrite(OpTy op,
                                 PatternRewriter &rewriter) const override {
-    if (!op.getType().isF32())
-      return rewriter.notifyMatchFailure(op, "not an f32 scalar");
+    if (failed(checkApproximate(op, rewriter)))
+      return failure();
     rewriter.replaceOp(op, Build(rewriter, op.getLoc(), op.getOperand()));
     return success();
   }
@@ -94,8 +106,8 @@ struct ApproximateDivision final : OpRewritePattern<arith::DivFOp> {
 
   LogicalResult matchAndRewrite(arith::DivFOp op,
                                 PatternRewriter &rewriter) const override {
-    if (!op.getType().isF32())
-      return rewriter.notifyMatchFailure(op, "not an f32 scalar");
+    if (failed(checkApproximate(op, rewriter)))
+      return failure();
     rewriter.replaceOp(op, createIntrinsic(rewriter, op.getLoc(),
                                            "llvm.nvvm.div.full",
                                            op->getOperands()));

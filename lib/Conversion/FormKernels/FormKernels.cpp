@@ -9,6 +9,7 @@
 
 #include "Distribute.h"
 
+#include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Conversion/PlanWorkspace/PlanWorkspace.h"
 
@@ -623,6 +624,8 @@ mlir::scaling::formKernels(ModuleOp module,
         rewriter, func.getLoc(), func.getSymName(), func.getFunctionType());
     kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(),
                     rewriter.getUnitAttr());
+    if (Attribute strict = func->getAttr(kStrictAttrName))
+      kernel->setAttr(kStrictAttrName, strict);
     Block &body = kernel.front();
     SmallVector<Value> arguments(body.getArguments());
     rewriter.inlineBlockBefore(&func.front(), &body, body.end(), arguments);

@@ -15,6 +15,15 @@ func.func @exp2(%x: f32) -> f32 {
   return %r : f32
 }
 
+// CHECK-LABEL: func.func @strict
+// CHECK-NOT: llvm.nvvm
+// CHECK: arith.divf
+func.func @strict(%x: f32) -> f32 attributes {scaling.strict} {
+  %e = math.exp2 %x : f32
+  %r = arith.divf %e, %x : f32
+  return %r : f32
+}
+
 // What the product with log2(e) loses is put back.
 
 // CHECK-LABEL: func.func @exp(

@@ -22,6 +22,12 @@ namespace scaling {
 /// Writes the device "GPU" into the module's target description.
 void describeGPU(ModuleOp module, const GPUChip &chip);
 
+/// On a function or kernel: f32 is computed without approximate instructions.
+inline constexpr llvm::StringLiteral kStrictAttrName = "scaling.strict";
+
+/// Marks the functions that hold ops of strict numerics.
+void markStrictFunctions(ModuleOp module);
+
 /// The chip that is written there.
 std::optional<GPUChip> getDescribedGPU(ModuleOp module);
 

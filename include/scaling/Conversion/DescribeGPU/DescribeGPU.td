@@ -21,6 +21,9 @@ def ScalingDescribeGPUPass : Pass<"scaling-describe-gpu", "::mlir::ModuleOp"> {
     Chips: `sm_80`, `sm_90`, `sm_100`. `features` is what LLVM calls a version
     of PTX, for example `+ptx80`; `auto` is the oldest that the chip is known
     to. Anything else is an error that names what there is.
+
+    A function with an op of `strict` numerics gets the attribute
+    `scaling.strict`, which its kernel has as well.
   }];
   let options = [
     Option<"chip", "chip", "std::string", /*default=*/"\"sm_90\"",

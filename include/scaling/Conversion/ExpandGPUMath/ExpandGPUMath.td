@@ -24,7 +24,8 @@ def ScalingExpandGPUMathPass : Pass<"scaling-expand-gpu-math"> {
     | `math.powf` | as `--scaling-expand-math` | the same |
     | `arith.divf` | `div.full` (2 ulp) | exact |
 
-    With `approximate=false`, for strict numerics, f32 is lowered as f64 is.
+    With `approximate=false`, and in functions with the attribute
+    `scaling.strict`, f32 is lowered as f64 is.
     Infinities and NaN are as in the library functions.
   }];
   let options = [
