@@ -25,22 +25,34 @@ def compile_kernel(source, emit, chip="sm_90"):
     return done.stdout
 
 
+def attributes(code, name):
+    """The attributes of a kernel, as LLVM prints them."""
+    declaration = re.search(rf"^define ptx_kernel void @{name}\(.*$", code, re.M)
+    group = re.search(r"#(\d+)", declaration[0][declaration[0].rfind(")") :])
+    return re.search(rf"^attributes #{group[1]} = {{(.*)}}$", code, re.M)[1]
+
+
+def launch_bounds(code, name):
+    """Threads and bytes of dynamic shared memory of a block."""
+    group = attributes(code, name)
+    threads = re.search(r'"nvvm.maxntid"="(\d+)', group)[1]
+    shared = re.search(r'"scaling.shared-bytes"="(\d+)"', group)
+    return int(threads), int(shared[1]) if shared else 0
+
+
 def execute(code, name, inputs, outputs, grid=2, seed=0, races=True):
     """Runs a kernel. `inputs` are arrays, `outputs` shapes and element types;
     gives the arrays and the emulator's report."""
     with tempfile.TemporaryDirectory(prefix="scaling-gpu-") as folder:
         folder = Path(folder)
         (folder / "kernel.ll").write_text(code)
-        declaration = re.search(rf"^define ptx_kernel void @{name}\(.*$", code, re.M)
-        attributes = re.search(r"#(\d+)", declaration[0][declaration[0].rfind(")") :])
-        group = re.search(rf"^attributes #{attributes[1]} = {{(.*)}}$", code, re.M)[1]
-        threads = re.search(r'"nvvm.maxntid"="(\d+)', group)[1]
-        shared = re.search(r'"scaling.shared-bytes"="(\d+)"', group)
+        group = attributes(code, name)
+        threads, shared = launch_bounds(code, name)
         command = [find_tool("scaling-simt"), folder / "kernel.ll", f"--entry={name}",
                    "--memref", f"--grid={grid}", f"--block={threads}",
                    f"--seed={seed}", f"--report={folder / 'report.json'}"]  # fmt: skip
         if shared:
-            command.append(f"--shared={shared[1]}")
+            command.append(f"--shared={shared}")
         if not races:
             command.append("--no-races")
         for i, array in enumerate(inputs):

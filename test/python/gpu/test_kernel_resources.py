@@ -1,0 +1,106 @@
+"""What the kernels of all programs take of a multiprocessor, against a table:
+registers and shared memory, which may change by a tenth; no library, no local
+variables; no spills and no stack, but what the table knows of.
+
+`python test_kernel_resources.py` in this folder writes the table anew.
+"""
+
+import csv
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from assembled_kernels import (
+    CHIPS,
+    ROOT,
+    assemble,
+    compile_program,
+    find_ptxas,
+    shared_bytes,
+)
+
+FULL = "SCALING_TEST_FULL" in os.environ
+TABLE = Path(__file__).with_name("resources.csv")
+COLUMNS = ("program", "chip", "kernel", "registers", "shared_bytes", "stack", "spills")
+#: What a number may differ by before somebody has to look.
+TOLERANCE = 0.1
+PROGRAMS = {
+    path.relative_to(ROOT).as_posix(): path
+    for folder in ("examples/*", "benchmark/programs")
+    for path in sorted(ROOT.glob(f"{folder}/*.mlir"))
+}
+#: The programs of the benchmarks on all chips only with the full tests.
+CASES = [
+    (name, chip)
+    for name in PROGRAMS
+    for chip in CHIPS
+    if FULL or name.startswith("examples/") or chip == "sm_90"
+]
+
+
+@cache
+def read_table():
+    with TABLE.open(newline="") as file:
+        return {
+            (row["program"], row["chip"], row["kernel"]): row
+            for row in csv.DictReader(file)
+        }
+
+
+def measure(name, chip):
+    ptx = compile_program(PROGRAMS[name], "ptx", chip)
+    return ptx, assemble(ptx, chip), shared_bytes(PROGRAMS[name], chip)
+
+
+@pytest.mark.skipif(not find_ptxas(), reason="no ptxas")
+@pytest.mark.parametrize("name, chip", CASES)
+def test_resources(name, chip):
+    ptx, kernels, shared = measure(name, chip)
+    assert "__nv_" not in ptx and ".extern .func" not in ptx
+    assert ".local" not in ptx
+    assert kernels
+    for kernel, found in kernels.items():
+        row = read_table()[name, chip, kernel]
+        assert found["stack"] <= int(row["stack"])
+        assert found["spills"] <= int(row["spills"])
+        for column, number in (
+            ("registers", found["registers"]),
+            ("shared_bytes", shared[kernel]),
+        ):
+            expected = int(row[column])
+            assert abs(number - expected) <= TOLERANCE * expected, column
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_small_matrices_move_in_vectors(chip):
+    """The matrix goes through registers in 16 bytes at a time."""
+    ptx = compile_program(
+        ROOT / "benchmark" / "programs" / "hyper_connections.mlir", "ptx", chip
+    )
+    for access in ("ld.global", "st.global", "ld.shared", "st.shared"):
+        lines = [line for line in ptx.splitlines() if line.strip().startswith(access)]
+        assert lines
+        assert all(re.search(r"\.v(4\.b32|2\.b64)", line) for line in lines)
+
+
+def main():
+    with TABLE.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for name in PROGRAMS:
+            for chip in CHIPS:
+                _, kernels, shared = measure(name, chip)
+                for kernel, found in kernels.items():
+                    writer.writerow(
+                        (name, chip, kernel, found["registers"], shared[kernel],
+                         found["stack"], found["spills"])
+                    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, str(ROOT / "test" / "python"))
+    main()
