@@ -19,6 +19,7 @@ SOURCE :=
 TARGET :=
 # What `make bench` runs, if not all.
 WORKLOADS :=
+GPU_WORKLOADS :=
 VENV := $(BUILD)/venv
 PYTHON := $(VENV)/bin/python
 REQUIREMENTS := $(wildcard test/requirements.txt examples/requirements.txt utils/requirements.txt)
@@ -26,7 +27,7 @@ CCACHE := $(shell command -v ccache)
 SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.c')
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 
-.PHONY: help build run test test-full bench format lint tidy sanitize clean
+.PHONY: help build run test test-full bench bench-gpu format lint tidy sanitize clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -84,6 +85,9 @@ $(BUILD)/.bench-venv: benchmark/requirements.txt benchmark/install-peers.sh $(BU
 
 bench: build $(BUILD)/.bench-venv ## time the workloads, ours and the peers', into build/bench (WORKLOADS=W1,W3: some)
 	@$(BUILD)/bench-venv/bin/python benchmark/bench.py $(WORKLOADS) --bin $(BUILD)/bin --out $(BUILD)/bench
+
+bench-gpu: build ## count what the GPU kernels do, in the emulator, into build/bench-gpu (GPU_WORKLOADS=mhc,streaming: some)
+	@$(PYTHON) benchmark/gpu.py $(GPU_WORKLOADS) --bin $(BUILD)/bin --out $(BUILD)/bench-gpu
 
 format: $(BUILD)/.venv ## rewrite the sources in their style
 	@clang-format-22 -i $(SOURCES)

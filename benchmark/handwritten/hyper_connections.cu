@@ -1,0 +1,70 @@
+//===- hyper_connections.cu - 4x4 matrices, one in a thread ---------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What generated kernels are measured against: half-steps that make rows, then
+// columns of exp(z) sum to one. Neither CUDA's headers nor its libraries are
+// needed: clang++ -x cuda --cuda-device-only -nocudainc -nocudalib.
+//
+//===----------------------------------------------------------------------===//
+
+#define DEVICE __attribute__((device))
+#define KERNEL __attribute__((global))
+
+struct alignas(16) Vector {
+  float x[4];
+};
+
+static DEVICE float exponential(float x) {
+  return __nvvm_ex2_approx_ftz_f(x * 1.44269504f);
+}
+
+static DEVICE float reciprocal(float x) { return __nvvm_rcp_approx_ftz_f(x); }
+
+extern "C" KERNEL void hyper_connections(const Vector *__restrict z,
+                                         Vector *__restrict plan, int count,
+                                         int half_steps) {
+  int stride = __nvvm_read_ptx_sreg_ntid_x() * __nvvm_read_ptx_sreg_nctaid_x();
+  int first = __nvvm_read_ptx_sreg_ctaid_x() * __nvvm_read_ptx_sreg_ntid_x() +
+              __nvvm_read_ptx_sreg_tid_x();
+  for (int item = first; item < count; item += stride) {
+    float k[4][4], u[4], v[4] = {1, 1, 1, 1};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      Vector row = z[4 * item + i];
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        k[i][j] = exponential(row.x[j]);
+    }
+#pragma unroll 1
+    for (int step = 0; step < half_steps; step += 2) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float sum = 0;
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          sum += k[i][j] * v[j];
+        u[i] = reciprocal(sum);
+      }
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        float sum = 0;
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          sum += k[i][j] * u[i];
+        v[j] = reciprocal(sum);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      Vector row;
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        row.x[j] = u[i] * k[i][j] * v[j];
+      plan[4 * item + i] = row;
+    }
+  }
+}
