@@ -1,11 +1,14 @@
 """scaling.vjp against central differences, and what it refuses."""
 
+import os
+
 import ml_dtypes
 import numpy as np
 import pytest
 import scaling
 from scaling._programs import CompiledFunction, get_program
 
+FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
 STEP = 1e-4
 TOLERANCE = 1e-6
 pytestmark = pytest.mark.filterwarnings("ignore::scaling.ConvergenceWarning")
@@ -142,12 +145,16 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+#: What others are close to, and test_differentiate.py has as well.
+LONG = {"one matrix", "transposed", "mass", "heads", "masks", "log plan", "l1", "ruiz"}
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if FULL or n not in LONG])
 def test_against_differences(name):
     CASES[name]()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", *["float16"] * FULL])
 def test_other_element_types(dtype):
     """As in float64, up to the rounding of the storage."""
     kind = np.dtype(getattr(ml_dtypes, dtype, dtype))
