@@ -230,7 +230,6 @@ SmallVector<Convention> raise::findConventions(const Iteration &iteration,
   };
 
   Target plainRow = Target::one, plainCol = Target::one;
-  double plainNumber = 1.0;
   if (matrix.slack) {
     if (!known || !iteration.log || !rows.target || !cols.target ||
         !isSlackTarget(rows.target, height + width, width) ||
@@ -253,7 +252,6 @@ SmallVector<Convention> raise::findConventions(const Iteration &iteration,
   }
   if (conventions.empty())
     conventions.push_back({plainRow, plainCol, OutputScale::one,
-                           matrix.normalizeTotal,
-                           iteration.factor / plainNumber});
+                           matrix.normalizeTotal, iteration.factor});
   return conventions;
 }

@@ -29,7 +29,7 @@ struct Matrix {
 };
 
 /// The ways in which the matrix can be given, for rows and columns of these
-/// names, best first. With a guard, the matrix' own scale matters.
+/// names, the best first.
 SmallVector<Matrix> readMatrix(Expressions &expressions,
                                const Iteration &iteration, Label row,
                                Label col);
@@ -43,8 +43,9 @@ struct Convention {
   double factor = 1.0;
 };
 
-/// The conventions an iteration on an `n × m` input can be said in. With
-/// `slack`, targets that are vectors are those of slack rows and columns.
+/// The conventions an iteration on an `n × m` input can be said in, the
+/// plainest first; none where there is a slack and the targets are not those of
+/// it.
 SmallVector<Convention> findConventions(const Iteration &iteration,
                                         const Matrix &matrix, Label row,
                                         int64_t n, int64_t m);

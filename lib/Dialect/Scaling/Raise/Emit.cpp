@@ -42,8 +42,6 @@ std::optional<Emitter::Found> Emitter::find(const Term &term) {
   return Found{value, labels};
 }
 
-bool Emitter::isThere(const Term &term) { return find(term).has_value(); }
-
 static Value makeNumber(OpBuilder &builder, Location loc, Type type,
                         double number) {
   return arith::ConstantOp::create(builder, loc,

@@ -18,19 +18,14 @@ namespace mlir::scaling::raise {
 class Emitter {
 public:
   Emitter(OpBuilder &builder, Location loc, Evaluator &evaluator,
-          Expressions &expressions, Operation *user)
-      : builder(builder), loc(loc), evaluator(evaluator),
-        expressions(expressions), user(user) {}
+          Operation *user)
+      : builder(builder), loc(loc), evaluator(evaluator), user(user) {}
 
   /// A tensor whose dimensions are the labels of `layout`; those that the term
   /// lacks have size 1. None when it cannot be written.
   Value emit(const Term &term, ArrayRef<Label> layout, Type element);
 
-  /// Whether `emit` would succeed without computing anything.
-  bool isThere(const Term &term);
-
-  /// `x` with its dimensions in another order: `layout` names those of the
-  /// result by those of `x`.
+  /// `x` with its dimensions in another order, each named by its place in `x`.
   Value transpose(Value x, ArrayRef<int64_t> permutation);
 
   /// Every entry times (plus, when `adds`) a number.
@@ -44,12 +39,10 @@ private:
   };
   std::optional<Found> find(const Term &term);
   std::optional<Found> compute(const Term &term, Type element);
-  Value getExtent(const Found &found, Label label);
 
   OpBuilder &builder;
   Location loc;
   Evaluator &evaluator;
-  Expressions &expressions;
   Operation *user;
 };
 

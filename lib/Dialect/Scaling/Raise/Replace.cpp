@@ -28,7 +28,7 @@ public:
       : e(expressions), evaluator(evaluator), value(value), found(found),
         iteration(found.iteration), logDomain(logDomain), row(row), col(col),
         builder(value.getDefiningOp()), loc(value.getLoc()),
-        emitter(builder, loc, evaluator, expressions, value.getDefiningOp()),
+        emitter(builder, loc, evaluator, value.getDefiningOp()),
         type(cast<RankedTensorType>(value.getType())) {}
 
   Value writeProjection(Raised &raised, std::string &reason);
@@ -159,7 +159,6 @@ Value Replacer::writeProjection(Raised &raised, std::string &reason) {
   double factor = 1.0;
   bool targets = true;
   for (const Matrix &matrix : readMatrix(e, iteration, row, col)) {
-    // A multiple that is there is as good as what it is a multiple of.
     Value input = emitter.emit(matrix.input, makeLayout({row, col}), element);
     if (!input)
       continue;
