@@ -9,6 +9,7 @@
 
 #include "scaling/Conversion/AllocateFromArena/AllocateFromArena.h"
 #include "scaling/Conversion/AnnotateKernels/AnnotateKernels.h"
+#include "scaling/Conversion/ArrangeLoops/ArrangeLoops.h"
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 #include "scaling/Conversion/EmbedKernels/EmbedKernels.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
@@ -59,6 +60,7 @@ void scaling::registerAllPasses() {
   registerScalingDifferentiatePasses();
   registerAllocateFromArenaPasses();
   registerAnnotateKernelsPasses();
+  registerArrangeLoopsPasses();
   registerDescribeGPUPasses();
   registerEmbedKernelsPasses();
   registerExpandGPUMathPasses();

@@ -139,7 +139,8 @@ def _replace_operators(module: Any) -> None:
         given = [
             (operand.name, tensor)
             for operand, tensor in zip(_OPERANDS[name], tensors)
-            if tensor.owner.name != "torch.constant.none"
+            # The owner of an argument is a block.
+            if getattr(tensor.owner, "name", "") != "torch.constant.none"
         ]
         values = [tensor for _, tensor in given]
         type = ir.FunctionType.get(

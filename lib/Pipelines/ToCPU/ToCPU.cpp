@@ -7,6 +7,7 @@
 
 #include "scaling/Pipelines/ToCPU.h"
 
+#include "scaling/Conversion/ArrangeLoops/ArrangeLoops.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
@@ -40,6 +41,7 @@ void scaling::buildCPUBuffersToLLVMPipeline(OpPassManager &pm,
     pm.addPass(createScalingParallelizePass());
     pm.addPass(createCanonicalizerPass());
   }
+  pm.addPass(createScalingArrangeLoopsPass());
   ScalingToVectorPassOptions vector;
   vector.vectorBits = options.vectorBits;
   pm.addPass(createScalingToVectorPass(vector));

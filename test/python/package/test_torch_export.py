@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import scaling
-from findtool import find_tool, need_module
+from findtool import ROOT, find_tool, need_module
 
 need_module("torch")
 need_module("torch_mlir")
@@ -74,3 +74,116 @@ def test_model(name, dynamic):
     check(run, plain, args)
     if dynamic:
         check(run, plain, inputs(shapes, 5))
+
+
+def test_the_portable_route_gives_the_same():
+    shapes, _ = MODELS["swav_head"]
+    ours, plain = models.swav_head()
+    args = inputs(shapes)
+    text = export(ours, args, True)
+    check(scaling.compile(text, route="linalg").main, plain, args)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args):
+        return self.function(*args)
+
+
+def test_operands_broadcast_as_in_pytorch():
+    def function(q, k, bias, mask, a):
+        y = st.attention(q, k, k, bias, col_mask=mask, temperature=0.7)
+        potentials = st.sinkhorn(y.abs(), a.double(), temperature=0.5, half_steps=5)
+        return y + potentials.f.unsqueeze(-1), potentials.half_steps
+
+    layer = Layer(function)
+    mask = torch.arange(6) < torch.tensor([[[5]], [[6]], [[3]]])
+    args = (
+        torch.randn(3, 2, 5, 4), torch.randn(3, 2, 6, 4), torch.randn(1, 1, 5, 6),
+        mask, torch.full((5,), 0.2),
+    )  # fmt: skip
+    text = st.export_mlir(layer, args)
+    assert ops_in(text) == {"attention": 1, "sinkhorn": 1}
+    check(scaling.compile(text).main, layer, args)
+
+
+def test_the_example_of_the_page():
+    page = (ROOT / "docs" / "torch.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    values = {}
+    exec(code, values)
+    assert "tensor<?x17x32xf32>" in values["text"]
+    check(lambda x: values["y"], values["model"], (values["x"],))
+
+
+def test_raw_text_of_torch_mlir():
+    from torch_mlir import fx
+
+    ours, _ = models.swav_head()
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(ours, inputs([(3, 24)]), dynamic_shapes=({0: batch},))
+    raw = fx.export_and_import(program, output_type="raw")
+    text = raw.operation.get_asm(print_generic_op_form=True)
+    done = subprocess.run(
+        [find_tool("scaling-opt"), "-", "--allow-unregistered-dialect"]
+        + ["--scaling-import-torch"],
+        input=text,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert ops_in(done.stdout) == {"project": 1}
+    assert '"torch.operator"' in text and '"torch.operator"' not in done.stdout
+    # All else is as it was.
+    count = lambda text: text.count('"torch.aten.')
+    assert count(done.stdout) == count(text) > 5
+
+
+def test_a_kernel_for_a_gpu():
+    layer = Layer(lambda x: st.project(x, preset="mhc"))
+    x = torch.randn(3, 4, 4)
+    batch = torch.export.Dim("batch")
+    text = st.export_mlir(layer, (x,), dynamic_shapes=(({0: batch},),))
+    done = subprocess.run(
+        [find_tool("scaling-compile"), "-", "--target=nvptx", "--emit=ptx", "-o", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert ".entry main" in done.stdout
+
+
+def test_what_is_wrong_is_named(monkeypatch):
+    layer = Layer(lambda x: st.project(x, preset="mhc"))
+    x = torch.randn(3, 4, 4)
+    with pytest.raises(TypeError, match="model: a torch.nn.Module"):
+        st.export_mlir(lambda x: x, (x,))
+    with pytest.raises(TypeError, match="args: a tuple of inputs"):
+        st.export_mlir(layer, x)
+    with pytest.raises(TypeError, match="an exported program has its own"):
+        st.export_mlir(torch.export.export(layer, (x,)), (x,))
+    with pytest.raises(st.ExportError, match="no linalg form of tm_tensor.scan"):
+        st.export_mlir(Layer(lambda x: torch.cumsum(x, 0)), (x,))
+    monkeypatch.setitem(sys.modules, "torch_mlir", None)
+    with pytest.raises(ImportError, match="pip install torch-mlir"):
+        st.export_mlir(layer, (x,))
+
+
+def test_the_example(tmp_path, python_environment):
+    example = ROOT / "examples" / "torch_export" / "torch_export.py"
+    done = subprocess.run(
+        [sys.executable, example, "--keypoints", "12", "--dim", "8"]
+        + ["--iterations", "5", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        env=python_environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 op of the dialect" in done.stdout
+    assert float(re.search(r"difference: (.*)", done.stdout)[1]) < 1e-5
+    assert float(re.search(r"speed-up: (.*)", done.stdout)[1]) > 0
+    assert ops_in((tmp_path / "matching_head.mlir").read_text()) == {"project": 1}
