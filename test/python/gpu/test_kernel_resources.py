@@ -62,7 +62,8 @@ def test_resources(name, chip):
     assert ".local" not in ptx
     assert kernels
     for kernel, found in kernels.items():
-        row = read_table()[name, chip, kernel]
+        row = read_table().get((name, chip, kernel))
+        assert row, "a new kernel: write the table anew"
         assert found["stack"] <= int(row["stack"])
         assert found["spills"] <= int(row["spills"])
         for column, number in (
