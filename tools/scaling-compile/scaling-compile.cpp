@@ -165,6 +165,35 @@ static LogicalResult writeHostCode(Program &source, StringRef program,
   return report(linkSharedLibrary(object, outputPath, libraryDir, runtime));
 }
 
+/// The module for iree-link, and beside it the object or PTX that it names.
+static LogicalResult writeIREELibrary() {
+  bool isGPU = target == Target::NVPTX;
+  SmallString<128> objectPath(outputPath);
+  llvm::sys::path::replace_extension(objectPath, isGPU ? "ptx" : "o");
+  StringRef objectName = llvm::sys::path::filename(objectPath);
+  Program source;
+  if (failed(source.load(inputPath, cpu)))
+    return failure();
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  SmallVector<char, 0> object;
+  if (isGPU) {
+    llvm::Expected<GPUChip> chip = getGPUChip(chipName, features);
+    if (!chip)
+      return report(chip.takeError());
+    if (failed(source.emitIREELibrary(*chip, objectName, ireeFunctions, os,
+                                      object)))
+      return failure();
+  } else if (failed(source.emitIREELibrary(objectName, ireeFunctions, os,
+                                           object))) {
+    return failure();
+  }
+  if (failed(report(
+          writeFile(objectPath, StringRef(object.data(), object.size())))))
+    return failure();
+  return report(writeFile(outputPath, text));
+}
+
 static LogicalResult compileKernels(StringRef program) {
   if (workspaceArgument || noThreads) {
     printError("--workspace-argument and --no-threads are for CPUs");
@@ -229,10 +258,8 @@ static LogicalResult compile(StringRef program) {
               "object file beside it");
     return failure();
   }
-  if (target == Target::NVPTX && emit == Emit::IREE) {
-    printError("--emit=iree is for CPUs");
-    return failure();
-  }
+  if (emit == Emit::IREE)
+    return writeIREELibrary();
   if (target == Target::NVPTX)
     return compileKernels(program);
   if (emit == Emit::PTX || emit == Emit::Cubin) {
@@ -246,20 +273,6 @@ static LogicalResult compile(StringRef program) {
     CHeaderOptions options;
     options.workspaceArgument = workspaceArgument;
     return writeHeader(source, options);
-  }
-  if (emit == Emit::IREE) {
-    // The text names the object, which lies beside it.
-    std::string text;
-    llvm::raw_string_ostream os(text);
-    SmallString<128> objectPath(outputPath);
-    llvm::sys::path::replace_extension(objectPath, "o");
-    SmallVector<char, 0> object;
-    if (failed(source.emitIREELibrary(llvm::sys::path::filename(objectPath),
-                                      ireeFunctions, os, object)) ||
-        failed(report(
-            writeFile(objectPath, StringRef(object.data(), object.size())))))
-      return failure();
-    return report(writeFile(outputPath, text));
   }
   if (failed(source.lower(route, /*threads=*/!noThreads, workspaceArgument)))
     return failure();

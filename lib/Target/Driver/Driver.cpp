@@ -13,9 +13,11 @@
 #include "scaling/Pipelines/ToCPU.h"
 #include "scaling/Pipelines/ToLinalg.h"
 #include "scaling/Pipelines/ToNVVM.h"
+#include "scaling/Target/GPU/EmitGPU.h"
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/DLTI/DLTI.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Parser/Parser.h"
@@ -23,6 +25,8 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/WithColor.h"
 
@@ -153,10 +157,7 @@ LogicalResult Program::lowerToLaunches(const GPUChip &chip) {
   return run(pm);
 }
 
-LogicalResult Program::emitIREELibrary(StringRef objectName,
-                                       IREEFunctions functions,
-                                       llvm::raw_ostream &os,
-                                       SmallVectorImpl<char> &object) {
+LogicalResult Program::prepareForIREE() {
   if (entries.empty()) {
     printError("there is no public function to make a dispatch of", &messages);
     return failure();
@@ -168,7 +169,15 @@ LogicalResult Program::emitIREELibrary(StringRef objectName,
     for (unsigned i = 0; i < function.getNumArguments(); ++i)
       function.removeArgAttr(
           i, bufferization::BufferizationDialect::kWritableAttrName);
+  return success();
+}
 
+LogicalResult Program::emitIREELibrary(StringRef objectName,
+                                       IREEFunctions functions,
+                                       llvm::raw_ostream &os,
+                                       SmallVectorImpl<char> &object) {
+  if (failed(prepareForIREE()))
+    return failure();
   ToCPUOptions options;
   options.threads = false;
   options.workspaceArgument = true;
@@ -194,6 +203,35 @@ LogicalResult Program::emitIREELibrary(StringRef objectName,
     return failure();
   }
   printIREELibrary(entries, *sizes, objectName, functions, target, os);
+  return success();
+}
+
+LogicalResult Program::emitIREELibrary(const GPUChip &chip,
+                                       StringRef objectName,
+                                       IREEFunctions functions,
+                                       llvm::raw_ostream &os,
+                                       SmallVectorImpl<char> &ptx) {
+  if (failed(prepareForIREE()) || failed(checkForIREEOnCUDA(entries)) ||
+      failed(lowerToKernels(chip)))
+    return failure();
+  FailureOr<std::vector<HostSizes>> sizes = takeHostSizes(*module, entries);
+  if (failed(sizes))
+    return failure();
+  auto kernels = module->getOps<gpu::GPUModuleOp>();
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> code =
+      translateKernels(*kernels.begin(), chip, llvmContext);
+  if (!code)
+    return failure();
+  std::vector<CUDAKernel> bound = bindCUDAKernels(*code, entries);
+  llvm::Error error = optimizeKernels(*code, chip);
+  if (!error)
+    error = emitPTX(*code, chip, ptx);
+  if (error) {
+    printError(llvm::toString(std::move(error)), &messages);
+    return failure();
+  }
+  printIREELibrary(entries, *sizes, bound, objectName, functions, os);
   return success();
 }
 

@@ -53,6 +53,8 @@ public:
       addArray(result.type, [&] { return *next++; });
   }
 
+  Value makeOne() { return arith::ConstantIndexOp::create(b, entry.loc, 1); }
+
   Value toIndex(Value value) {
     return b.createOrFold<arith::IndexCastOp>(entry.loc, b.getIndexType(),
                                               value);
@@ -185,6 +187,9 @@ mlir::scaling::takeHostSizes(ModuleOp module, ArrayRef<EntryPoint> entries) {
     FailureOr<SmallVector<Value>> workgroups = inlineNumbers(kWorkgroupsSuffix);
     if (failed(workgroups))
       return failure();
+    // How many blocks a GPU has is not a matter of sizes.
+    if (workgroups->empty())
+      workgroups->push_back(host.makeOne());
     FailureOr<SmallVector<Value>> bytes = inlineNumbers(kWorkspaceSizeSuffix);
     if (failed(bytes))
       return failure();

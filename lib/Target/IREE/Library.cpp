@@ -22,9 +22,6 @@ using namespace mlir::scaling;
 /// machine to share evenly, and each has a workspace.
 static constexpr int64_t kMaxWorkgroups = 64;
 
-/// A workspace is larger by this than what is used of it: the kernel aligns it.
-static constexpr int64_t kAlignment = 64;
-
 LogicalResult mlir::scaling::checkForIREE(ArrayRef<EntryPoint> entries) {
   auto check = [](const EntryPoint &entry, StringRef what, unsigned index,
                   Type type) -> LogicalResult {
@@ -76,6 +73,7 @@ public:
   }
 
   void print(StringRef objectName, const CPUTarget &target);
+  void print(StringRef objectName, ArrayRef<CUDAKernel> kernels);
 
 private:
   struct Function {
@@ -86,7 +84,16 @@ private:
   void printExport(const EntryPoint &entry);
   void printShim(const EntryPoint &entry, const Function &function);
   void printHost(const EntryPoint &entry, const HostSizes &size,
-                 const Function &function);
+                 const Function &function, const CUDAKernel *kernel);
+  void printArrays(const Function &function, StringRef scratch,
+                   SmallVector<std::string> operands,
+                   SmallVector<std::string> types);
+  void printDispatch(const EntryPoint &entry, const HostSizes &size,
+                     const Function &function);
+  void printLaunch(const EntryPoint &entry, const Function &function,
+                   const CUDAKernel &kernel);
+  void printKernel(const EntryPoint &entry, const Function &function,
+                   unsigned ordinal, const CUDAKernel &kernel);
   void printChecks(const EntryPoint &entry, const Function &function);
 
   ArrayRef<EntryPoint> entries;
@@ -262,8 +269,84 @@ void LibraryPrinter::printChecks(const EntryPoint &entry,
   }
 }
 
+/// The arrays that a dispatch takes and makes, with their sizes.
+void LibraryPrinter::printArrays(const Function &function, StringRef scratch,
+                                 SmallVector<std::string> operands,
+                                 SmallVector<std::string> types) {
+  for (const Passed &input : function.inputs)
+    if (input.isArray()) {
+      operands.push_back(input.name);
+      types.push_back(toString(input.type) + input.braces());
+    }
+  SmallVector<std::string> made;
+  for (const Passed &result : function.results)
+    made.push_back(toString(result.type) + result.braces());
+  made.push_back(("tensor<?xi8>{" + scratch + "}").str());
+  os << "(" << llvm::join(operands, ", ") << ") : (" << llvm::join(types, ", ")
+     << ") -> (" << llvm::join(made, ", ") << ")\n";
+}
+
+/// One workgroup per part of the batch, on a CPU.
+void LibraryPrinter::printDispatch(const EntryPoint &entry,
+                                   const HostSizes &size,
+                                   const Function &function) {
+  os << "    %group_one = arith.constant 1 : index\n"
+     << "    %group_limit = arith.constant " << kMaxWorkgroups << " : index\n"
+     << "    %group_least = arith.maxui " << size.workgroups
+     << ", %group_one : index\n"
+     << "    %groups = arith.minui %group_least, %group_limit : index\n"
+     << "    %scratch_total = arith.muli %scratch_size, %groups : index\n";
+  // In the order of the shim's parameters.
+  SmallVector<std::string> operands{"%scratch_size"}, types{"index"};
+  for (const Passed &input : function.inputs)
+    if (!input.isArray()) {
+      operands.push_back(input.name);
+      types.push_back(toString(input.type));
+    }
+  for (const auto *values : {&function.inputs, &function.results})
+    for (const Passed &value : *values)
+      for (const std::string &dim : value.dims) {
+        operands.push_back(dim);
+        types.push_back("index");
+      }
+  os << "    %results:" << function.results.size() + 1
+     << " = flow.dispatch @scaling_kernels::" << getExportName(entry)
+     << "[%groups]";
+  printArrays(function, "%scratch_total", operands, types);
+}
+
+/// Blocks on a GPU. Scalars and sizes are words of 32 bits.
+void LibraryPrinter::printLaunch(const EntryPoint &entry,
+                                 const Function &function,
+                                 const CUDAKernel &kernel) {
+  SmallVector<std::string> operands;
+  for (const Passed &input : function.inputs) {
+    if (input.isArray())
+      continue;
+    std::string word = input.name + "_word";
+    operands.push_back(input.type.isF32() ? word : input.name);
+    if (input.type.isF32())
+      os << "    " << word << " = arith.bitcast " << input.name
+         << " : f32 to i32\n";
+  }
+  for (const auto *values : {&function.inputs, &function.results})
+    for (const Passed &value : *values)
+      for (auto [index, dim] : llvm::enumerate(value.dims)) {
+        operands.push_back(value.name + "_d" + std::to_string(index));
+        os << "    " << operands.back() << " = arith.index_cast " << dim
+           << " : index to i32\n";
+      }
+  os << "    %blocks = arith.constant " << kernel.blocks << " : index\n"
+     << "    %results:" << function.results.size() + 1
+     << " = flow.dispatch @scaling_kernels::"
+     << symbol(getKernelName(entry), entry.loc.getContext()) << "[%blocks]";
+  SmallVector<std::string> types(operands.size(), "i32");
+  printArrays(function, "%scratch_size", operands, types);
+}
+
 void LibraryPrinter::printHost(const EntryPoint &entry, const HostSizes &size,
-                               const Function &function) {
+                               const Function &function,
+                               const CUDAKernel *kernel) {
   MLIRContext *context = entry.loc.getContext();
   SmallVector<std::string> parameters, resultTypes;
   for (const Passed &input : function.inputs)
@@ -292,43 +375,13 @@ void LibraryPrinter::printHost(const EntryPoint &entry, const HostSizes &size,
                              /*KeepEmpty=*/false);
   for (StringRef line : lines)
     os << "    " << line << "\n";
-  os << "    %group_one = arith.constant 1 : index\n"
-     << "    %group_limit = arith.constant " << kMaxWorkgroups << " : index\n"
-     << "    %group_least = arith.maxui " << size.workgroups
-     << ", %group_one : index\n"
-     << "    %groups = arith.minui %group_least, %group_limit : index\n"
-     << "    %padding = arith.constant " << kAlignment << " : index\n"
+  os << "    %padding = arith.constant " << kIREEPadding << " : index\n"
      << "    %scratch_size = arith.addi " << size.workspaceBytes
-     << ", %padding : index\n"
-     << "    %scratch_total = arith.muli %scratch_size, %groups : index\n";
-
-  // The operands in the order of the shim's parameters.
-  SmallVector<std::string> operands{"%scratch_size"}, types{"index"};
-  for (const Passed &input : function.inputs)
-    if (!input.isArray()) {
-      operands.push_back(input.name);
-      types.push_back(toString(input.type));
-    }
-  for (const auto *values : {&function.inputs, &function.results})
-    for (const Passed &value : *values)
-      for (const std::string &dim : value.dims) {
-        operands.push_back(dim);
-        types.push_back("index");
-      }
-  for (const Passed &input : function.inputs)
-    if (input.isArray()) {
-      operands.push_back(input.name);
-      types.push_back(toString(input.type) + input.braces());
-    }
-  SmallVector<std::string> dispatched;
-  for (const Passed &result : function.results)
-    dispatched.push_back(toString(result.type) + result.braces());
-  dispatched.push_back("tensor<?xi8>{%scratch_total}");
-  os << "    %results:" << dispatched.size()
-     << " = flow.dispatch @scaling_kernels::" << getExportName(entry)
-     << "[%groups](" << llvm::join(operands, ", ") << ") : ("
-     << llvm::join(types, ", ") << ") -> (" << llvm::join(dispatched, ", ")
-     << ")\n";
+     << ", %padding : index\n";
+  if (kernel)
+    printLaunch(entry, function, *kernel);
+  else
+    printDispatch(entry, size, function);
   SmallVector<std::string> returned;
   for (auto [index, result] : llvm::enumerate(entry.results)) {
     std::string name = "%results#" + std::to_string(index);
@@ -367,8 +420,55 @@ void LibraryPrinter::print(StringRef objectName, const CPUTarget &target) {
   os << "    }\n  }\n";
   for (auto [entry, size, function] :
        llvm::zip_equal(entries, sizes, functions))
-    printHost(entry, size, function);
+    printHost(entry, size, function, /*kernel=*/nullptr);
   os << "}\n";
+}
+
+void LibraryPrinter::printKernel(const EntryPoint &entry,
+                                 const Function &function, unsigned ordinal,
+                                 const CUDAKernel &kernel) {
+  size_t constants = 0;
+  SmallVector<std::string> bindings;
+  for (const Passed &input : function.inputs) {
+    constants += input.isArray() ? input.dims.size() : 1;
+    if (input.isArray())
+      bindings.push_back("#hal.pipeline.binding<storage_buffer, ReadOnly>");
+  }
+  for (const Passed &result : function.results)
+    constants += result.dims.size();
+  bindings.append(function.results.size() + 1,
+                  "#hal.pipeline.binding<storage_buffer>");
+  os << "    hal.executable.export public "
+     << symbol(getKernelName(entry), entry.loc.getContext()) << " ordinal("
+     << ordinal << ") layout(#hal.pipeline.layout<constants = " << constants
+     << ", bindings = [" << llvm::join(bindings, ", ")
+     << "]>) count(%device: !hal.device, %blocks: index) -> (index, index, "
+        "index) {\n"
+     << "      %one = arith.constant 1 : index\n"
+     << "      hal.return %blocks, %one, %one : index, index, index\n"
+     << "    } <workgroup_size = [" << kernel.threads
+     << " : index, 1 : index, 1 : index], workgroup_local_memory = "
+     << kernel.sharedBytes << ">\n";
+}
+
+void LibraryPrinter::print(StringRef objectName, ArrayRef<CUDAKernel> kernels) {
+  os << "#object = #hal.executable.object<{path = \"";
+  llvm::printEscapedString(objectName, os);
+  os << "\"}>\n"
+     << "#cuda = #hal.executable.target<\"cuda\", \"cuda-nvptx-fb\">\n"
+     << "module @scaling {\n"
+     << "  hal.executable.source private @scaling_kernels <objects = "
+        "#hal.executable.objects<{#cuda = [#object]}>> {\n";
+  for (unsigned i = 0; i < entries.size(); ++i)
+    printKernel(entries[i], functions[i], i, kernels[i]);
+  os << "  }\n";
+  for (unsigned i = 0; i < entries.size(); ++i)
+    printHost(entries[i], sizes[i], functions[i], &kernels[i]);
+  os << "}\n";
+}
+
+static StringRef getDialect(IREEFunctions functions) {
+  return functions == IREEFunctions::Util ? "util" : "func";
 }
 
 void mlir::scaling::printIREELibrary(ArrayRef<EntryPoint> entries,
@@ -377,7 +477,16 @@ void mlir::scaling::printIREELibrary(ArrayRef<EntryPoint> entries,
                                      IREEFunctions functions,
                                      const CPUTarget &target,
                                      llvm::raw_ostream &os) {
-  LibraryPrinter(entries, sizes,
-                 functions == IREEFunctions::Util ? "util" : "func", os)
+  LibraryPrinter(entries, sizes, getDialect(functions), os)
       .print(objectName, target);
+}
+
+void mlir::scaling::printIREELibrary(ArrayRef<EntryPoint> entries,
+                                     ArrayRef<HostSizes> sizes,
+                                     ArrayRef<CUDAKernel> kernels,
+                                     StringRef objectName,
+                                     IREEFunctions functions,
+                                     llvm::raw_ostream &os) {
+  LibraryPrinter(entries, sizes, getDialect(functions), os)
+      .print(objectName, kernels);
 }

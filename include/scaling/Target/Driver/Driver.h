@@ -66,6 +66,11 @@ public:
                                 IREEFunctions functions, llvm::raw_ostream &os,
                                 llvm::SmallVectorImpl<char> &object);
 
+  /// The same with kernels for a GPU, in PTX.
+  LogicalResult emitIREELibrary(const GPUChip &chip, llvm::StringRef objectName,
+                                IREEFunctions functions, llvm::raw_ostream &os,
+                                llvm::SmallVectorImpl<char> &ptx);
+
   /// Lowers the module to upstream's dialects on tensors.
   LogicalResult lowerToLinalg();
 
@@ -83,6 +88,8 @@ public:
 private:
   LogicalResult load(std::unique_ptr<llvm::MemoryBuffer> buffer,
                      llvm::StringRef cpu);
+  /// Checks that IREE can call the entry points.
+  LogicalResult prepareForIREE();
   LogicalResult run(PassManager &pm);
 
   llvm::raw_ostream &messages;

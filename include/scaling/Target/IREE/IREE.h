@@ -18,8 +18,19 @@
 
 #include <string>
 
+namespace llvm {
+class Module;
+} // namespace llvm
+
 namespace mlir {
 namespace scaling {
+
+/// A workspace is larger by so many bytes than what is used of it: CPU code
+/// aligns it, a GPU's kernel has the counter of its barrier there.
+inline constexpr int64_t kIREEPadding = 64;
+
+/// A kernel whose blocks do not meet is launched with so many.
+inline constexpr int64_t kMaxCUDABlocks = 1024;
 
 /// What the host computes before a dispatch, from the sizes of its arguments.
 struct HostSizes {
@@ -52,6 +63,23 @@ llvm::Error emitFreestandingObject(ModuleOp module,
                                    CPUTarget target,
                                    llvm::SmallVectorImpl<char> &object);
 
+/// How a kernel is launched.
+struct CUDAKernel {
+  int64_t blocks;
+  int64_t threads;
+  int64_t sharedBytes;
+};
+
+/// Says what IREE cannot pass to a kernel: scalars that are not f32 or i32.
+LogicalResult checkForIREEOnCUDA(llvm::ArrayRef<EntryPoint> entries);
+
+/// Gives every kernel of a translated module the arguments that IREE passes:
+/// the addresses of inputs, results and workspace, then scalars and dynamic
+/// sizes, 32 bits each. A kernel whose blocks meet at barriers is for one
+/// block.
+std::vector<CUDAKernel> bindCUDAKernels(llvm::Module &module,
+                                        llvm::ArrayRef<EntryPoint> entries);
+
 /// The dialect of the functions that a program calls: a declaration and what it
 /// is linked to are of the same one.
 enum class IREEFunctions {
@@ -68,6 +96,13 @@ void printIREELibrary(llvm::ArrayRef<EntryPoint> entries,
                       llvm::ArrayRef<HostSizes> sizes,
                       llvm::StringRef objectName, IREEFunctions functions,
                       const CPUTarget &target, llvm::raw_ostream &os);
+
+/// The same with kernels in PTX, `objectName`, for IREE's target cuda.
+void printIREELibrary(llvm::ArrayRef<EntryPoint> entries,
+                      llvm::ArrayRef<HostSizes> sizes,
+                      llvm::ArrayRef<CUDAKernel> kernels,
+                      llvm::StringRef objectName, IREEFunctions functions,
+                      llvm::raw_ostream &os);
 
 } // namespace scaling
 } // namespace mlir
