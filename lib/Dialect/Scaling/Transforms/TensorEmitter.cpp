@@ -21,6 +21,9 @@ using utils::IteratorType;
 
 static constexpr int64_t kLineBytes = 64;
 
+/// Addresses that differ by multiples of this compete for the same lines of L1.
+static constexpr int64_t kWayBytes = 4096;
+
 /// Shorter rows are left as they are: padding would be a large part of them.
 static constexpr int64_t kLongRow = 128;
 
@@ -48,11 +51,17 @@ Value TensorEmitter::empty(ArrayRef<OpFoldResult> sizes, Type element) {
 Value TensorEmitter::emptyInLines(ArrayRef<OpFoldResult> sizes,
                                   FloatType element) {
   std::optional<int64_t> length = getConstantIntValue(sizes.back());
-  int64_t line = kLineBytes / llvm::divideCeil(element.getWidth(), 8);
-  if (!length || *length < kLongRow || *length % line == 0)
+  int64_t bytes = llvm::divideCeil(element.getWidth(), 8);
+  int64_t line = kLineBytes / bytes, way = kWayBytes / bytes;
+  if (!length || *length < kLongRow)
+    return empty(sizes, element);
+  int64_t whole = llvm::alignTo(*length, line);
+  if (whole % way == 0)
+    whole += line;
+  if (whole == *length)
     return empty(sizes, element);
   SmallVector<OpFoldResult> padded(sizes);
-  padded.back() = b.getIndexAttr(llvm::alignTo(*length, line));
+  padded.back() = b.getIndexAttr(whole);
   SmallVector<OpFoldResult> zeros(sizes.size(), b.getIndexAttr(0));
   SmallVector<OpFoldResult> ones(sizes.size(), b.getIndexAttr(1));
   return tensor::ExtractSliceOp::create(b, loc, empty(padded, element), zeros,

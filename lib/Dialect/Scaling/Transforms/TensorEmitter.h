@@ -40,7 +40,8 @@ public:
 
   Value empty(ArrayRef<OpFoldResult> sizes, Type element);
   /// The same for a matrix that is read again and again: its rows, if they are
-  /// long, begin on a cache line each. A vector that lies in two is two loads.
+  /// long, begin on a cache line each, as a vector that lies in two is two
+  /// loads, and neighbours in different places of L1.
   Value emptyInLines(ArrayRef<OpFoldResult> sizes, FloatType element);
   Value filled(ArrayRef<OpFoldResult> sizes, Value scalar);
 
