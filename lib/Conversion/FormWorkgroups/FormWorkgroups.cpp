@@ -94,31 +94,13 @@ static Value cloneSizes(OpBuilder &b, Value value, IRMapping &mapping) {
 /// The function that tells how many workgroups have work: `items`, or one
 /// where that is null.
 static LogicalResult createQuery(func::FuncOp function, Value items) {
-  SymbolTable symbols(function->getParentOfType<ModuleOp>());
-  std::string name = (function.getSymName() + kWorkgroupsSuffix).str();
-  if (symbols.lookup(name))
-    return function.emitError("the name '")
-           << name << "' is needed for the companion of public function '"
-           << function.getSymName() << "'";
-  OpBuilder b(function);
-  Location loc = function.getLoc();
-  SmallVector<Type> inputs(function.getArgumentTypes());
-  inputs.push_back(MemRefType::get({1}, b.getI64Type()));
-  auto query =
-      func::FuncOp::create(loc, name, b.getFunctionType(inputs, TypeRange()));
-  symbols.insert(query, std::next(function->getIterator()));
-  Block *body = query.addEntryBlock();
-  b.setInsertionPointToEnd(body);
-  IRMapping mapping;
-  mapping.map(function.getArguments(), body->getArguments().drop_back());
-  Value count = items ? cloneSizes(b, items, mapping)
-                      : arith::ConstantIndexOp::create(b, loc, 1);
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-  memref::StoreOp::create(
-      b, loc, arith::IndexCastOp::create(b, loc, b.getI64Type(), count),
-      body->getArguments().back(), zero);
-  func::ReturnOp::create(b, loc);
-  return success();
+  return createCompanion(
+      function, kWorkgroupsSuffix, [&](OpBuilder &b, ValueRange arguments) {
+        IRMapping mapping;
+        mapping.map(function.getArguments(), arguments);
+        return items ? cloneSizes(b, items, mapping)
+                     : arith::ConstantIndexOp::create(b, function.getLoc(), 1);
+      });
 }
 
 /// The loop over this workgroup's items.

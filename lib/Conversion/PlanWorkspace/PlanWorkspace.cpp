@@ -229,34 +229,20 @@ static Value byteSize(OpBuilder &b, Location loc, MemRefType type,
 
 /// The function that tells the size of a function's workspace.
 static LogicalResult createSizeQuery(func::FuncOp function, Value total) {
-  SymbolTable symbols(function->getParentOfType<ModuleOp>());
-  std::string name = (function.getSymName() + kWorkspaceSizeSuffix).str();
-  if (symbols.lookup(name))
-    return function.emitError("the name '")
-           << name << "' is needed for the companion of public function '"
-           << function.getSymName() << "'";
-  OpBuilder b(function);
-  Location loc = function.getLoc();
-  SmallVector<Type> inputs(function.getArgumentTypes());
-  inputs.push_back(MemRefType::get({1}, b.getI64Type()));
-  auto query =
-      func::FuncOp::create(loc, name, b.getFunctionType(inputs, TypeRange()));
-  query->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(), b.getUnitAttr());
-  symbols.insert(query, std::next(function->getIterator()));
-  Block *body = query.addEntryBlock();
-  b.setInsertionPointToEnd(body);
-  Block &frame = function.front();
-  Rematerializer sizes(b, [&](Value value) {
-    auto argument = dyn_cast<BlockArgument>(value);
-    return argument && argument.getOwner() == &frame;
-  });
-  for (BlockArgument argument : frame.getArguments())
-    sizes.mapping.map(argument, body->getArgument(argument.getArgNumber()));
-  Value bytes =
-      arith::IndexCastOp::create(b, loc, b.getI64Type(), sizes.make(total));
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-  memref::StoreOp::create(b, loc, bytes, body->getArguments().back(), zero);
-  func::ReturnOp::create(b, loc);
+  FailureOr<func::FuncOp> query = createCompanion(
+      function, kWorkspaceSizeSuffix, [&](OpBuilder &b, ValueRange arguments) {
+        Block &frame = function.front();
+        Rematerializer sizes(b, [&](Value value) {
+          auto argument = dyn_cast<BlockArgument>(value);
+          return argument && argument.getOwner() == &frame;
+        });
+        sizes.mapping.map(frame.getArguments(), arguments);
+        return sizes.make(total);
+      });
+  if (failed(query))
+    return failure();
+  (*query)->setAttr(LLVM::LLVMDialect::getEmitCWrapperAttrName(),
+                    UnitAttr::get(function.getContext()));
   return success();
 }
 

@@ -186,12 +186,17 @@ bool scaling_cuda_available(void) {
 |* Modules and launches                                                       *|
 \*===----------------------------------------------------------------------===*/
 
-void *mgpuModuleLoad(void *data, size_t size) {
-  (void)size;
+/* The module of a cubin, or of PTX that ends with a zero. */
+static void *loadModule(const void *data) {
   void *module = NULL;
   if (ready())
     check(driver.cuModuleLoadData(&module, data), "cuModuleLoadData");
   return module;
+}
+
+void *mgpuModuleLoad(void *data, size_t size) {
+  (void)size;
+  return loadModule(data);
 }
 
 void *mgpuModuleLoadJIT(void *data, int opt_level, size_t size) {
@@ -213,8 +218,7 @@ void *mgpuModuleGetFunction(void *module, const char *name) {
 }
 
 /* The module of an image in the current context; the mutex is held. */
-static void *getModule(const void *cubin, size_t cubin_size, const void *ptx,
-                       size_t ptx_size) {
+static void *getModule(const void *cubin, const void *ptx) {
   void *context = NULL;
   if (!check(driver.cuCtxGetCurrent(&context), "cuCtxGetCurrent"))
     return NULL;
@@ -224,11 +228,11 @@ static void *getModule(const void *cubin, size_t cubin_size, const void *ptx,
       return loaded->module;
   void *module = NULL;
   if (cubin)
-    module = mgpuModuleLoad((void *)cubin, cubin_size);
+    module = loadModule(cubin);
   if (!module && ptx && (!cubin || status == kErrorNoBinary)) {
     if (cubin)
       status = 0;
-    module = mgpuModuleLoad((void *)ptx, ptx_size);
+    module = loadModule(ptx);
   }
   if (!module)
     return NULL;
@@ -246,10 +250,12 @@ static void *getModule(const void *cubin, size_t cubin_size, const void *ptx,
 void *scaling_cuda_get_function(const void *cubin, size_t cubin_size,
                                 const void *ptx, size_t ptx_size,
                                 const char *name, int32_t shared_bytes) {
+  (void)cubin_size;
+  (void)ptx_size;
   if (!ready())
     return NULL;
   pthread_mutex_lock(&mutex);
-  void *module = getModule(cubin, cubin_size, ptx, ptx_size);
+  void *module = getModule(cubin, ptx);
   pthread_mutex_unlock(&mutex);
   void *function = module ? mgpuModuleGetFunction(module, name) : NULL;
   if (function && shared_bytes > 0 &&

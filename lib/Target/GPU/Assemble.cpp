@@ -68,7 +68,7 @@ llvm::Error mlir::scaling::assemblePTX(llvm::StringRef ptx, const GPUChip &chip,
   if (std::error_code code =
           llvm::sys::fs::createUniqueDirectory("scaling", directory))
     return describe("no temporary directory", code);
-  auto cleanup = llvm::make_scope_exit(
+  llvm::scope_exit cleanup(
       [&] { llvm::sys::fs::remove_directories(directory); });
   auto file = [&](StringRef name) {
     SmallString<128> path(directory);

@@ -146,7 +146,7 @@ void LibraryPrinter::name(const EntryPoint &entry, const HostSizes &size) {
     value.name = ("%in" + Twine(index)).str();
     value.type = input.type;
     if (value.isArray())
-      for (int64_t i = 0; i < value.array().getNumDynamicDims(); ++i)
+      for (size_t i = 0; i < value.array().getNumDynamicDims(); ++i)
         value.dims.push_back(("%arg" + Twine(next++)).str());
   }
   const std::string *dim = size.resultDims.data();
@@ -154,7 +154,7 @@ void LibraryPrinter::name(const EntryPoint &entry, const HostSizes &size) {
     Passed &value = function.results.emplace_back();
     value.name = ("%out" + Twine(index)).str();
     value.type = asArray(result.type);
-    for (int64_t i = 0; i < value.array().getNumDynamicDims(); ++i)
+    for (size_t i = 0; i < value.array().getNumDynamicDims(); ++i)
       value.dims.push_back(*dim++);
   }
 }

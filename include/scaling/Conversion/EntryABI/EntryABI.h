@@ -75,6 +75,14 @@ struct EntryPoint {
   int64_t numDynamicResultDims() const;
 };
 
+/// Makes the companion of a public function, named with the suffix, that tells
+/// its callers a number: on the same arguments, and a `memref<1xi64>` that gets
+/// what `makeNumber` makes, an index, from the companion's arguments. A name
+/// that is taken is an error.
+FailureOr<func::FuncOp>
+createCompanion(func::FuncOp function, StringRef suffix,
+                function_ref<Value(OpBuilder &, ValueRange)> makeNumber);
+
 /// Describes the public functions with a body. To be called before the module
 /// is lowered. An argument or result that is not a ranked tensor, a ranked
 /// memref with the identity layout, an integer of 1, 8, 16, 32 or 64 bits, an

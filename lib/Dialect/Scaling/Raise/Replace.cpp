@@ -19,6 +19,19 @@ using namespace mlir;
 using namespace mlir::scaling;
 using namespace mlir::scaling::raise;
 
+/// Keeps one of two ways to say the same: the published one, else the first.
+/// Whether that is the candidate.
+template <typename Op> static bool keepBetter(Op &op, Op candidate) {
+  if (op && !matchPreset(candidate)) {
+    candidate.erase();
+    return false;
+  }
+  if (op)
+    op.erase();
+  op = candidate;
+  return true;
+}
+
 namespace {
 /// Writes the op for one choice of rows and columns.
 class Replacer {
@@ -188,17 +201,10 @@ Value Replacer::writeProjection(Raised &raised, std::string &reason) {
           builder, loc, input, rowMarginal, colMarginal, Value(), Value(),
           Value(), Value(), slack, Value(), a.form, a.rows, a.cols, a.order,
           a.stop, a.numerics);
-      // The published one, or the first.
-      bool published = matchPreset(candidate).has_value();
-      if (op && !published) {
-        candidate.erase();
+      if (!keepBetter(op, candidate))
         continue;
-      }
-      if (op)
-        op.erase();
-      op = candidate;
       factor = convention.factor;
-      if (published)
+      if (matchPreset(op))
         break;
     }
     if (op)
@@ -375,16 +381,10 @@ Value Replacer::writeAttention(Raised &raised, std::string &reason) {
     auto candidate = AttentionOp::create(
         builder, loc, q, k, v, b, Value(), Value(), Value(), a.form, a.rows,
         a.cols, a.order, a.stop, a.numerics, logitScale);
-    bool published = matchPreset(candidate).has_value();
-    if (op && !published) {
-      candidate.erase();
+    if (!keepBetter(op, candidate))
       continue;
-    }
-    if (op)
-      op.erase();
-    op = candidate;
     factor = convention.factor;
-    if (published)
+    if (matchPreset(op))
       break;
   }
   finishOp(op, raised);
