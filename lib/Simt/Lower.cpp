@@ -7,6 +7,7 @@
 
 #include "Lower.h"
 
+#include "Assembly.h"
 #include "Memory.h"
 #include "Runtime.h"
 
@@ -217,13 +218,19 @@ public:
 
   /// False when the name is not known.
   bool lower(StringRef name);
+  /// The same for assembly.
+  bool lower(const Assembly &assembly);
 
 private:
   Value *arg(unsigned index) { return call.getArgOperand(index); }
   Value *word(unsigned index) {
     return b.CreateZExtOrTrunc(arg(index), b.getInt32Ty());
   }
+  /// Assembly has addresses as integers; those of shared memory fit 32 bits.
   Value *pointer(Value *value) {
+    if (value->getType()->isIntegerTy())
+      return b.CreateIntToPtr(b.CreateZExt(value, b.getInt64Ty()),
+                              b.getPtrTy());
     return b.CreateAddrSpaceCast(value, b.getPtrTy());
   }
   Value *site() { return b.getInt32(addSite(Site())); }
@@ -241,8 +248,11 @@ private:
   bool lowerShuffle(StringRef name);
   bool lowerVote(StringRef name);
   bool lowerReduction(StringRef name);
-  bool lowerMatrixMove(StringRef name);
   bool lowerAsyncCopy(StringRef name);
+  bool asyncCopy(Value *to, Value *from, unsigned size, Value *wanted);
+  bool waitForCopies(Value *pending);
+  bool lowerPacking(StringRef name, ArrayRef<Value *> halves);
+  bool lowerMatrixMove(StringRef name, ArrayRef<Value *> args);
   bool lowerReflect();
   bool lowerArithmetic(StringRef name);
   bool barrier(BarrierOp op, Value *id, Value *count, Value *predicate);
@@ -393,7 +403,7 @@ bool CallLowering::lowerReduction(StringRef name) {
 }
 
 /// `ldmatrix.sync.aligned.m8n8.` or `stmatrix...`.
-bool CallLowering::lowerMatrixMove(StringRef name) {
+bool CallLowering::lowerMatrixMove(StringRef name, ArrayRef<Value *> args) {
   bool isStore = name.starts_with("st");
   name = name.drop_front(strlen("ldmatrix."));
   if (!name.consume_front("sync.aligned.m8n8.x") || !name.consume_back(".b16"))
@@ -408,8 +418,22 @@ bool CallLowering::lowerMatrixMove(StringRef name) {
   info.isRead = !isStore;
   info.isWrite = isStore;
   return warp(isStore ? WarpOp::StoreMatrix : WarpOp::LoadMatrix,
-              detail | count, SmallVector<Value *>(call.args()),
-              b.getInt32(addSite(info)));
+              detail | count, args, b.getInt32(addSite(info)));
+}
+
+/// `wanted` bytes are read, the rest is zero.
+bool CallLowering::asyncCopy(Value *to, Value *from, unsigned size,
+                             Value *wanted) {
+  Site info;
+  info.size = info.width = size;
+  info.isRead = true;
+  return runtime("simt.async_copy",
+                 {pointer(to), pointer(from), b.getInt32(size), wanted,
+                  b.getInt32(addSite(info))});
+}
+
+bool CallLowering::waitForCopies(Value *pending) {
+  return runtime("simt.wait_for_copies", {pending});
 }
 
 /// `cp.async.` has been removed from the name.
@@ -417,22 +441,31 @@ bool CallLowering::lowerAsyncCopy(StringRef name) {
   if (name == "commit.group")
     return runtime("simt.commit_copies", {});
   if (name == "wait.all")
-    return runtime("simt.wait_for_copies", {b.getInt32(UINT32_MAX)});
+    return waitForCopies(b.getInt32(UINT32_MAX));
   if (name == "wait.group")
-    return runtime("simt.wait_for_copies", {word(0)});
+    return waitForCopies(word(0));
   bool hasSize = name.consume_back(".s");
   unsigned size;
   if (!(name.consume_front("ca.shared.global.") ||
         name.consume_front("cg.shared.global.")) ||
       name.getAsInteger(10, size))
     return false;
-  Site info;
-  info.size = info.width = size;
-  info.isRead = true;
-  return runtime("simt.async_copy",
-                 {pointer(arg(0)), pointer(arg(1)), b.getInt32(size),
-                  hasSize ? word(2) : b.getInt32(size),
-                  b.getInt32(addSite(info))});
+  return asyncCopy(arg(0), arg(1), size, hasSize ? word(2) : b.getInt32(size));
+}
+
+/// Two numbers rounded to halves of a register, the first to the upper one.
+bool CallLowering::lowerPacking(StringRef name, ArrayRef<Value *> halves) {
+  Type *type = StringSwitch<Type *>(name)
+                   .Case("bf16x2", b.getBFloatTy())
+                   .Case("f16x2", b.getHalfTy())
+                   .Default(nullptr);
+  if (!type || halves.size() != 2)
+    return false;
+  Value *packed = PoisonValue::get(FixedVectorType::get(type, 2));
+  for (unsigned i = 0; i < 2; ++i)
+    packed =
+        b.CreateInsertElement(packed, b.CreateFPTrunc(halves[1 - i], type), i);
+  return replace(b.CreateBitCast(packed, call.getType()));
 }
 
 bool CallLowering::lowerReflect() {
@@ -495,7 +528,12 @@ bool CallLowering::lower(StringRef name) {
     return runtime("simt.register",
                    {b.getInt32(uint32_t(SpecialRegister::LaneMaskEq))});
   if (name.starts_with("ldmatrix.") || name.starts_with("stmatrix."))
-    return lowerMatrixMove(name);
+    return lowerMatrixMove(name, SmallVector<Value *>(call.args()));
+  if (name == "ff2bf16x2.rn" || name == "ff2f16x2.rn")
+    return lowerPacking(name.drop_front(strlen("ff2")).drop_back(strlen(".rn")),
+                        {arg(0), arg(1)});
+  if (name == "f2bf16.rn")
+    return replace(b.CreateFPTrunc(arg(0), call.getType()));
   if (name.consume_front("mma.")) {
     std::optional<MmaShape> shape = parseMma(name);
     return shape && warp(WarpOp::MultiplyMatrix, shape->pack(),
@@ -516,21 +554,77 @@ bool CallLowering::lower(StringRef name) {
   return lowerArithmetic(name);
 }
 
-/// The name in the table of the function that the assembly of one arithmetic
-/// instruction with one operand computes, as in `ex2.approx.ftz.f32 $0, $1;`.
-static std::optional<std::string> parseAssembly(StringRef text) {
-  auto [op, operands] = text.trim().split(' ');
-  SmallVector<StringRef, 2> names;
-  operands.split(names, ',');
-  if (names.size() != 2 || names[0].trim() != "$0" || names[1].trim() != "$1;")
-    return std::nullopt;
-  auto [stem, type] = op.rsplit('.');
-  std::string name = ("nvvm." + op).str();
-  if (!getRuntimeFunctions().contains(name))
-    name = ("nvvm." + stem + (type == "f32" ? ".f" : ".d")).str();
-  if ((type != "f32" && type != "f64") || !getRuntimeFunctions().contains(name))
-    return std::nullopt;
-  return name;
+/// The name of the intrinsic for `mma.sync.aligned.` with the types of D, A, B
+/// and C, without the types where they follow.
+static std::string nameOfMma(StringRef name) {
+  auto [shape, types] = name.split(".row.col.");
+  SmallVector<StringRef> words;
+  types.split(words, '.');
+  if (words.size() != 4)
+    return name.str();
+  std::string stem = (shape + ".row.col.").str();
+  if (words[1] == "f16" && words[2] == "f16")
+    return stem + (words[0] + "." + words[3]).str();
+  if (words[1] == words[2])
+    return stem + words[1].str();
+  return stem + (words[1] + "." + words[2]).str();
+}
+
+bool CallLowering::lower(const Assembly &assembly) {
+  StringRef name = assembly.op;
+  ArrayRef<Value *> inputs = assembly.inputs;
+  if (name.consume_front("mma.sync.aligned.")) {
+    std::optional<MmaShape> shape = parseMma(nameOfMma(name));
+    return shape && warp(WarpOp::MultiplyMatrix, shape->pack(), inputs, site());
+  }
+  if (name.starts_with("ldmatrix.") || name.starts_with("stmatrix.")) {
+    // The state space, which may be spelled in two ways, is not in the names
+    // of intrinsics.
+    auto [stem, type] = name.rsplit('.');
+    stem.consume_back("::cta");
+    if (!stem.consume_back(".shared"))
+      return false;
+    return lowerMatrixMove((stem + "." + type).str(), inputs);
+  }
+  if (name == "bar.sync" && !inputs.empty() && inputs.size() <= 2)
+    return barrier(BarrierOp::SyncAligned, inputs[0],
+                   inputs.size() == 2 ? inputs[1] : b.getInt32(0),
+                   b.getInt32(0));
+  if (name == "cp.async.commit_group")
+    return inputs.empty() && runtime("simt.commit_copies", {});
+  if (name == "cp.async.wait_all")
+    return inputs.empty() && waitForCopies(b.getInt32(UINT32_MAX));
+  if (name == "cp.async.wait_group")
+    return inputs.size() == 1 && waitForCopies(inputs[0]);
+  if (name.starts_with("cp.async.ca.shared") ||
+      name.starts_with("cp.async.cg.shared")) {
+    if (inputs.size() < 3 || inputs.size() > 4)
+      return false;
+    auto *size = dyn_cast<ConstantInt>(inputs[2]);
+    return size &&
+           asyncCopy(inputs[0], inputs[1], size->getZExtValue(),
+                     b.CreateZExtOrTrunc(inputs.back(), b.getInt32Ty()));
+  }
+  if (name == "cvt.rna.tf32.f32" && inputs.size() == 1)
+    return replace(b.CreateBitCast(
+        callRuntime(b, "nvvm.f2tf32.rna", b.getInt32Ty(), inputs),
+        call.getType()));
+  if (name == "cvt.rn.bf16x2.f32" || name == "cvt.rn.f16x2.f32")
+    return lowerPacking(name.split(".rn.").second.split('.').first, inputs);
+
+  // Arithmetic with one operand has a function in the table, whose name may
+  // have the type in two ways.
+  auto [stem, type] = name.rsplit('.');
+  if (type != "f32" && type != "f64")
+    return false;
+  std::string symbol = ("nvvm." + name).str();
+  if (!getRuntimeFunctions().contains(symbol))
+    symbol = ("nvvm." + stem + (type == "f32" ? ".f" : ".d")).str();
+  if (!getRuntimeFunctions().contains(symbol) || inputs.size() != 1 ||
+      inputs[0]->getType() != call.getType() ||
+      !call.getType()->isFloatingPointTy())
+    return false;
+  return replace(callRuntime(b, symbol, call.getType(), inputs));
 }
 
 static Error notSupported(const Instruction &instruction, const Twine &what) {
@@ -561,14 +655,9 @@ Error scaling::simt::lowerCall(Instruction &instruction,
       call->eraseFromParent();
       return Error::success();
     }
-    if (auto name = parseAssembly(assembly->getAsmString());
-        name && call->arg_size() == 1 && call->getType()->isFloatingPointTy() &&
-        call->getArgOperand(0)->getType() == call->getType()) {
-      call->replaceAllUsesWith(
-          callRuntime(b, *name, call->getType(), {call->getArgOperand(0)}));
-      call->eraseFromParent();
+    if (auto parsed = Assembly::parse(*call);
+        parsed && CallLowering(*call, target, addSite).lower(*parsed))
       return Error::success();
-    }
     return notSupported(instruction,
                         "inline assembly '" + assembly->getAsmString() + "'");
   }

@@ -47,3 +47,36 @@ define ptx_kernel void @floats(float %one, float %three, float %tiny, ptr %o) {
   store i32 %large, ptr %p7
   ret void
 }
+
+; Conversions to two halves, the first in the upper one, and to tf32, by the
+; intrinsic and by assembly.
+; RUN: scaling-simt %s --entry halves --block 1 --scalar 1.0:f32 --scalar -3.0:f32 --output %t.h.npy:i32:6
+; RUN: %python -c "import struct; print([hex(x) for x in struct.unpack('<6I', open(r'%t.h.npy', 'rb').read()[-24:])])" | FileCheck %s --check-prefix=HALVES
+; HALVES: ['0x3f80c040', '0x3f80c040', '0x3c00c200', '0x3c00c200', '0x40400000', '0x40400000']
+
+declare <2 x bfloat> @llvm.nvvm.ff2bf16x2.rn(float, float)
+declare <2 x half> @llvm.nvvm.ff2f16x2.rn(float, float)
+declare i32 @llvm.nvvm.f2tf32.rna(float)
+
+define ptx_kernel void @halves(float %x, float %y, ptr %o) {
+  %b = call <2 x bfloat> @llvm.nvvm.ff2bf16x2.rn(float %x, float %y)
+  %b2 = call i32 asm "cvt.rn.bf16x2.f32 $0, $1, $2;", "=r,f,f"(float %x, float %y)
+  %h = call <2 x half> @llvm.nvvm.ff2f16x2.rn(float %x, float %y)
+  %h2 = call i32 asm "cvt.rn.f16x2.f32 $0, $1, $2;", "=r,f,f"(float %x, float %y)
+  %three = fsub float 0.0, %y
+  %above = fadd float %three, 0x3EB0000000000000
+  %t = call i32 @llvm.nvvm.f2tf32.rna(float %above)
+  %t2 = call i32 asm "cvt.rna.tf32.f32 $0, $1;", "=r,f"(float %above)
+  store <2 x bfloat> %b, ptr %o
+  %p1 = getelementptr i32, ptr %o, i32 1
+  store i32 %b2, ptr %p1
+  %p2 = getelementptr i32, ptr %o, i32 2
+  store <2 x half> %h, ptr %p2
+  %p3 = getelementptr i32, ptr %o, i32 3
+  store i32 %h2, ptr %p3
+  %p4 = getelementptr i32, ptr %o, i32 4
+  store i32 %t, ptr %p4
+  %p5 = getelementptr i32, ptr %o, i32 5
+  store i32 %t2, ptr %p5
+  ret void
+}
