@@ -540,19 +540,14 @@ void Machine::finishRequest(const PendingRequest &request, const Site &site) {
     return;
   unsigned width = std::max<uint32_t>(site.width, 1);
   if (request.region->shared) {
-    std::vector<uint64_t> addresses;
     // The banks serve 128 bytes at a time.
     unsigned lanesPerPhase = width <= 4 ? 32 : width <= 8 ? 16 : 8;
-    Traffic &traffic = site.isWrite ? sharedWrites : sharedReads;
-    ++traffic.requests;
-    traffic.bytes += uint64_t(llvm::popcount(request.lanes)) * width;
-    for (unsigned first = 0; first < kWarpSize; first += lanesPerPhase) {
-      addresses.clear();
-      for (unsigned lane = first; lane < first + lanesPerPhase; ++lane)
-        if (request.lanes >> lane & 1)
-          addresses.push_back(request.addresses[lane]);
-      countSharedRequest(addresses, width, site.isWrite);
-    }
+    llvm::SmallVector<llvm::SmallVector<uint64_t, kWarpSize>, 4> phases(
+        kWarpSize / lanesPerPhase);
+    for (unsigned lane = 0; lane < kWarpSize; ++lane)
+      if (request.lanes >> lane & 1)
+        phases[lane / lanesPerPhase].push_back(request.addresses[lane]);
+    countSharedRequest(phases, width, site);
     return;
   }
   llvm::SmallVector<uint64_t, kWarpSize> addresses;
@@ -576,26 +571,34 @@ void Machine::finishRequest(const PendingRequest &request, const Site &site) {
   }
   traffic.idealUnits = llvm::divideCeil(distinct * width, kSector);
   (site.isWrite ? request.region->writes : request.region->reads) += traffic;
+  loopTraffic[site.loop].global += traffic;
 }
 
-void Machine::countSharedRequest(const std::vector<uint64_t> &addresses,
-                                 unsigned width, bool isWrite) {
-  if (addresses.empty())
-    return;
-  llvm::SmallVector<uint64_t, 64> words;
-  for (uint64_t address : addresses)
-    for (uint64_t word = address / kBankBytes;
-         word <= (address + width - 1) / kBankBytes; ++word)
-      words.push_back(word);
-  llvm::sort(words);
-  words.erase(llvm::unique(words), words.end());
-  std::array<unsigned, kBanks> perBank = {};
-  unsigned rounds = 0;
-  for (uint64_t word : words)
-    rounds = std::max(rounds, ++perBank[word % kBanks]);
-  Traffic &traffic = isWrite ? sharedWrites : sharedReads;
-  traffic.units += rounds;
-  traffic.idealUnits += 1;
+void Machine::countSharedRequest(
+    llvm::ArrayRef<llvm::SmallVector<uint64_t, kWarpSize>> phases,
+    unsigned width, const Site &site) {
+  Traffic traffic;
+  traffic.requests = 1;
+  for (llvm::ArrayRef<uint64_t> addresses : phases) {
+    if (addresses.empty())
+      continue;
+    llvm::SmallVector<uint64_t, 64> words;
+    for (uint64_t address : addresses)
+      for (uint64_t word = address / kBankBytes;
+           word <= (address + width - 1) / kBankBytes; ++word)
+        words.push_back(word);
+    llvm::sort(words);
+    words.erase(llvm::unique(words), words.end());
+    std::array<unsigned, kBanks> perBank = {};
+    unsigned rounds = 0;
+    for (uint64_t word : words)
+      rounds = std::max(rounds, ++perBank[word % kBanks]);
+    traffic.bytes += addresses.size() * width;
+    traffic.units += rounds;
+    traffic.idealUnits += 1;
+  }
+  (site.isWrite ? sharedWrites : sharedReads) += traffic;
+  loopTraffic[site.loop].shared += traffic;
 }
 
 void Machine::flushRequests(Warp &warp) {

@@ -211,6 +211,54 @@ static json::Object globalTraffic(const Traffic &reads, const Traffic &writes) {
   };
 }
 
+/// What was executed in every loop, without the loops in it, and what its
+/// accesses moved; the one with the most instructions comes first.
+static json::Array loopReport(const Machine &machine,
+                              const Instrumented &kernel,
+                              const uint64_t *blockCounts) {
+  struct Row {
+    const Loop *loop = nullptr;
+    uint64_t iterations = 0, instructions = 0, flops = 0, exponentials = 0;
+    LoopTraffic traffic;
+  };
+  std::vector<Row> rows(kernel.loops.size());
+  for (auto [row, loop] : llvm::zip(rows, kernel.loops))
+    row.loop = &loop;
+  for (auto [index, cost] : llvm::enumerate(kernel.blocks)) {
+    Row &row = rows[cost.loop];
+    row.iterations += cost.isHeader ? blockCounts[index] : 0;
+    row.instructions += blockCounts[index] * cost.instructions;
+    row.flops += blockCounts[index] * cost.flops;
+    row.exponentials += blockCounts[index] * cost.exponentials;
+  }
+  for (auto [row, traffic] : llvm::zip(rows, machine.getLoopTraffic()))
+    row.traffic = traffic;
+  llvm::sort(rows, [](const Row &lhs, const Row &rhs) {
+    return std::tie(rhs.instructions, lhs.loop) <
+           std::tie(lhs.instructions, rhs.loop);
+  });
+  json::Array result;
+  for (const Row &row : rows) {
+    const Traffic &global = row.traffic.global, &shared = row.traffic.shared;
+    if (row.instructions)
+      result.push_back(json::Object{
+          {"position", row.loop->position},
+          {"depth", row.loop->depth},
+          {"iterations", row.iterations},
+          {"ir_instructions", row.instructions},
+          {"flops", row.flops},
+          {"exponentials", row.exponentials},
+          {"global_bytes", global.bytes},
+          {"global_requests", global.requests},
+          {"global_sectors", global.units},
+          {"shared_bytes", shared.bytes},
+          {"shared_requests", shared.requests},
+          {"bank_conflicts", shared.units - shared.idealUnits},
+      });
+  }
+  return result;
+}
+
 static json::Object makeReport(const Launch &launch, Machine &machine,
                                const Instrumented &kernel,
                                const uint64_t *blockCounts) {
@@ -275,6 +323,7 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
       {"exponentials", exponentials},
       {"logarithms", logarithms},
       {"ir_instructions", instructions},
+      {"loops", loopReport(machine, kernel, blockCounts)},
       {"faults", std::move(faults)},
   };
 }

@@ -12,9 +12,11 @@
 
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/AttributeMask.h"
 #include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/Dominators.h"
 #include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/ModuleSlotTracker.h"
@@ -585,12 +587,53 @@ static void makeEntry(Module &module, Function &kernel) {
   kernel.setLinkage(GlobalValue::InternalLinkage);
 }
 
-static void countBlocks(Module &module, Instrumented &result) {
+namespace {
+/// The innermost loop of a block, and whether it begins there.
+struct PlaceInLoop {
+  uint32_t loop = 0;
+  bool isHeader = false;
+};
+using Places = DenseMap<const BasicBlock *, PlaceInLoop>;
+} // namespace
+
+/// Numbers the loops of the module.
+static Places findLoops(Module &module, Instrumented &result) {
+  Places places;
+  result.loops.push_back({"outside of loops", 0});
+  ModuleSlotTracker slots(&module);
+  for (Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    slots.incorporateFunction(function);
+    DominatorTree dominance(function);
+    LoopInfo loops(dominance);
+    DenseMap<const llvm::Loop *, uint32_t> numbers;
+    for (const llvm::Loop *loop : loops.getLoopsInPreorder()) {
+      numbers[loop] = result.loops.size();
+      std::string text;
+      raw_string_ostream os(text);
+      os << function.getName() << ", block ";
+      loop->getHeader()->printAsOperand(os, /*PrintType=*/false, slots);
+      result.loops.push_back({text, loop->getLoopDepth()});
+    }
+    for (const BasicBlock &block : function)
+      if (const llvm::Loop *loop = loops.getLoopFor(&block))
+        places[&block] = {numbers[loop], loop->getHeader() == &block};
+  }
+  return places;
+}
+
+static void countBlocks(Module &module, const Places &places,
+                        Instrumented &result) {
   SmallVector<BasicBlock *> blocks;
   for (Function &function : module)
     for (BasicBlock &block : function) {
       blocks.push_back(&block);
-      result.blocks.push_back(getCost(block));
+      BlockCost cost = getCost(block);
+      PlaceInLoop place = places.lookup(&block);
+      cost.loop = place.loop;
+      cost.isHeader = place.isHeader;
+      result.blocks.push_back(cost);
     }
   IRBuilder<> b(module.getContext());
   auto *type = ArrayType::get(b.getInt64Ty(), blocks.size());
@@ -630,6 +673,7 @@ Expected<Instrumented> scaling::simt::instrument(Module &module,
   simplify(module, **kernel);
 
   Positions positions(module);
+  Places places = findLoops(module, result);
   SmallVector<Instruction *> instructions;
   for (Function &function : module)
     for (BasicBlock &block : function)
@@ -644,7 +688,7 @@ Expected<Instrumented> scaling::simt::instrument(Module &module,
   if (Error error = exportVariables(module, result))
     return std::move(error);
   // Before intrinsics are replaced: they are part of the cost.
-  countBlocks(module, result);
+  countBlocks(module, places, result);
 
   MemoryInstrumenter memory(module, result, positions);
   for (Instruction *instruction : instructions) {
@@ -653,6 +697,9 @@ Expected<Instrumented> scaling::simt::instrument(Module &module,
       result.sites.push_back(std::move(site));
       return uint32_t(result.sites.size() - 1);
     };
+    // The instruction may be gone afterwards.
+    uint32_t loop = places.lookup(instruction->getParent()).loop;
+    size_t firstSite = result.sites.size();
     Error error = Error::success();
     if (isa<UnreachableInst>(instruction) ||
         (isa<CallBase>(instruction) && !isa<MemIntrinsic>(instruction)))
@@ -661,6 +708,8 @@ Expected<Instrumented> scaling::simt::instrument(Module &module,
       error = memory.run(*instruction);
     if (error)
       return std::move(error);
+    for (Site &site : MutableArrayRef(result.sites).drop_front(firstSite))
+      site.loop = loop;
   }
   makeEntry(module, **kernel);
   dropAttributes(module, **kernel);

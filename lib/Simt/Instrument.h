@@ -31,6 +31,16 @@ struct BlockCost {
   uint32_t logarithms = 0;
   /// Bytes of local variables that stayed in memory.
   uint32_t localBytes = 0;
+  /// Number of the innermost loop around it; 0 is none.
+  uint32_t loop = 0;
+  /// Whether the loop begins with it.
+  bool isHeader = false;
+};
+
+struct Loop {
+  /// Function and first block as text.
+  std::string position;
+  uint32_t depth = 0;
 };
 
 /// A variable of the module in global or constant memory.
@@ -44,6 +54,8 @@ struct Instrumented {
   std::string name;
   std::vector<Site> sites;
   std::vector<BlockCost> blocks;
+  /// The first one stands for what is outside of all loops.
+  std::vector<Loop> loops;
   std::vector<DeviceVariable> variables;
   uint64_t staticShared = 0;
   /// Bytes of the local variables of a thread.

@@ -48,6 +48,10 @@ Machine::Machine(const Launch &launch, std::vector<Site> sites,
                     ? launch.resident
                     : std::max(1u, kMaxResidentThreads / numThreads);
   numResident = std::min(numResident, numCtas);
+  uint32_t numLoops = 0;
+  for (const Site &site : this->sites)
+    numLoops = std::max(numLoops, site.loop);
+  loopTraffic.resize(numLoops + 1);
 }
 
 Machine::~Machine() {

@@ -162,6 +162,8 @@ public:
   llvm::ArrayRef<std::unique_ptr<Region>> getRegions() const { return regions; }
   const Traffic &getSharedReads() const { return sharedReads; }
   const Traffic &getSharedWrites() const { return sharedWrites; }
+  llvm::ArrayRef<LoopTraffic> getLoopTraffic() const { return loopTraffic; }
+  const Site &getSite(uint32_t index) const { return sites[index]; }
   std::vector<Fault> &getFaults() { return faults; }
   uint32_t getResident() const { return numResident; }
 
@@ -198,8 +200,11 @@ public:
   void checkedAccess(Thread &thread, char *address, uint32_t size, bool isRead,
                      bool isWrite, Scope scope, uint32_t site);
   void joinWarp(Warp &warp, uint32_t mask);
-  void countSharedRequest(const std::vector<uint64_t> &addresses,
-                          unsigned width, bool isWrite);
+  /// A request to shared memory: the addresses of what the banks serve at a
+  /// time, of `width` bytes each.
+  void countSharedRequest(
+      llvm::ArrayRef<llvm::SmallVector<uint64_t, kWarpSize>> phases,
+      unsigned width, const Site &site);
 
   // Counted by their operations.
   struct Counters {
@@ -287,6 +292,7 @@ private:
   std::vector<uint32_t> unusedReadSets;
   llvm::DenseMap<const char *, Published> published;
   Traffic sharedReads, sharedWrites;
+  std::vector<LoopTraffic> loopTraffic;
 };
 
 /// Executes an operation for the lanes in `mask`, all of which wait for it.

@@ -89,6 +89,11 @@ struct Traffic {
   }
 };
 
+/// What the accesses of one loop moved.
+struct LoopTraffic {
+  Traffic global, shared;
+};
+
 /// A piece of memory with bounds.
 class Region {
 public:

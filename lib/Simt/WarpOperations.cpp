@@ -181,17 +181,18 @@ static void moveMatrices(Machine &machine, Warp &warp, WarpOp op,
   bool isStore = op == WarpOp::StoreMatrix;
   bool isTransposed = detail & kTransposed;
   unsigned numMatrices = detail & (kTransposed - 1);
+  // One matrix at a time.
+  llvm::SmallVector<llvm::SmallVector<uint64_t, kWarpSize>, 4> phases(
+      numMatrices);
   for (unsigned matrix = 0; matrix < numMatrices; ++matrix) {
     std::array<char *, 8> rows;
-    std::vector<uint64_t> addresses;
     for (unsigned row = 0; row < 8; ++row) {
       Thread &thread = warp.threads[matrix * 8 + row];
       rows[row] = reinterpret_cast<char *>(thread.request.args[0]);
-      addresses.push_back(thread.request.args[0]);
+      phases[matrix].push_back(thread.request.args[0]);
       machine.checkedAccess(thread, rows[row], 16, !isStore, isStore,
                             Scope::None, site);
     }
-    machine.countSharedRequest(addresses, 16, isStore);
     for (unsigned lane = 0; lane < kWarpSize; ++lane) {
       WarpRequest &request = warp.threads[lane].request;
       for (unsigned half = 0; half < 2; ++half) {
@@ -215,6 +216,7 @@ static void moveMatrices(Machine &machine, Warp &warp, WarpOp op,
       }
     }
   }
+  machine.countSharedRequest(phases, 16, machine.getSite(site));
 }
 
 //===----------------------------------------------------------------------===//

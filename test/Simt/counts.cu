@@ -65,3 +65,30 @@ KERNEL arithmetic(const float *a, float *o, int n) {
     x = __builtin_fmaf(x, 0.5f, 0.25f);
   o[thread()] = __nvvm_lg2_approx_f(__nvvm_ex2_approx_f(x));
 }
+
+// The same conflicts in a loop of four iterations are of the loop, not of what
+// is around it. 32 threads: the loop begins 128 times.
+// RUN: scaling-simt %t.ll --entry loop --scalar 32:i32 --scalar 4:i32 --output %t.o.npy:f32:32 --report - | FileCheck %s --check-prefix=LOOP
+// LOOP: "loops": [
+// LOOP-NEXT: {
+// LOOP-NEXT: "bank_conflicts": 248,
+// LOOP-NEXT: "depth": 1,
+// LOOP: "iterations": 128,
+// LOOP: "position": "loop, block %
+// LOOP-NEXT: "shared_bytes": 1024,
+// LOOP-NEXT: "shared_requests": 8
+// LOOP: "bank_conflicts": 0,
+// LOOP-NEXT: "depth": 0,
+// LOOP: "global_bytes": 128,
+// LOOP-NEXT: "global_requests": 1,
+KERNEL loop(int pitch, int count, float *o) {
+  SHARED float s[32 * 33];
+  volatile float *cell = &s[thread() * pitch];
+  float sum = 0;
+#pragma unroll 1
+  for (int i = 0; i < count; ++i) {
+    *cell = i;
+    sum += *cell;
+  }
+  o[thread()] = sum;
+}
