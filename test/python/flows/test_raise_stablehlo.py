@@ -1,0 +1,195 @@
+"""--scaling-raise on what JAX exports: StableHLO, which IREE's compiler makes
+linalg of. One op each, with JAX's results."""
+
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from findtool import find_tool, need_module
+
+for module in ("jax", "iree.compiler"):
+    need_module(module)
+
+import iree.compiler.tools.binaries
+import jax
+import jax.numpy as jnp
+from jax.nn import logsumexp
+
+
+def sums(p, axis, guard=0.0):
+    return p.sum(axis, keepdims=True) + guard
+
+
+def repeat(count, step, start):
+    return jax.lax.fori_loop(0, count, lambda i, value: step(value), start)
+
+
+def gumbel(z):
+    def step(z):
+        z = z - logsumexp(z, -1, keepdims=True)
+        return z - logsumexp(z, -2, keepdims=True)
+
+    return jnp.exp(repeat(20, step, z))
+
+
+def gumbel_unrolled(z):
+    for _ in range(3):
+        z = z - logsumexp(z, -1, keepdims=True)
+        z = z - logsumexp(z, -2, keepdims=True)
+    return jnp.exp(z)
+
+
+def potentials(z):
+    def step(pair):
+        f = -logsumexp(z + pair[1][..., None, :], -1)
+        return f, -logsumexp(z + f[..., None], -2)
+
+    f, g = repeat(20, step, (jnp.zeros_like(z[..., 0]), jnp.zeros_like(z[..., 0, :])))
+    return jnp.exp(z + f[..., None] + g[..., None, :])
+
+
+def mhc(z):
+    p = jax.nn.softmax(z, -1) + 1e-6
+    p = p / sums(p, -2, 1e-6)
+
+    def step(p):
+        p = p / sums(p, -1, 1e-6)
+        return p / sums(p, -2, 1e-6)
+
+    return repeat(19, step, p)
+
+
+def mhc_clamp(z):
+    def step(p):
+        p = p / jnp.maximum(sums(p, -1), 1e-6)
+        return p / jnp.maximum(sums(p, -2), 1e-6)
+
+    return repeat(20, step, jnp.exp(z - z.max(-1, keepdims=True)))
+
+
+def swav(scores):
+    q = jnp.exp(scores / 0.05).T
+    prototypes, samples = q.shape
+
+    def step(q):
+        q = q / sums(q, 1) / prototypes
+        return q / sums(q, 0) / samples
+
+    return (repeat(3, step, q / q.sum()) * samples).T
+
+
+def transport(cost, a, b):
+    k = jnp.exp(-cost / 0.1)
+
+    def step(pair):
+        v = b / (k.T @ pair[0])
+        return a / (k @ v), v
+
+    u, v = repeat(10, step, (jnp.ones_like(a) / len(a), jnp.ones_like(b)))
+    return u[:, None] * k * v
+
+
+def sinkformer(query, key, value):
+    z = jnp.einsum("bnd,bmd->bnm", query, key) / query.shape[-1] ** 0.5
+    for axis in (-1, -2, -1):
+        z = z - logsumexp(z, axis, keepdims=True) - np.log(z.shape[axis])
+    return jnp.einsum("bnm,bmd->bnd", jnp.exp(z) * z.shape[-1], value)
+
+
+def one_softmax(z):
+    return jax.nn.softmax(z, -1)
+
+
+def another_guard(z):
+    p = jnp.exp(z)
+    for axis, guard in ((-1, 1e-6), (-2, 1e-5), (-1, 1e-6)):
+        p = p / sums(p, axis, guard)
+    return p
+
+
+def all_of_them(z):
+    p, matrices = jnp.exp(z), []
+    for axis in (-1, -2, -1):
+        p = p / sums(p, axis)
+        matrices.append(p)
+    return jnp.stack(matrices)
+
+
+def to_linalg(function, arguments):
+    """What iree-compile makes of the StableHLO that JAX exports."""
+    text = jax.export.export(jax.jit(function))(*arguments).mlir_module()
+    done = subprocess.run(
+        [iree.compiler.tools.binaries.find_tool("iree-compile"), "-", "-o", "-"]
+        + ["--iree-input-type=stablehlo", "--compile-to=input"],
+        input=text,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # All that is IREE's own in it.
+    text = done.stdout.replace("util.func public", "func.func")
+    return text.replace("util.return", "return")
+
+
+def raise_text(text):
+    done = subprocess.run(
+        [find_tool("scaling-opt"), "-", "--scaling-raise=explain=true domain=log"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, re.findall(r"remark: (.*)", done.stderr)
+
+
+def random(*shape):
+    rng = np.random.default_rng(len(shape) + shape[0])
+    return rng.normal(size=shape).astype(np.float32)
+
+
+PROGRAMS = {
+    "gumbel": ([(3, 8, 8)], "40 half-steps, preset mhc_log"),
+    "gumbel_unrolled": ([(3, 8, 8)], "6 half-steps"),
+    "potentials": ([(3, 8, 6)], "40 half-steps, preset mhc_log"),
+    "mhc": ([(7, 4, 4)], "39 half-steps, preset mhc"),
+    "mhc_clamp": ([(7, 4, 4)], "40 half-steps, preset mhc_clamp"),
+    "swav": ([(32, 20)], "6 half-steps, preset swav"),
+    "transport": ([(6, 9), (6,), (9,)], "20 half-steps"),
+    "sinkformer": ([(2, 16, 8)] * 2 + [(2, 16, 4)], "3 half-steps, preset sinkformer"),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(tmp_path, name):
+    shapes, found = PROGRAMS[name]
+    function, inputs = globals()[name], [random(*shape) for shape in shapes]
+    if name == "transport":
+        inputs = [np.abs(x) / np.abs(x).sum() for x in inputs]
+    elif name == "swav":
+        inputs = [0.1 * x for x in inputs]
+    text, remarks = raise_text(to_linalg(function, inputs))
+    op = "attention" if name == "sinkformer" else "project"
+    assert remarks == [f"raised to 'scaling.{op}': {found}"]
+    assert "linalg." not in text and "scf." not in text
+    (tmp_path / "program.mlir").write_text(text)
+    for i, x in enumerate(inputs):
+        np.save(tmp_path / f"in{i}.npy", x)
+    subprocess.run(
+        [find_tool("scaling-run"), tmp_path / "program.mlir", "--entry=main"]
+        + [f"--input={tmp_path}/in{i}.npy" for i in range(len(inputs))]
+        + [f"--output={tmp_path}/out.npy"],
+        check=True,
+        timeout=120,
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "out.npy"), function(*inputs), rtol=3e-6, atol=3e-6
+    )
+
+
+@pytest.mark.parametrize("function", [one_softmax, another_guard, all_of_them])
+def test_near_misses(function):
+    text, remarks = raise_text(to_linalg(function, [random(3, 4, 4)]))
+    assert " = scaling." not in text
+    assert not [remark for remark in remarks if remark.startswith("raised")]
