@@ -28,6 +28,7 @@
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
+#include "scaling/Dialect/Scaling/Differentiate/DifferentiableOpInterface.h"
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Interfaces/AggregatedOpInterfaceImpl.h"
@@ -50,6 +51,7 @@ void scaling::registerAllDialects(DialectRegistry &registry) {
   registerAggregatedOpInterfaceExternalModels(registry);
   registerBatchTilingExternalModels(registry);
   registerBufferizableOpInterfaceExternalModels(registry);
+  registerDifferentiableOpInterfaceExternalModels(registry);
   registerShapeReificationExternalModels(registry);
   registerTilingInterfaceExternalModels(registry);
   registerTransformDialectExtension(registry);

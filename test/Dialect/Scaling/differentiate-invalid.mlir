@@ -43,3 +43,11 @@ func.func @branches(%x: tensor<4xf32>, %c: i1) -> tensor<4xf32> {
 ^b:
   return %x : tensor<4xf32>
 }
+
+// -----
+
+func.func @largest(%x: tensor<4x4xf32>, %r: tensor<4xf32>, %i: tensor<4xi64>) -> (tensor<4xf32>, tensor<4xi64>) {
+  // expected-error @below {{'scaling.apply' op of 'argmax' has no derivative: which entry is the largest is a choice}}
+  %m, %j = scaling.apply argmax domain(kernel) matrix(%x : tensor<4x4xf32>) outs(%r, %i : tensor<4xf32>, tensor<4xi64>) -> tensor<4xf32>, tensor<4xi64>
+  return %m, %j : tensor<4xf32>, tensor<4xi64>
+}

@@ -7,13 +7,14 @@
 
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
 
-#include "TensorAdjoint.h"
+#include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
 
-FailureOr<func::FuncOp> scaling::differentiate(func::FuncOp function,
-                                               ArrayRef<int64_t> wrt) {
+FailureOr<func::FuncOp>
+scaling::differentiate(func::FuncOp function, ArrayRef<int64_t> wrt,
+                       const DifferentiateOptions &options) {
   if (!function.getBody().hasOneBlock())
     return function.emitError("'")
            << function.getName() << "' has control flow of its own: only "
@@ -31,7 +32,7 @@ FailureOr<func::FuncOp> scaling::differentiate(func::FuncOp function,
   Operation *terminator = body.getTerminator();
   Location loc = vjp.getLoc();
   builder.setInsertionPoint(terminator);
-  TensorAdjoint adjoint(builder);
+  TensorAdjoint adjoint(builder, options);
   SmallVector<Value> wanted;
   for (int64_t position : wrt) {
     wanted.push_back(body.getArgument(position));
@@ -50,6 +51,8 @@ FailureOr<func::FuncOp> scaling::differentiate(func::FuncOp function,
     BlockArgument cotangent = body.addArgument(type, loc);
     adjoint.add(loc, value, cotangent);
   }
+  // What is returned is not needed but for its adjoint.
+  terminator->setOperands(ValueRange());
   if (failed(adjoint.run(ops))) {
     vjp.erase();
     return failure();

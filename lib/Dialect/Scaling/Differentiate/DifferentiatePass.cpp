@@ -5,16 +5,12 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
-#include "scaling/Dialect/Scaling/IR/Scaling.h"
-#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
-#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Transforms/WalkPatternRewriteDriver.h"
 
 namespace mlir {
 namespace scaling {
@@ -25,29 +21,6 @@ namespace scaling {
 
 using namespace mlir;
 using namespace mlir::scaling;
-
-/// The function in the form that derivatives are taken of.
-static void prepare(func::FuncOp function) {
-  auto apply = [&](auto populate) {
-    RewritePatternSet patterns(function.getContext());
-    populate(patterns);
-    walkAndApplyPatterns(function, std::move(patterns));
-  };
-  apply(populateGeneralizePatterns);
-  apply(populateScalingToLinalgPatterns);
-  apply(linalg::populateLinalgNamedOpsGeneralizationPatterns);
-  // Which steps a relaxation would take is not known here.
-  function.walk([](IterateOp op) {
-    StopAttr stop = op.getStop();
-    if (!stop.relaxes(op.getRows(), op.getCols(), op.getOrder()))
-      return;
-    op.setStopAttr(StopAttr::get(
-        op.getContext(), stop.getMode(), stop.getLimit(), stop.getMeasureLast(),
-        stop.getTol(), stop.getWhat(), stop.getAxis(), stop.getNorm(),
-        stop.getEvery(), stop.getStart(), stop.getPatienceFirst(),
-        stop.getLast(), Relax::none, /*depth=*/0));
-  });
-}
 
 static bool isFloatTensor(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
@@ -60,6 +33,10 @@ struct DifferentiatePass final
   using Base::Base;
 
   void runOnOperation() override {
+    if (checkpoints < 0) {
+      getOperation().emitError("'checkpoints' must not be negative");
+      return signalPassFailure();
+    }
     SmallVector<func::FuncOp> chosen;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       bool named = llvm::is_contained(functions, function.getName());
@@ -90,15 +67,9 @@ struct DifferentiatePass final
     for (auto [position, type] : llvm::enumerate(function.getArgumentTypes()))
       if (wrt.empty() && isFloatTensor(type))
         positions.push_back(position);
-    // What there was stays as it was.
-    func::FuncOp general = function.clone();
-    OpBuilder builder(function);
-    builder.setInsertionPointAfter(function);
-    builder.insert(general);
-    prepare(general);
-    FailureOr<func::FuncOp> vjp = differentiate(general, positions);
-    general.erase();
-    return vjp;
+    DifferentiateOptions options;
+    options.checkpoints = checkpoints;
+    return differentiate(function, positions, options);
   }
 };
 } // namespace

@@ -7,24 +7,40 @@
 
 #include "IterateDecomposer.h"
 #include "ScalarAdjoint.h"
-#include "TensorAdjoint.h"
+#include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
 
+/// Of up to so many pairs of half-steps all is kept: their vectors take little
+/// room, and nothing is done again.
+static constexpr int64_t kPairsAllKept = 32;
+
+/// Room for the vectors of a bounded iteration is made by its bound, up to this
+/// one: they are few, and their sizes known. Beyond it, by the pairs taken.
+static constexpr int64_t kMostPairsOfRoom = 1 << 16;
+
 namespace {
-/// The half-steps that were taken, once more and back. Pairs of half-steps are
-/// counted; what they started from is kept, never a matrix.
+/// The half-steps that were taken, and back over them.
+///
+/// Pairs of half-steps are counted, and divided into segments of about the root
+/// of their number. What each segment starts from is kept on the way forward;
+/// on the way back, the last segment first, a segment is done once more, and
+/// what each of its half-steps needs is kept: short vectors, never a matrix. Of
+/// a single segment all is kept on the way forward.
 class IterateAdjoint {
 public:
-  IterateAdjoint(TensorAdjoint &outer, IterateOp op)
-      : outer(outer), op(op), loc(op.getLoc()), b(outer.b), d(b, op),
-        batchRank(d.batchSizes.size()),
+  /// The builder is at the op, where forward code is written; the way back is
+  /// written at `end`.
+  IterateAdjoint(TensorAdjoint &outer, IterateOp op, OpBuilder::InsertPoint end)
+      : outer(outer), op(op), loc(op.getLoc()), end(end), b(outer.b), d(b, op),
+        results{op.getRow(), op.getCol()}, batchRank(d.batchSizes.size()),
         firstAxis(op.getOrder() == Order::cols_first ? Axis::cols
                                                      : Axis::rows) {}
 
@@ -37,6 +53,11 @@ private:
     Value own, other, next;
     SmallVector<Value> states;
   };
+  using Steps = SmallVector<Step, 2>;
+  /// What is kept of the pairs of a segment, one pair behind the other: the
+  /// factors they start from and the states of their half-steps, in the order
+  /// of `keptTypes`.
+  using Histories = SmallVector<Value>;
   /// What the loop back carries.
   struct Carried {
     Factors factors, targets;
@@ -51,33 +72,54 @@ private:
   };
 
   LogicalResult verify();
-  /// How many pairs of half-steps there are, and who takes part in which.
-  void countPairs();
+  void chooseSegments();
+  /// How many half-steps each element took that did not diverge.
+  void countSteps();
   Value pairsTaken();
-  /// Once more, keeping what each pair starts from.
-  Factors keepStarts();
+  /// Nobody but the way back wants to know how a fixed number ended.
+  bool replacesIteration();
+  /// The factors in the iteration's place, and what segments start from.
+  void forward(bool replaces);
+  void replaceIteration(const Factors &last);
   Carried startBackward();
-  /// The loop back: adjoints of the start, of targets and the matrix.
-  FailureOr<Carried> backward(const Factors &kept);
+  /// Adjoints of the start, of targets and the matrix.
+  FailureOr<Carried> backward();
+  FailureOr<Carried> backOverSegment(Value first, Value count,
+                                     const Histories &histories,
+                                     const Carried &init);
   /// Adjoints of what the pair started from, given those of what it made.
-  FailureOr<Factors> backOverPair(const Factors &factors, Value pair,
-                                  Carried &carried);
+  FailureOr<Factors> backOverPair(const Steps &steps, Carried &carried);
   void storeMatrix(Value sum);
   LogicalResult storeStart(Axis axis, Value startAdjoint);
 
-  Step read(Axis axis, Value own, Value other);
-  /// The half-step after `k` of them.
-  void update(Step &step, Value k);
-  /// The steps of pair `pair`, in their order.
-  SmallVector<Step, 2> stepsOfPair(const Factors &factors, Value pair);
-  Factors afterPair(ArrayRef<Step> steps);
+  /// The steps of pair `pair`, in their order; `kept` are their states where
+  /// these are known.
+  Steps stepsOfPair(const Factors &factors, Value pair,
+                    ArrayRef<Value> kept = {});
+  SmallVector<Value> states(Axis axis, Value other, ArrayRef<Value> &kept);
+  /// The half-step after `k` of them; in place where its own factor was not
+  /// kept.
+  void update(Step &step, Value k, bool inPlace);
+  /// `count` pairs from the pair `first`; all they need is kept in `histories`
+  /// if there are any.
+  Factors doPairs(const Factors &start, Value first, Value count,
+                  Histories &histories);
   LogicalResult back(const Step &step, Value nextAdjoint, Carried &carried,
                      Value &ownAdjoint, Value &otherAdjoint);
   void backThroughReduction(const Step &step, ArrayRef<Value> stateAdjoints,
                             TensorAdjoint &local);
 
+  /// The first pair of a segment, and how many it has.
+  Value firstPair(Value segment);
+  Value pairsOf(Value first);
+
   MappedTensor mapped(Value value, ArrayRef<int64_t> tail, int64_t tailRank);
-  Value element(Value history, Value index, RankedTensorType type);
+  /// Room for `count` vectors of an axis per batch element.
+  Value emptyHistory(OpFoldResult count, Axis axis);
+  Histories emptyHistories();
+  Axis axisOfHistory(size_t index);
+  Value keep(Value vector, Value history, Value index);
+  Value element(Value history, Value index, Axis axis);
   RankedTensorType vectorType(Axis axis) {
     return cast<RankedTensorType>(d.start[axis].getType());
   }
@@ -85,18 +127,29 @@ private:
   /// The values where the old ones are: a loop's state has one buffer.
   Factors moved(const Factors &next, const Factors &old);
   Carried fromValues(ValueRange values);
+  Value constant(int64_t value) { return d.e.index(value); }
 
   TensorAdjoint &outer;
   IterateOp op;
   Location loc;
+  OpBuilder::InsertPoint end;
   OpBuilder &b;
   IterateDecomposer d;
+  /// The factors that came out.
+  Factors results;
   int64_t batchRank;
   Axis firstAxis;
-  /// Half-steps done per batch element.
+  /// Half-steps done per batch element; null as long as all are done.
   Value counts;
   /// As many pairs of them as the longest element took.
   Value pairs;
+  /// Room for so many segments of so many pairs, and how many there are.
+  OpFoldResult maxSegments, segmentPairs;
+  Value segments;
+  /// What segments start from; null where there is one segment, which starts
+  /// where the iteration does. `whole` is what is kept of that.
+  Factors checkpoints;
+  Histories whole;
 };
 } // namespace
 
@@ -124,11 +177,17 @@ MappedTensor IterateAdjoint::mapped(Value value, ArrayRef<int64_t> tail,
   return {value, AffineMap::get(batchRank + tailRank, 0, dims, b.getContext())};
 }
 
-IterateAdjoint::Step IterateAdjoint::read(Axis axis, Value own, Value other) {
-  return {axis, own, other, Value(), d.read(axis, other)};
+SmallVector<Value> IterateAdjoint::states(Axis axis, Value other,
+                                          ArrayRef<Value> &kept) {
+  if (kept.empty())
+    return d.read(axis, other);
+  unsigned count = d.stat(axis).getNumPasses();
+  SmallVector<Value> own(kept.take_front(count));
+  kept = kept.drop_front(count);
+  return own;
 }
 
-void IterateAdjoint::update(Step &step, Value k) {
+void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
   Axis axis = step.axis;
   SmallVector<EmitterInput> inputs;
   for (Value state : step.states)
@@ -138,48 +197,116 @@ void IterateAdjoint::update(Step &step, Value k) {
     inputs.push_back({target, {0}});
   if (mask)
     inputs.push_back({mask, {0}});
-  inputs.push_back({counts, {}});
+  int64_t limit = op.getStop().getLimit();
+  // All half-steps of a fixed even number are done in pairs.
+  bool always = !counts && limit % 2 == 0;
+  if (counts)
+    inputs.push_back({counts, {}});
+  if (!inPlace)
+    inputs.push_back({step.own, {0}});
   Value number = arith::IndexCastOp::create(b, loc, b.getI32Type(), k);
   size_t numStates = step.states.size();
-  step.next = d.e.inPlace(
-      step.own, 1, inputs,
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        ValueRange rest = in.drop_front(numStates);
-        Value h = in.back();
-        Value t = target ? rest[0] : Value();
-        Value m = mask ? rest[target ? 1 : 0] : Value();
-        Value next = createUpdate(inner, l, d.rule(axis), d.domain,
-                                  in.take_front(numStates), h, t, m)
-                         .factor;
-        Value runs = arith::CmpIOp::create(inner, l, arith::CmpIPredicate::slt,
-                                           number, in[in.size() - 2]);
-        return arith::SelectOp::create(inner, l, runs, next, h);
-      });
+  auto body = [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+    ValueRange rest = in.drop_front(numStates);
+    Value h = in.back();
+    Value t = target ? rest[0] : Value();
+    Value m = mask ? rest[target ? 1 : 0] : Value();
+    Value next = createUpdate(inner, l, d.rule(axis), d.domain,
+                              in.take_front(numStates), h, t, m)
+                     .factor;
+    if (always)
+      return next;
+    Value all = counts ? in[in.size() - 2]
+                       : arith::ConstantOp::create(
+                             inner, l, inner.getI32IntegerAttr(limit))
+                             .getResult();
+    Value runs =
+        arith::CmpIOp::create(inner, l, arith::CmpIPredicate::slt, number, all);
+    return arith::SelectOp::create(inner, l, runs, next, h);
+  };
+  step.next = inPlace ? d.e.inPlace(step.own, 1, inputs, body)
+                      : d.e.elementwise(d.vectorSizes(axis), 1, d.accumulate,
+                                        inputs, body);
 }
 
-SmallVector<IterateAdjoint::Step, 2>
-IterateAdjoint::stepsOfPair(const Factors &factors, Value pair) {
+IterateAdjoint::Steps IterateAdjoint::stepsOfPair(const Factors &factors,
+                                                  Value pair,
+                                                  ArrayRef<Value> kept) {
   Axis second = other(firstAxis);
-  Value k = arith::MulIOp::create(b, loc, pair, d.e.index(2));
-  Value later = arith::AddIOp::create(b, loc, k, d.e.index(1));
-  SmallVector<Step, 2> steps{
-      read(firstAxis, factors[firstAxis], factors[second])};
+  bool inPlace = kept.empty();
+  Value k = arith::MulIOp::create(b, loc, pair, constant(2));
+  Value later = arith::AddIOp::create(b, loc, k, constant(1));
+  auto read = [&](Axis axis, Value own, Value other) {
+    return Step{axis, own, other, Value(), states(axis, other, kept)};
+  };
+  Steps steps{read(firstAxis, factors[firstAxis], factors[second])};
   // Simultaneous steps both read before anything is written.
   bool jacobi = op.getOrder() == Order::jacobi;
   if (jacobi)
     steps.push_back(read(second, factors[second], factors[firstAxis]));
-  update(steps[0], k);
+  update(steps[0], k, inPlace);
   if (!jacobi)
     steps.push_back(read(second, factors[second], steps[0].next));
-  update(steps[1], later);
+  update(steps[1], later, inPlace);
   return steps;
 }
 
-Factors IterateAdjoint::afterPair(ArrayRef<Step> steps) {
-  Factors factors;
-  for (const Step &step : steps)
-    factors[step.axis] = step.next;
-  return factors;
+Value IterateAdjoint::emptyHistory(OpFoldResult count, Axis axis) {
+  // Batch dimensions are in front, as everywhere.
+  TensorEmitter::Sizes sizes(d.batchSizes);
+  sizes.push_back(count);
+  sizes.push_back(axis == Axis::rows ? d.rows : d.cols);
+  return d.e.empty(sizes, d.accumulate);
+}
+
+IterateAdjoint::Histories IterateAdjoint::emptyHistories() {
+  unsigned all = 2;
+  for (Axis axis : {Axis::rows, Axis::cols})
+    all += d.stat(axis).getNumPasses();
+  Histories histories;
+  for (unsigned index = 0; index < all; ++index)
+    histories.push_back(emptyHistory(segmentPairs, axisOfHistory(index)));
+  return histories;
+}
+
+Axis IterateAdjoint::axisOfHistory(size_t index) {
+  if (index < 2)
+    return index == 0 ? Axis::rows : Axis::cols;
+  bool ofFirst = index - 2 < d.stat(firstAxis).getNumPasses();
+  return ofFirst ? firstAxis : other(firstAxis);
+}
+
+Factors IterateAdjoint::doPairs(const Factors &start, Value first, Value count,
+                                Histories &histories) {
+  SmallVector<Value> init{start.row, start.col};
+  llvm::append_range(init, histories);
+  auto loop = scf::ForOp::create(
+      b, loc, constant(0), count, constant(1), init,
+      [&](OpBuilder &, Location, Value turn, ValueRange carried) {
+        Factors factors{carried[0], carried[1]};
+        SmallVector<Value> kept(carried.drop_front(2));
+        Value pair = arith::AddIOp::create(b, loc, first, turn);
+        if (!kept.empty()) {
+          kept[0] = keep(factors.row, kept[0], turn);
+          kept[1] = keep(factors.col, kept[1], turn);
+        }
+        Steps steps = stepsOfPair(factors, pair);
+        for (const Step &step : steps)
+          factors[step.axis] = step.next;
+        if (!kept.empty()) {
+          unsigned next = 2;
+          for (const Step &step : steps)
+            for (Value state : step.states) {
+              kept[next] = keep(state, kept[next], turn);
+              ++next;
+            }
+        }
+        SmallVector<Value> yielded{factors.row, factors.col};
+        llvm::append_range(yielded, kept);
+        scf::YieldOp::create(b, loc, yielded);
+      });
+  histories = SmallVector<Value>(loop.getResults().drop_front(2));
+  return {loop.getResult(0), loop.getResult(1)};
 }
 
 /// What states have to do with entries: the states a pass looks at are pivots
@@ -304,15 +431,28 @@ LogicalResult IterateAdjoint::back(const Step &step, Value nextAdjoint,
   return success();
 }
 
-Value IterateAdjoint::element(Value history, Value index,
-                              RankedTensorType type) {
+/// Where a vector per batch element is among `count` of them.
+static std::tuple<SmallVector<OpFoldResult>, SmallVector<OpFoldResult>,
+                  SmallVector<OpFoldResult>>
+placeOf(OpBuilder &b, Location loc, Value history, Value index) {
   SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, history);
   SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0)),
       strides(sizes.size(), b.getIndexAttr(1));
-  offsets[0] = index;
-  sizes[0] = b.getIndexAttr(1);
-  return tensor::ExtractSliceOp::create(b, loc, type, history, offsets, sizes,
-                                        strides);
+  offsets[sizes.size() - 2] = index;
+  sizes[sizes.size() - 2] = b.getIndexAttr(1);
+  return {offsets, sizes, strides};
+}
+
+Value IterateAdjoint::keep(Value vector, Value history, Value index) {
+  auto [offsets, sizes, strides] = placeOf(b, loc, history, index);
+  return tensor::InsertSliceOp::create(b, loc, vector, history, offsets, sizes,
+                                       strides);
+}
+
+Value IterateAdjoint::element(Value history, Value index, Axis axis) {
+  auto [offsets, sizes, strides] = placeOf(b, loc, history, index);
+  return tensor::ExtractSliceOp::create(b, loc, vectorType(axis), history,
+                                        offsets, sizes, strides);
 }
 
 Value IterateAdjoint::converted(Value value, RankedTensorType type) {
@@ -368,7 +508,7 @@ Value IterateAdjoint::pairsTaken() {
   return arith::DivUIOp::create(b, loc, more, d.e.index(2));
 }
 
-void IterateAdjoint::countPairs() {
+void IterateAdjoint::countSteps() {
   // An element that diverged comes out as it started: it took no step.
   counts = d.e.elementwise(
       d.batchSizes, 0, b.getI32Type(),
@@ -383,51 +523,116 @@ void IterateAdjoint::countPairs() {
             number(static_cast<int64_t>(StatusCode::diverged)));
         return arith::SelectOp::create(inner, l, diverged, number(0), in[0]);
       });
-  StopAttr stop = op.getStop();
-  if (stop.getMode() == StopMode::until)
-    pairs = pairsTaken();
-  else
-    pairs = d.e.index(llvm::divideCeil(stop.getLimit(), 2));
 }
 
-Factors IterateAdjoint::keepStarts() {
-  Factors empty;
-  for (Axis axis : {Axis::rows, Axis::cols}) {
-    TensorEmitter::Sizes sizes{OpFoldResult(pairs)};
-    if (std::optional<int64_t> known = getConstantIntValue(pairs))
-      sizes[0] = b.getIndexAttr(*known);
-    llvm::append_range(sizes, d.vectorSizes(axis));
-    empty[axis] = d.e.empty(sizes, d.accumulate);
+void IterateAdjoint::chooseSegments() {
+  int64_t most = llvm::divideCeil(op.getStop().getLimit(), 2);
+  int64_t room = outer.options.checkpoints;
+  if (room == 0)
+    room = most <= kPairsAllKept ? 1 : std::ceil(std::sqrt(double(most)));
+  room = std::clamp<int64_t>(room, 1, std::max<int64_t>(most, 1));
+  int64_t each = std::max<int64_t>(llvm::divideCeil(most, room), 1);
+  maxSegments =
+      b.getIndexAttr(std::max<int64_t>(llvm::divideCeil(most, each), 1));
+  segmentPairs = b.getIndexAttr(each);
+  if (op.getStop().getMode() != StopMode::until) {
+    pairs = constant(most);
+    segments = d.e.indexValue(maxSegments);
+    return;
   }
-  auto forward = scf::ForOp::create(
-      b, loc, d.e.index(0), pairs, d.e.index(1),
-      ValueRange{d.start.row, d.start.col, empty.row, empty.col},
-      [&](OpBuilder &, Location, Value pair, ValueRange carried) {
-        Factors factors{carried[0], carried[1]};
-        Factors histories{carried[2], carried[3]};
-        for (Axis axis : {Axis::rows, Axis::cols}) {
-          SmallVector<OpFoldResult> sizes =
-              tensor::getMixedSizes(b, loc, histories[axis]);
-          SmallVector<OpFoldResult> offsets(sizes.size(), b.getIndexAttr(0)),
-              strides(sizes.size(), b.getIndexAttr(1));
-          offsets[0] = pair;
-          sizes[0] = b.getIndexAttr(1);
-          histories[axis] = tensor::InsertSliceOp::create(
-              b, loc, factors[axis], histories[axis], offsets, sizes, strides);
-        }
-        Factors next = afterPair(stepsOfPair(factors, pair));
-        scf::YieldOp::create(
-            b, loc,
-            ValueRange{next.row, next.col, histories.row, histories.col});
+  pairs = pairsTaken();
+  if (most > kMostPairsOfRoom) {
+    // Of a limit that is there for form's sake, room by the pairs taken.
+    Value taken = d.e.toFloat(pairs, b.getF64Type());
+    Value root =
+        math::CeilOp::create(b, loc, math::SqrtOp::create(b, loc, taken));
+    Value whole = arith::FPToSIOp::create(b, loc, b.getI64Type(), root);
+    Value size = arith::IndexCastOp::create(b, loc, b.getIndexType(), whole);
+    size = arith::MaxUIOp::create(b, loc, size, constant(1));
+    segmentPairs = size;
+    maxSegments = size;
+  }
+  segments =
+      arith::CeilDivUIOp::create(b, loc, pairs, d.e.indexValue(segmentPairs));
+}
+
+Value IterateAdjoint::firstPair(Value segment) {
+  return arith::MulIOp::create(b, loc, segment, d.e.indexValue(segmentPairs));
+}
+
+Value IterateAdjoint::pairsOf(Value first) {
+  Value left = arith::SubIOp::create(b, loc, pairs, first);
+  return arith::MinUIOp::create(b, loc, left, d.e.indexValue(segmentPairs));
+}
+
+bool IterateAdjoint::replacesIteration() {
+  return op.getStop().getMode() == StopMode::fixed &&
+         op.getHalfSteps().use_empty() && op.getResidual().use_empty() &&
+         op.getStatus().use_empty();
+}
+
+void IterateAdjoint::replaceIteration(const Factors &last) {
+  Value diverged = d.notFinite(last);
+  Factors factors = d.replace(last, diverged, d.start);
+  counts = d.onBatch(
+      b.getI32Type(), {diverged},
+      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        Value none =
+            arith::ConstantOp::create(inner, l, inner.getI32IntegerAttr(0));
+        Value all = arith::ConstantOp::create(
+            inner, l, inner.getI32IntegerAttr(op.getStop().getLimit()));
+        return arith::SelectOp::create(inner, l, in[0], none, all);
       });
-  return {forward.getResult(2), forward.getResult(3)};
+  for (Axis axis : {Axis::rows, Axis::cols}) {
+    Value own = converted(factors[axis],
+                          cast<RankedTensorType>(results[axis].getType()));
+    outer.replace(results[axis], own);
+    results[axis] = own;
+  }
+}
+
+void IterateAdjoint::forward(bool replaces) {
+  if (!replaces)
+    countSteps();
+  chooseSegments();
+  Factors last;
+  if (getConstantIntValue(maxSegments) == 1) {
+    whole = emptyHistories();
+    last = doPairs(d.start, constant(0), pairs, whole);
+  } else {
+    Factors rooms{emptyHistory(maxSegments, Axis::rows),
+                  emptyHistory(maxSegments, Axis::cols)};
+    auto loop = scf::ForOp::create(
+        b, loc, constant(0), segments, constant(1),
+        ValueRange{d.start.row, d.start.col, rooms.row, rooms.col},
+        [&](OpBuilder &, Location, Value segment, ValueRange carried) {
+          Factors factors{carried[0], carried[1]};
+          Value row = keep(factors.row, carried[2], segment);
+          Value col = keep(factors.col, carried[3], segment);
+          Value first = firstPair(segment), count = pairsOf(first);
+          // Where the last segment ends is known unless the iteration is gone.
+          if (!replaces) {
+            Value next = arith::AddIOp::create(b, loc, segment, constant(1));
+            Value isLast = arith::CmpIOp::create(
+                b, loc, arith::CmpIPredicate::eq, next, segments);
+            count = arith::SelectOp::create(b, loc, isLast, constant(0), count);
+          }
+          Histories none;
+          factors = doPairs(factors, first, count, none);
+          scf::YieldOp::create(b, loc,
+                               ValueRange{factors.row, factors.col, row, col});
+        });
+    last = {loop.getResult(0), loop.getResult(1)};
+    checkpoints = {loop.getResult(2), loop.getResult(3)};
+  }
+  if (replaces)
+    replaceIteration(last);
 }
 
 IterateAdjoint::Carried IterateAdjoint::startBackward() {
   Carried init;
   for (Axis axis : {Axis::rows, Axis::cols}) {
-    Value result = axis == Axis::rows ? op.getRow() : op.getCol();
-    Value given = outer.get(result);
+    Value given = outer.get(results[axis]);
     init.factors[axis] = given ? converted(given, vectorType(axis))
                                : TensorAdjoint(b).getOrZero(loc, d.start[axis]);
     // From zero: one value may be both targets, or a start as well.
@@ -446,9 +651,8 @@ IterateAdjoint::Carried IterateAdjoint::startBackward() {
   return init;
 }
 
-FailureOr<Factors> IterateAdjoint::backOverPair(const Factors &factors,
-                                                Value pair, Carried &carried) {
-  SmallVector<Step, 2> steps = stepsOfPair(factors, pair);
+FailureOr<Factors> IterateAdjoint::backOverPair(const Steps &steps,
+                                                Carried &carried) {
   Axis second = other(firstAxis);
   // From the last step to the first; the adjoints of what the pair started from
   // are made anew.
@@ -463,23 +667,52 @@ FailureOr<Factors> IterateAdjoint::backOverPair(const Factors &factors,
   return start;
 }
 
-FailureOr<IterateAdjoint::Carried>
-IterateAdjoint::backward(const Factors &kept) {
+FailureOr<IterateAdjoint::Carried> IterateAdjoint::backOverSegment(
+    Value first, Value count, const Histories &histories, const Carried &init) {
   bool ok = true;
-  Carried init = startBackward();
   auto loop = scf::ForOp::create(
-      b, loc, d.e.index(0), pairs, d.e.index(1), init.values(),
+      b, loc, constant(0), count, constant(1), init.values(),
       [&](OpBuilder &, Location, Value turn, ValueRange values) {
         Carried carried = fromValues(values);
-        Value last = arith::SubIOp::create(b, loc, pairs, d.e.index(1));
-        Value pair = arith::SubIOp::create(b, loc, last, turn);
-        Factors factors{element(kept.row, pair, vectorType(Axis::rows)),
-                        element(kept.col, pair, vectorType(Axis::cols))};
-        FailureOr<Factors> start = backOverPair(factors, pair, carried);
+        Value last = arith::SubIOp::create(b, loc, count, constant(1));
+        Value at = arith::SubIOp::create(b, loc, last, turn);
+        SmallVector<Value> kept;
+        for (auto [index, history] : llvm::enumerate(histories))
+          kept.push_back(element(history, at, axisOfHistory(index)));
+        Value pair = arith::AddIOp::create(b, loc, first, at);
+        Steps steps =
+            stepsOfPair({kept[0], kept[1]}, pair, ArrayRef(kept).drop_front(2));
+        FailureOr<Factors> start = backOverPair(steps, carried);
         ok = succeeded(start);
         if (ok)
           carried.factors = moved(*start, fromValues(values).factors);
         scf::YieldOp::create(b, loc, carried.values());
+      });
+  if (!ok)
+    return failure();
+  return fromValues(loop.getResults());
+}
+
+FailureOr<IterateAdjoint::Carried> IterateAdjoint::backward() {
+  Carried init = startBackward();
+  if (!checkpoints.row)
+    return backOverSegment(constant(0), pairs, whole, init);
+  bool ok = true;
+  auto loop = scf::ForOp::create(
+      b, loc, constant(0), segments, constant(1), init.values(),
+      [&](OpBuilder &, Location, Value turn, ValueRange values) {
+        Value last = arith::SubIOp::create(b, loc, segments, constant(1));
+        Value segment = arith::SubIOp::create(b, loc, last, turn);
+        Value first = firstPair(segment), count = pairsOf(first);
+        Factors start{element(checkpoints.row, segment, Axis::rows),
+                      element(checkpoints.col, segment, Axis::cols)};
+        Histories histories = emptyHistories();
+        doPairs(start, first, count, histories);
+        FailureOr<Carried> before =
+            backOverSegment(first, count, histories, fromValues(values));
+        ok = succeeded(before);
+        scf::YieldOp::create(
+            b, loc, ok ? before->values() : SmallVector<Value>(values));
       });
   if (!ok)
     return failure();
@@ -521,8 +754,10 @@ LogicalResult IterateAdjoint::run() {
   if (failed(verify()))
     return failure();
   d.start = d.startFactors();
-  countPairs();
-  FailureOr<Carried> done = backward(keepStarts());
+  bool replaces = replacesIteration();
+  forward(replaces);
+  b.restoreInsertionPoint(end);
+  FailureOr<Carried> done = backward();
   if (failed(done))
     return failure();
   if (done->matrix)
@@ -533,10 +768,28 @@ LogicalResult IterateAdjoint::run() {
     if (failed(storeStart(axis, done->factors[axis])))
       return failure();
   }
+  if (replaces)
+    op.erase();
   return success();
+}
+
+/// Which steps a relaxation would take is not known here.
+static void doNotRelax(IterateOp op) {
+  StopAttr stop = op.getStop();
+  if (!stop.relaxes(op.getRows(), op.getCols(), op.getOrder()))
+    return;
+  op.setStopAttr(StopAttr::get(
+      op.getContext(), stop.getMode(), stop.getLimit(), stop.getMeasureLast(),
+      stop.getTol(), stop.getWhat(), stop.getAxis(), stop.getNorm(),
+      stop.getEvery(), stop.getStart(), stop.getPatienceFirst(), stop.getLast(),
+      Relax::none, /*depth=*/0));
 }
 
 LogicalResult scaling::differentiateIterate(TensorAdjoint &adjoint,
                                             IterateOp op) {
-  return IterateAdjoint(adjoint, op).run();
+  doNotRelax(op);
+  OpBuilder::InsertionGuard guard(adjoint.b);
+  OpBuilder::InsertPoint end = adjoint.b.saveInsertionPoint();
+  adjoint.b.setInsertionPointAfter(op);
+  return IterateAdjoint(adjoint, op, end).run();
 }

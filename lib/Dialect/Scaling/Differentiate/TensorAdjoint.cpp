@@ -5,14 +5,18 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TensorAdjoint.h"
+#include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 
 #include "ScalarAdjoint.h"
+#include "scaling/Dialect/Scaling/Differentiate/DifferentiableOpInterface.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/Rewrite/FrozenRewritePatternSet.h"
+#include "mlir/Rewrite/PatternApplicator.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -130,6 +134,16 @@ Value scaling::sharedAdjoint(OpBuilder &b, Location loc, MappedTensor adjoint,
       .getResult(0);
 }
 
+void TensorAdjoint::replace(Value old, Value by) {
+  old.replaceAllUsesWith(by);
+  if (active.erase(old))
+    active.insert(by);
+  if (Value adjoint = get(old)) {
+    adjoints.erase(old);
+    adjoints[by] = adjoint;
+  }
+}
+
 Value TensorAdjoint::getOrZero(Location loc, Value value) {
   Value adjoint = get(value);
   return adjoint ? adjoint : zerosLike(b, loc, value);
@@ -149,6 +163,47 @@ LogicalResult TensorAdjoint::run(ArrayRef<Operation *> ops) {
       return failure();
   }
   return success();
+}
+
+LogicalResult
+TensorAdjoint::runThrough(Operation *op,
+                          function_ref<void(RewritePatternSet &)> populate) {
+  SmallVector<Value> given;
+  for (Value result : op->getResults()) {
+    given.push_back(get(result));
+    // Another value may have its address when the op is gone.
+    adjoints.erase(result);
+    active.erase(result);
+  }
+  // It has the results' uses, so that it knows what they are replaced by.
+  OpBuilder after(op->getContext());
+  after.setInsertionPointAfter(op);
+  Operation *results = UnrealizedConversionCastOp::create(
+      after, op->getLoc(), op->getResultTypes().front(), op->getResults());
+  Operation *before = op->getPrevNode();
+  Block *block = op->getBlock();
+
+  RewritePatternSet patterns(op->getContext());
+  populate(patterns);
+  FrozenRewritePatternSet frozen(std::move(patterns));
+  PatternApplicator applicator(frozen);
+  applicator.applyDefaultCostModel();
+  PatternRewriter rewriter(op->getContext());
+  rewriter.setInsertionPoint(op);
+  if (failed(applicator.matchAndRewrite(op, rewriter))) {
+    results->erase();
+    return op->emitOpError("has no derivative here");
+  }
+  SmallVector<Operation *> ops;
+  for (Operation *made = before ? before->getNextNode() : &block->front();
+       made != results; made = made->getNextNode())
+    ops.push_back(made);
+  propagateActivity(ops);
+  for (auto [value, adjoint] : llvm::zip_equal(results->getOperands(), given))
+    if (adjoint)
+      add(op->getLoc(), value, adjoint);
+  results->erase();
+  return run(ops);
 }
 
 namespace {
@@ -318,8 +373,8 @@ LogicalResult TensorAdjoint::differentiate(Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case<linalg::GenericOp>(
           [&](linalg::GenericOp generic) { return differentiate(generic); })
-      .Case<IterateOp>([&](IterateOp iterate) {
-        return differentiateIterate(*this, iterate);
+      .Case<DifferentiableOpInterface>([&](DifferentiableOpInterface own) {
+        return own.buildVectorJacobianProduct(*this);
       })
       .Case<linalg::FillOp, tensor::EmptyOp, arith::ConstantOp>(
           [&](Operation *) -> LogicalResult {
@@ -367,6 +422,10 @@ LogicalResult TensorAdjoint::differentiate(Operation *op) {
                     shape.getReassociationIndices()));
             return success();
           })
+      .Case<linalg::LinalgOp>([&](linalg::LinalgOp named) {
+        return runThrough(named,
+                          linalg::populateLinalgNamedOpsGeneralizationPatterns);
+      })
       .Default([](Operation *other) -> LogicalResult {
         return other->emitOpError("has no derivative here");
       });

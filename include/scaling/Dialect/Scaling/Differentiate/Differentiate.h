@@ -8,6 +8,8 @@
 #ifndef SCALING_DIALECT_SCALING_DIFFERENTIATE_DIFFERENTIATE_H
 #define SCALING_DIALECT_SCALING_DIFFERENTIATE_DIFFERENTIATE_H
 
+#include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
@@ -18,11 +20,13 @@ namespace scaling {
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h.inc"
 
 /// Writes the function for vector-Jacobian products beside `function`, whose
-/// code must be generalized `scaling` and `linalg` on tensors in one block.
+/// code must be in one block: `linalg` on tensors, a few `tensor` ops, and ops
+/// with the `DifferentiableOpInterface`.
 /// `wrt`: positions of arguments that are float tensors. Errors are reported at
 /// the op that has no derivative.
 FailureOr<func::FuncOp> differentiate(func::FuncOp function,
-                                      ArrayRef<int64_t> wrt);
+                                      ArrayRef<int64_t> wrt,
+                                      const DifferentiateOptions &options = {});
 
 #define GEN_PASS_REGISTRATION
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h.inc"

@@ -19,14 +19,22 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     gradients of the float tensors among `@f`'s arguments. With `wrt`, only of
     the arguments at these positions.
 
-    Named ops are generalized in `@f_vjp`. An iteration is *unrolled*: its
-    half-steps are done once more, the factors each pair of them starts from
-    are kept (short vectors, never a matrix), and the way back goes through the
-    same pairs. Of an `until` iteration the half-steps that were taken are
-    differentiated, not when it stops; it does not over-relax. Residuals have
-    no derivative: their cotangents are not used.
+    Every op with the `DifferentiableOpInterface` writes its own part: the
+    named ops and the core ops through what they stand for. An iteration is
+    *unrolled*. Its T half-steps are divided into about √(T/2) segments of as
+    many pairs of half-steps, and the factors each segment starts from are
+    kept. On the way back, the last segment first, a segment is done once more,
+    and the factors and statistics of its half-steps are kept for the way back
+    over it: about √(2T) pairs of vectors in all, of length n and m, never a
+    matrix. `checkpoints` is the number of segments; with one (by itself: up to
+    64 half-steps) all is kept, and no half-step is done again. The loop that
+    keeps them is the iteration itself where the number of half-steps is fixed.
 
-    What has no derivative is an error at the op: `best`, annealing,
+    Of an `until` iteration the half-steps that were taken are differentiated,
+    not when it stops; it does not over-relax. Residuals have no derivative:
+    their cotangents are not used.
+
+    What has no derivative is an error at the op: `best`, `argmax`, annealing,
     `order(symmetric)`, `similarity_balance`, statistics rounded to powers of
     two.
   }];
@@ -35,7 +43,10 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
                "Names of the functions (default: the public ones)">,
     ListOption<"wrt", "wrt", "int64_t",
                "Positions of the arguments whose gradients are returned "
-               "(default: all float tensors)">];
+               "(default: all float tensors)">,
+    Option<"checkpoints", "checkpoints", "int64_t", "0",
+           "Segments that an iteration is divided into; 0: about the root of "
+           "its pairs of half-steps">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",

@@ -5,16 +5,24 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef SCALING_LIB_DIFFERENTIATE_TENSORADJOINT_H
-#define SCALING_LIB_DIFFERENTIATE_TENSORADJOINT_H
+#ifndef SCALING_DIALECT_SCALING_DIFFERENTIATE_TENSORADJOINT_H
+#define SCALING_DIALECT_SCALING_DIFFERENTIATE_TENSORADJOINT_H
 
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
 
 namespace mlir::scaling {
+
+/// How derivatives are taken.
+struct DifferentiateOptions {
+  /// Into how many segments an iteration is divided, what each starts from
+  /// being kept; 0: by how long it is.
+  int64_t checkpoints = 0;
+};
 
 /// A tensor and the loops its dimensions run along.
 struct MappedTensor {
@@ -35,11 +43,14 @@ Value sharedAdjoint(OpBuilder &builder, Location loc, MappedTensor adjoint,
                     EntryBody lifted);
 
 /// Reverse-mode derivatives of straight-line tensor code: `linalg` on tensors,
-/// a few `tensor` ops, and `scaling.iterate`. Code that computes the adjoints
-/// is written at the builder's insertion point, behind the code itself.
+/// a few `tensor` ops, and ops with the `DifferentiableOpInterface`. Code that
+/// computes the adjoints is written at the builder's insertion point, behind
+/// the code itself.
 class TensorAdjoint {
 public:
-  explicit TensorAdjoint(OpBuilder &builder) : b(builder) {}
+  explicit TensorAdjoint(OpBuilder &builder,
+                         const DifferentiateOptions &options = {})
+      : b(builder), options(options) {}
 
   /// What derivatives are asked for, and what depends on it.
   void markActive(Value value) { active.insert(value); }
@@ -52,10 +63,17 @@ public:
   Value get(Value value) const { return adjoints.lookup(value); }
   Value getOrZero(Location loc, Value value);
   void set(Value value, Value adjoint) { adjoints[value] = adjoint; }
+  /// Puts a value in another's place, adjoint included.
+  void replace(Value old, Value by);
 
   /// Goes back over the ops, the last one first; an op without a derivative is
   /// an error at its location.
   LogicalResult run(ArrayRef<Operation *> ops);
+
+  /// Goes back over the code that the patterns make of an op: it is in the op's
+  /// place then.
+  LogicalResult runThrough(Operation *op,
+                           function_ref<void(RewritePatternSet &)> populate);
 
   /// Adds `body` of the inputs' entries, summed over the loops that `value`
   /// does not run along, to the adjoint of `value`.
@@ -63,6 +81,7 @@ public:
                   ArrayRef<MappedTensor> inputs, EntryBody body);
 
   OpBuilder &b;
+  DifferentiateOptions options;
 
 private:
   LogicalResult differentiate(Operation *op);
@@ -78,4 +97,4 @@ LogicalResult differentiateIterate(TensorAdjoint &adjoint, IterateOp op);
 
 } // namespace mlir::scaling
 
-#endif // SCALING_LIB_DIFFERENTIATE_TENSORADJOINT_H
+#endif // SCALING_DIALECT_SCALING_DIFFERENTIATE_TENSORADJOINT_H
