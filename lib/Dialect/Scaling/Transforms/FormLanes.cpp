@@ -128,8 +128,9 @@ bool LaneFormer::isSupported() {
     return WalkResult(success(
         isa<linalg::FillOp, linalg::CopyOp, linalg::YieldOp, tensor::EmptyOp,
             tensor::DimOp, tensor::CastOp, tensor::ExtractOp,
-            tensor::ExtractSliceOp, scf::ForOp, scf::WhileOp, scf::IfOp,
-            scf::YieldOp, scf::ConditionOp, ReduceOp, UpdateOp, PlanOp>(op)));
+            tensor::ExtractSliceOp, tensor::InsertSliceOp, scf::ForOp,
+            scf::WhileOp, scf::IfOp, scf::YieldOp, scf::ConditionOp, ReduceOp,
+            UpdateOp, PlanOp>(op)));
   });
   return !result.wasInterrupted();
 }
@@ -259,14 +260,23 @@ void LaneFormer::remake(Operation *op) {
         op, empty.getType().getShape(), empty.getType().getElementType());
     return;
   }
-  auto slice = cast<tensor::ExtractSliceOp>(op);
+  auto place = cast<OffsetSizeAndStrideOpInterface>(op);
+  SmallVector<OpFoldResult> offsets =
+      rotated<OpFoldResult>(place.getMixedOffsets());
   SmallVector<OpFoldResult> sizes =
-      rotated<OpFoldResult>(slice.getMixedSizes());
+      rotated<OpFoldResult>(place.getMixedSizes());
+  SmallVector<OpFoldResult> strides =
+      rotated<OpFoldResult>(place.getMixedStrides());
   sizes.back() = rewriter.getIndexAttr(lanes);
+  if (auto slice = dyn_cast<tensor::InsertSliceOp>(op)) {
+    rewriter.replaceOpWithNewOp<tensor::InsertSliceOp>(
+        op, slice.getSource(), slice.getDest(), offsets, sizes, strides);
+    return;
+  }
+  auto slice = cast<tensor::ExtractSliceOp>(op);
   rewriter.replaceOpWithNewOp<tensor::ExtractSliceOp>(
-      op, cast<RankedTensorType>(slice.getType()), slice.getSource(),
-      rotated<OpFoldResult>(slice.getMixedOffsets()), sizes,
-      rotated<OpFoldResult>(slice.getMixedStrides()));
+      op, cast<RankedTensorType>(slice.getType()), slice.getSource(), offsets,
+      sizes, strides);
 }
 
 void LaneFormer::eraseBorders() {
@@ -297,7 +307,8 @@ void LaneFormer::run() {
       ops.push_back(op);
   });
   for (Operation *op : ops)
-    if (isa<tensor::EmptyOp, tensor::ExtractSliceOp>(op) &&
+    if (isa<tensor::EmptyOp, tensor::ExtractSliceOp, tensor::InsertSliceOp>(
+            op) &&
         isTile(op->getResult(0)))
       remade.push_back(op);
   // Ops are told by types which of their operands belong to the tile, so that

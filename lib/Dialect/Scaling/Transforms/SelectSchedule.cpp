@@ -135,6 +135,18 @@ static bool recomputes(Operation *op, PairwiseOp points, int64_t entries,
   return 2.0 * depth <= kOperationsPerByte[level] * bytes;
 }
 
+int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
+                              Type element) {
+  if (targetsGPU(op) || rows * cols > kTinyEntries)
+    return 0;
+  int64_t bits = targetInteger(op, "max_vector_op_width", kDefaultVectorBits);
+  int64_t l1 = targetInteger(op, "L1_cache_size_in_bytes", kDefaultL1Bytes);
+  if (rows * cols * bits / 8 > kTileOfL1 * l1)
+    return 0;
+  int64_t vectors = rows * cols <= kPairedEntries ? 2 : 1;
+  return vectors * bits / (element.isF64() ? 64 : 32);
+}
+
 ScheduleAttr scaling::selectSchedule(Operation *op) {
   if (ScheduleAttr given = getScheduleOf(op))
     return given;
@@ -160,13 +172,8 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
       return make(Regime::resident, 0, 0);
     return make(Regime::streaming, 0, rowBlock);
   }
-  if (batched && known && n * m <= kTinyEntries) {
-    int64_t bits = targetInteger(op, "max_vector_op_width", kDefaultVectorBits);
-    int64_t l1 = targetInteger(op, "L1_cache_size_in_bytes", kDefaultL1Bytes);
-    int64_t vectors = n * m <= kPairedEntries ? 2 : 1;
-    if (n * m * bits / 8 <= kTileOfL1 * l1)
-      return make(Regime::tiny_batched, vectors * bits / (8 * bytes), 0);
-  }
+  if (int64_t lanes = batched && known ? getTinyLanes(op, n, m, element) : 0)
+    return make(Regime::tiny_batched, lanes, 0);
   // Half of L2: the factors and the plan want room too. A batch of unknown
   // matrices goes matrix by matrix, which no shape makes much worse.
   int64_t l2 = targetInteger(op, "L2_cache_size_in_bytes", kDefaultL2Bytes) / 2;

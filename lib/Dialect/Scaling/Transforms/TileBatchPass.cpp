@@ -34,6 +34,31 @@ struct TileBatchPass : scaling::impl::ScalingTileBatchPassBase<TileBatchPass> {
     for (Operation *op : ops)
       if (failed(scaling::tileBatch(rewriter, op, sideBySide)))
         return signalPassFailure();
+    tileCode(rewriter);
+  }
+
+  /// Code that was written around core ops; tiling it erases the reductions
+  /// that are in it.
+  void tileCode(IRRewriter &rewriter) {
+    llvm::SetVector<scaling::ReduceOp> anchors;
+    struct Forget final : RewriterBase::Listener {
+      explicit Forget(llvm::SetVector<scaling::ReduceOp> &anchors)
+          : anchors(anchors) {}
+      void notifyOperationErased(Operation *op) override {
+        op->walk([&](scaling::ReduceOp reduce) { anchors.remove(reduce); });
+      }
+      llvm::SetVector<scaling::ReduceOp> &anchors;
+    } forget(anchors);
+    getOperation()->walk([&](scaling::ReduceOp op) {
+      if (op->getParentOfType<scf::ForOp>() &&
+          !op->getParentOfType<scf::ForallOp>())
+        anchors.insert(op);
+    });
+    rewriter.setListener(&forget);
+    while (!anchors.empty())
+      if (failed(scaling::tileCodeIntoLanes(rewriter, anchors.pop_back_val())))
+        return signalPassFailure();
+    rewriter.setListener(nullptr);
   }
 };
 } // namespace

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "LaneLoops.h"
 #include "scaling/Dialect/Scaling/IR/Shapes.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
@@ -14,18 +15,10 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
-
-/// What a thread takes at a time: enough that handing it out costs nothing,
-/// little enough that what goes in and out of it stays in the core's cache.
-static constexpr int64_t kChunkBytes = 64 * 1024;
-
-/// A batch is cut into at least so many chunks, if it has the matrices.
-static constexpr int64_t kMinChunks = 16;
 
 bool scaling::takesLanes(Operation *op) {
   ScheduleAttr schedule = getScheduleOf(op);
@@ -53,16 +46,6 @@ private:
   void showSizes();
   /// The operand with a single batch dimension; as it is where it has none.
   Value flattened(Value operand, int64_t tail);
-  /// `[first, count]` of a batch.
-  Value part(Value batch, OpFoldResult first, OpFoldResult count);
-  /// A batch' elements from `offset` as `[?, ...]`.
-  Value load(Value batch, Value offset);
-  Value store(Value tile, Value batch, Value offset);
-  Value index(OpFoldResult size) {
-    return getValueOrCreateConstantIndexOp(b, loc, size);
-  }
-  int64_t getChunk();
-
   RewriterBase &b;
   Operation *op;
   Location loc;
@@ -138,77 +121,6 @@ Value LaneTiling::flattened(Value operand, int64_t tail) {
   return tensor::CollapseShapeOp::create(b, loc, operand, groups);
 }
 
-Value LaneTiling::part(Value batch, OpFoldResult first, OpFoldResult count) {
-  auto type = cast<RankedTensorType>(batch.getType());
-  Sizes offsets(type.getRank(), b.getIndexAttr(0)), sizes{count};
-  offsets[0] = first;
-  for (int64_t size : type.getShape().drop_front())
-    sizes.push_back(b.getIndexAttr(size));
-  Sizes strides(type.getRank(), b.getIndexAttr(1));
-  return tensor::ExtractSliceOp::create(b, loc, batch, offsets, sizes, strides);
-}
-
-/// `first, …, rank - 1, 0, …, first - 1`.
-static SmallVector<int64_t> rotation(int64_t rank, int64_t first) {
-  SmallVector<int64_t> permutation;
-  for (int64_t i : llvm::seq(rank))
-    permutation.push_back((first + i) % rank);
-  return permutation;
-}
-
-Value LaneTiling::load(Value batch, Value offset) {
-  auto type = cast<RankedTensorType>(batch.getType());
-  SmallVector<int64_t> shape(type.getShape().drop_front());
-  shape.push_back(lanes);
-  Value empty = tensor::EmptyOp::create(b, loc, shape, type.getElementType());
-  Value tile = ToLanesOp::create(b, loc, empty.getType(), batch, offset, empty)
-                   .getResult();
-  int64_t rank = type.getRank();
-  SmallVector<int64_t> front = rotation(rank, rank - 1);
-  if (rank > 1) {
-    Value init = tensor::EmptyOp::create(
-        b, loc, applyPermutation(ArrayRef<int64_t>(shape), front),
-        type.getElementType());
-    tile =
-        linalg::TransposeOp::create(b, loc, tile, init, front).getResults()[0];
-  }
-  SmallVector<int64_t> dynamic(
-      cast<RankedTensorType>(tile.getType()).getShape());
-  dynamic[0] = ShapedType::kDynamic;
-  return tensor::CastOp::create(
-      b, loc, RankedTensorType::get(dynamic, type.getElementType()), tile);
-}
-
-Value LaneTiling::store(Value tile, Value batch, Value offset) {
-  auto type = cast<RankedTensorType>(tile.getType());
-  SmallVector<int64_t> shape(type.getShape());
-  shape[0] = lanes;
-  tile = tensor::CastOp::create(
-      b, loc, RankedTensorType::get(shape, type.getElementType()), tile);
-  int64_t rank = type.getRank();
-  SmallVector<int64_t> back = rotation(rank, 1);
-  if (rank > 1) {
-    Value init = tensor::EmptyOp::create(
-        b, loc, applyPermutation(ArrayRef<int64_t>(shape), back),
-        type.getElementType());
-    tile =
-        linalg::TransposeOp::create(b, loc, tile, init, back).getResults()[0];
-  }
-  return FromLanesOp::create(b, loc, batch.getType(), tile, offset, batch)
-      .getResult();
-}
-
-int64_t LaneTiling::getChunk() {
-  auto matrix = cast<RankedTensorType>(op->getOperand(0).getType());
-  int64_t bytes = llvm::divideCeil(matrix.getElementTypeBitWidth(), 8) * lanes;
-  for (int64_t size : matrix.getShape().take_back(2))
-    bytes *= std::max<int64_t>(size, 1);
-  int64_t tiles = std::max<int64_t>(kChunkBytes / bytes, 1);
-  if (std::optional<int64_t> known = getConstantIntValue(total))
-    tiles = std::clamp<int64_t>(*known / (lanes * kMinChunks), 1, tiles);
-  return tiles * lanes;
-}
-
 LogicalResult LaneTiling::run() {
   SmallVector<Value> operands;
   SmallVector<bool> hasBatch;
@@ -222,70 +134,38 @@ LogicalResult LaneTiling::run() {
   SmallVector<OpResult> read;
   llvm::copy_if(op->getResults(), std::back_inserter(read),
                 [](OpResult result) { return !result.use_empty(); });
-  SmallVector<Value> destinations;
+  SmallVector<RankedTensorType> types;
   for (OpResult result : read) {
-    Sizes sizes{total};
-    llvm::append_range(sizes,
-                       batched.getResultTail(b, result.getResultNumber()));
-    destinations.push_back(tensor::EmptyOp::create(
-        b, loc, sizes, getElementTypeOrSelf(result.getType())));
+    SmallVector<int64_t> shape;
+    for (OpFoldResult size : batched.getResultTail(b, result.getResultNumber()))
+      shape.push_back(*getConstantIntValue(size));
+    types.push_back(
+        RankedTensorType::get(shape, getElementTypeOrSelf(result.getType())));
   }
-
-  int64_t chunk = getChunk();
-  auto forall = scf::ForallOp::create(
-      b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(0)}, ArrayRef{total},
-      ArrayRef<OpFoldResult>{b.getIndexAttr(chunk)}, destinations,
-      /*mapping=*/std::nullopt);
-  b.setInsertionPointToStart(forall.getBody());
-  OpFoldResult first = forall.getInductionVar(0);
-  AffineExpr from, end;
-  bindDims(b.getContext(), from, end);
-  OpFoldResult count = affine::makeComposedFoldedAffineMin(
-      b, loc,
-      AffineMap::get(2, 0, {b.getAffineConstantExpr(chunk), end - from},
-                     b.getContext()),
-      {first, total});
-  SmallVector<Value> inputs(operands), outputs;
-  for (auto [input, batch] : llvm::zip_equal(inputs, hasBatch))
-    if (batch)
-      input = part(input, first, count);
-  for (BlockArgument output : forall.getRegionIterArgs())
-    outputs.push_back(part(output, first, count));
-
-  auto loop = scf::ForOp::create(b, loc, index(b.getIndexAttr(0)), index(count),
-                                 index(b.getIndexAttr(lanes)), outputs);
-  b.setInsertionPointToStart(loop.getBody());
-  SmallVector<Value> tiles(inputs);
-  for (auto [tile, batch] : llvm::zip_equal(tiles, hasBatch))
-    if (batch)
-      tile = load(tile, loop.getInductionVar());
-  SmallVector<Type> types;
-  if (failed(cast<InferTypeOpInterface>(op).inferReturnTypes(
-          op->getContext(), loc, tiles, op->getRawDictionaryAttrs(),
-          op->getPropertiesStorage(), op->getRegions(), types)))
+  auto matrix = cast<RankedTensorType>(op->getOperand(0).getType());
+  int64_t bytes = llvm::divideCeil(matrix.getElementTypeBitWidth(), 8);
+  for (int64_t size : matrix.getShape().take_back(2))
+    bytes *= std::max<int64_t>(size, 1);
+  FailureOr<SmallVector<Value>> values =
+      LaneLoops(b, loc, lanes, total)
+          .run(
+              operands, hasBatch, types, bytes,
+              [&](ArrayRef<Value> tiles) -> FailureOr<SmallVector<Value>> {
+                SmallVector<Type> tileTypes;
+                if (failed(cast<InferTypeOpInterface>(op).inferReturnTypes(
+                        op->getContext(), loc, tiles,
+                        op->getRawDictionaryAttrs(), op->getPropertiesStorage(),
+                        op->getRegions(), tileTypes)))
+                  return failure();
+                Operation *tiled = mlir::clone(b, op, tileTypes, tiles);
+                return llvm::map_to_vector(read, [&](OpResult result) -> Value {
+                  return tiled->getResult(result.getResultNumber());
+                });
+              });
+  if (failed(values))
     return failure();
-  Operation *tiled = mlir::clone(b, op, types, tiles);
-  SmallVector<Value> stored;
-  for (auto [result, batch] : llvm::zip_equal(read, loop.getRegionIterArgs()))
-    stored.push_back(store(tiled->getResult(result.getResultNumber()), batch,
-                           loop.getInductionVar()));
-  scf::YieldOp::create(b, loc, stored);
 
-  b.setInsertionPointToEnd(forall.getTerminator().getBody());
-  for (auto [value, output] :
-       llvm::zip_equal(loop.getResults(), forall.getRegionIterArgs())) {
-    auto type = cast<RankedTensorType>(output.getType());
-    Sizes offsets(type.getRank(), b.getIndexAttr(0)), sizes{count};
-    offsets[0] = first;
-    for (int64_t size : type.getShape().drop_front())
-      sizes.push_back(b.getIndexAttr(size));
-    Sizes strides(type.getRank(), b.getIndexAttr(1));
-    tensor::ParallelInsertSliceOp::create(b, loc, value, output, offsets, sizes,
-                                          strides);
-  }
-
-  b.setInsertionPointAfter(forall);
-  for (auto [value, result] : llvm::zip_equal(forall.getResults(), read)) {
+  for (auto [value, result] : llvm::zip_equal(*values, read)) {
     Value whole = value;
     auto type = cast<RankedTensorType>(result.getType());
     int64_t batchRank = batchSizes.size();

@@ -87,7 +87,9 @@ def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
     `scf.forall` for matrices that fit a core's cache, an `scf.for` where one
     matrix takes all threads. Tiny matrices are taken as many at once as the
     schedule has lanes; an `scf.forall` over chunks of them, their number a
-    function of the shape only, has an `scf.for` over these tiles inside. On a
+    function of the shape only, has an `scf.for` over these tiles inside. So is
+    code around `scaling.reduce` of tiny matrices in a loop, as derivatives have
+    it: all that treats the elements of the batch alike, and each alone. On a
     module for a GPU the `scf.forall` is mapped: an iteration is for a thread
     (`tiny_batched`) or for a block of threads (`resident`).
   }];

@@ -39,6 +39,10 @@ ScheduleAttr selectSchedule(Operation *op);
 /// Whether the module is for a GPU (`--scaling-describe-gpu`).
 bool targetsGPU(Operation *op);
 
+/// How many matrices of a batch a CPU takes side by side into vector lanes; 0
+/// where they are too large for it, and on a GPU.
+int64_t getTinyLanes(Operation *op, int64_t rows, int64_t cols, Type element);
+
 /// Moves the dialect's ops on tensors into functions of `module @scaling`, and
 /// calls these.
 LogicalResult outline(ModuleOp module);
@@ -57,6 +61,13 @@ bool takesLanes(Operation *op);
 /// comes between layout changes; the tile's batch dimension, dynamic as no
 /// other is, goes first.
 LogicalResult tileIntoLanes(RewriterBase &rewriter, Operation *op);
+
+/// Tiles the code around a reduction of a batch of tiny matrices, loops
+/// included, as `tileIntoLanes` does one op: all that does to each batch
+/// element what it does to the others, and takes from no other element. The
+/// code stays as it is where it is in no function's block but for loops, or the
+/// matrices are not tiny.
+LogicalResult tileCodeIntoLanes(RewriterBase &rewriter, ReduceOp anchor);
 
 /// Moves the batch dimension of what is computed in the block from the front
 /// to the back, between the layout changes that `tileIntoLanes` put there. A
