@@ -234,3 +234,80 @@ func.func @balance(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
   %z = arith.divf %y, %c : tensor<4x6xf32>
   return %z : tensor<4x6xf32>
 }
+
+// Potentials come out, of a loop and behind other values: no plan is made.
+// REMARK: raised to 'scaling.sinkhorn': 10 half-steps{{$}}
+// CHECK-LABEL: @only_potentials(
+// CHECK-SAME: %[[C:.*]]: tensor<4x6xf32>, %[[A:.*]]: tensor<4xf32>
+// CHECK-NEXT: %[[F:.*]], %[[G:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.sinkhorn cost(%[[C]] : tensor<4x6xf32>) row_marginal(%[[A]] : tensor<4xf32>)
+// CHECK-SAME: form(#scaling.form<cost, epsilon = 5.0e-01>) rows(#scaling.rule<sum>) cols(#scaling.rule<sum, target = uniform>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<fixed 10>) numerics(#scaling.numerics<log>)
+// CHECK-NEXT: return %[[G]], %[[F]]
+// ABSORB-LABEL: @only_potentials(
+// ABSORB: numerics(#scaling.numerics<absorb>)
+func.func @only_potentials(%c: tensor<4x6xf32>, %a: tensor<4xf32>) -> (tensor<6xf32>, tensor<4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c5 = arith.constant 5 : index
+  %half4 = arith.constant dense<0.5> : tensor<4xf32>
+  %half6 = arith.constant dense<0.5> : tensor<6xf32>
+  %half = arith.constant dense<0.5> : tensor<4x6xf32>
+  %f0 = arith.constant dense<0.0> : tensor<4xf32>
+  %g0 = arith.constant dense<0.0> : tensor<6xf32>
+  // −log 6.
+  %lb = arith.constant dense<-1.791759469228055> : tensor<6xf32>
+  %la = math.log %a : tensor<4xf32>
+  %r:2 = scf.for %i = %c0 to %c5 step %c1 iter_args(%f = %f0, %g = %g0) -> (tensor<4xf32>, tensor<6xf32>) {
+    %gb = func.call @spread_cols(%g) : (tensor<6xf32>) -> tensor<4x6xf32>
+    %x0 = arith.subf %gb, %c : tensor<4x6xf32>
+    %y0 = arith.divf %x0, %half : tensor<4x6xf32>
+    %l0 = func.call @lse_rows(%y0) : (tensor<4x6xf32>) -> tensor<4xf32>
+    %d0 = arith.subf %la, %l0 : tensor<4xf32>
+    %f1 = arith.mulf %d0, %half4 : tensor<4xf32>
+    %fb = func.call @spread_rows(%f1) : (tensor<4xf32>) -> tensor<4x6xf32>
+    %x1 = arith.subf %fb, %c : tensor<4x6xf32>
+    %y1 = arith.divf %x1, %half : tensor<4x6xf32>
+    %l1 = func.call @lse_cols(%y1) : (tensor<4x6xf32>) -> tensor<6xf32>
+    %d1 = arith.subf %lb, %l1 : tensor<6xf32>
+    %g1 = arith.mulf %d1, %half6 : tensor<6xf32>
+    scf.yield %f1, %g1 : tensor<4xf32>, tensor<6xf32>
+  }
+  return %r#1, %r#0 : tensor<6xf32>, tensor<4xf32>
+}
+
+// A potential with dimensions of size 1, which is no multiple of ε: logits.
+// REMARK: raised to 'scaling.sinkhorn': 2 half-steps{{$}}
+// CHECK-LABEL: @one_potential(
+// CHECK: scaling.sinkhorn logits(%{{.*}} : tensor<4x6xf32>)
+// CHECK-SAME: order(cols_first) stop(#scaling.stop<fixed 2>)
+// CHECK: arith.constant -3.0
+func.func @one_potential(%z: tensor<4x6xf32>) -> tensor<4x1xf32> {
+  %l0 = call @lse_cols(%z) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %b0 = call @spread_cols(%l0) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y0 = arith.subf %z, %b0 : tensor<4x6xf32>
+  %l1 = call @lse_rows(%y0) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %minus_three = arith.constant dense<-3.0> : tensor<4xf32>
+  %f = arith.subf %minus_three, %l1 : tensor<4xf32>
+  %w = tensor.expand_shape %f [[0, 1]] output_shape [4, 1] : tensor<4xf32> into tensor<4x1xf32>
+  return %w : tensor<4x1xf32>
+}
+
+// Unbiased standard deviations, clamped, of logarithmic factors.
+// REMARK: raised to 'scaling.balance': 2 half-steps{{$}}
+// CHECK-LABEL: @deviations(
+// CHECK-SAME: %[[X:.*]]: tensor<4x6xf32>
+// CHECK-NEXT: %[[U:.*]], %[[V:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.balance matrix(%[[X]] : tensor<4x6xf32>)
+// CHECK-SAME: rows(#scaling.rule<std, limit = [1.0e-03, 1.0e+03]>) cols(#scaling.rule<std, limit = [1.0e-03, 1.0e+03]>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<fixed 2>)
+// CHECK: scaling.plan domain(kernel) matrix(%[[X]] : tensor<4x6xf32>) row(%[[U]] : tensor<4xf32>) col(%[[V]] : tensor<6xf32>)
+func.func @deviations(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %s = call @deviation_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %l = math.log %s : tensor<4xf32>
+  %m = math.exp %l : tensor<4xf32>
+  %b = call @spread_rows(%m) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  %t = call @deviation_cols(%y) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %c = call @spread_cols(%t) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %z = arith.divf %y, %c : tensor<4x6xf32>
+  return %z : tensor<4x6xf32>
+}

@@ -128,6 +128,61 @@ def sinkgd(x):
     return x
 
 
+def potentials(cost, a, b):
+    """What geomloss and OTT return: no plan."""
+    f, g = torch.zeros_like(a), torch.zeros_like(b)
+    for _ in range(10):
+        f = 0.1 * (torch.log(a) - torch.logsumexp((g[None, :] - cost) / 0.1, 1))
+        g = 0.1 * (torch.log(b) - torch.logsumexp((f[:, None] - cost) / 0.1, 0))
+    return f, g
+
+
+def potentials_and_plan(cost, a, b):
+    f, g = potentials(cost, a, b)
+    return f, g, torch.exp((f[:, None] + g[None, :] - cost) / 0.1)
+
+
+def dual_value(cost, a, b):
+    f, g = potentials(cost, a, b)
+    return (f * a).sum() + (g * b).sum()
+
+
+def last_potential(z):
+    """Uniform targets; the last half-step is that of the rows."""
+    f, g = torch.zeros_like(z[..., 0]), torch.zeros_like(z[..., 0, :])
+    n, m = z.shape[-2:]
+    for _ in range(10):
+        g = -math.log(m) - torch.logsumexp(z + f.unsqueeze(-1), -2)
+        f = -math.log(n) - torch.logsumexp(z + g.unsqueeze(-2), -1)
+    return f
+
+
+def deviations(x):
+    """Rows and columns over their standard deviations, in bounds."""
+    for _ in range(5):
+        x = x / x.std(1, keepdim=True).clamp(1e-3, 1e3)
+        x = x / x.std(0, keepdim=True).clamp(1e-3, 1e3)
+    return x
+
+
+def deviations_guarded(x):
+    for _ in range(4):
+        x = x / (x.std(0, keepdim=True) + 1e-6)
+        x = x / (x.std(1, keepdim=True) + 1e-6)
+    return x
+
+
+def deviations_log(x):
+    """The factors are kept as logarithms, as SINQ and KVarN keep them."""
+    col, row = torch.zeros(1, x.shape[1]), torch.zeros(x.shape[0], 1)
+    for _ in range(4):
+        scaled = x / col.exp() / row.exp()
+        col = col + scaled.std(0, keepdim=True).clamp(1e-3, 1e3).log()
+        scaled = x / col.exp() / row.exp()
+        row = row + scaled.std(1, keepdim=True).clamp(1e-3, 1e3).log()
+    return x / col.exp() / row.exp()
+
+
 def middle(z):
     """The matrix is in dimensions 1 and 2."""
     p = torch.exp(z)
@@ -189,3 +244,35 @@ def three_axes(z):
     for dim in (0, 1, 2, 0, 1, 2):
         p = p / p.sum(dim, keepdim=True)
     return p
+
+
+def deviations_biased(x):
+    """Divided by n, not by n − 1."""
+    for _ in range(3):
+        x = x / x.std(1, keepdim=True, correction=0).clamp(1e-3, 1e3)
+        x = x / x.std(0, keepdim=True, correction=0).clamp(1e-3, 1e3)
+    return x
+
+
+def deviations_of_absolutes(x):
+    for _ in range(3):
+        x = x / x.abs().std(1, keepdim=True).clamp(1e-3, 1e3)
+        x = x / x.abs().std(0, keepdim=True).clamp(1e-3, 1e3)
+    return x
+
+
+def older_potential(z):
+    """The rows' potential comes out of the half-step before the last."""
+    f = -torch.logsumexp(z, -1)
+    g = -torch.logsumexp(z + f.unsqueeze(-1), -2)
+    last = -torch.logsumexp(z + g.unsqueeze(-2), -1)
+    return f, g, last
+
+
+def averaged_potentials(z):
+    """Half of the old potential is kept."""
+    f, g = torch.zeros_like(z[..., 0]), torch.zeros_like(z[..., 0, :])
+    for _ in range(3):
+        f = 0.5 * f - 0.5 * torch.logsumexp(z + g.unsqueeze(-2), -1)
+        g = 0.5 * g - 0.5 * torch.logsumexp(z + f.unsqueeze(-1), -2)
+    return f, g

@@ -175,6 +175,51 @@ def test_balance(tmp_path):
     np.testing.assert_allclose(result, layer(x).numpy(), rtol=2e-6, atol=2e-6)
 
 
+TRANSPORT = "raised to 'scaling.sinkhorn': 20 half-steps"
+
+
+def test_potentials(tmp_path):
+    a, b = torch.softmax(logits(6), 0), torch.softmax(logits(9), 0)
+    inputs = [logits(6, 9).abs(), a, b]
+    text = check(tmp_path, layers.potentials, inputs, TRANSPORT)
+    assert "scaling.sinkhorn cost(%arg0 : tensor<6x9xf32>)" in text
+    assert "row_marginal(%arg1" in text and "col_marginal(%arg2" in text
+    assert "form(#scaling.form<cost, epsilon = 1.0e-01>)" in text
+    # What is made of them stays as it is.
+    check(tmp_path, layers.dual_value, inputs, TRANSPORT, left=5)
+    # The plan alone would need the potentials a second time.
+    text, remarks = raise_text(export(layers.potentials_and_plan, inputs))
+    assert remarks[-1] == TRANSPORT
+    assert re.findall(r"scaling\.(\w+) ", text) == ["sinkhorn"]
+    want = layers.potentials_and_plan(*inputs)
+    for got, expected in zip(run(tmp_path, text, inputs, 3), want):
+        np.testing.assert_allclose(got, expected.numpy(), rtol=2e-6, atol=2e-6)
+
+
+def test_last_potential(tmp_path):
+    text = check(tmp_path, layers.last_potential, [logits(2, 6, 9)], TRANSPORT)
+    assert text.count("target = uniform") == 2 and "order(cols_first)" in text
+
+
+@pytest.mark.parametrize(
+    "name, rule",
+    [
+        ("deviations", "limit = [1.0e-03, 1.0e+03]"),
+        ("deviations_guarded", "guard = add_plan(1.0e-06)"),
+        ("deviations_log", "limit = [1.0e-03, 1.0e+03]"),
+    ],
+)
+def test_deviations(tmp_path, name, rule):
+    layer, x = getattr(layers, name), logits(12, 9)
+    text, remarks = raise_text(export(layer, [x]))
+    steps = 10 if name == "deviations" else 8
+    assert remarks == [f"raised to 'scaling.balance': {steps} half-steps"]
+    assert text.count(f"#scaling.rule<std, {rule}>") == 2
+    assert "linalg." not in text
+    (result,) = run(tmp_path, text, [x], 1)
+    np.testing.assert_allclose(result, layer(x).numpy(), rtol=2e-6, atol=2e-6)
+
+
 def test_matrix_in_the_middle(tmp_path):
     # A copy of the logits with the matrix behind; the result is transposed back.
     check(
@@ -196,6 +241,10 @@ def test_matrix_in_the_middle(tmp_path):
         "all_of_them",
         "dual_softmax",
         "three_axes",
+        "deviations_biased",
+        "deviations_of_absolutes",
+        "older_potential",
+        "averaged_potentials",
     ],
 )
 def test_near_misses(name):

@@ -152,18 +152,21 @@ Value Emitter::emit(const Term &term, ArrayRef<Label> layout, Type element) {
   std::optional<Found> found = compute(term, element);
   if (!found || getElementTypeOrSelf(found->value.getType()) != element)
     return {};
-  auto type = cast<RankedTensorType>(found->value.getType());
   bool fits = found->labels.size() == layout.size();
   for (size_t i = 0; fits && i < layout.size(); ++i)
     fits = found->labels[i] < 0 ? !term.has(layout[i])
                                 : found->labels[i] == layout[i];
   if (fits)
     return found->value;
-  // A copy in the order that is wanted.
+  return arrange(found->value, found->labels, layout);
+}
+
+Value Emitter::arrange(Value x, ArrayRef<Label> labels,
+                       ArrayRef<Label> layout) {
   unsigned rank = layout.size();
   SmallVector<OpFoldResult> sizes(rank, builder.getIndexAttr(1));
   SmallVector<AffineExpr> exprs;
-  for (auto [dim, label] : llvm::enumerate(found->labels)) {
+  for (auto [dim, label] : llvm::enumerate(labels)) {
     if (label < 0) {
       exprs.push_back(builder.getAffineConstantExpr(0));
       continue;
@@ -173,12 +176,12 @@ Value Emitter::emit(const Term &term, ArrayRef<Label> layout, Type element) {
       return {};
     unsigned loop = position - layout.begin();
     exprs.push_back(builder.getAffineDimExpr(loop));
-    sizes[loop] = tensor::getMixedSize(builder, loc, found->value, dim);
+    sizes[loop] = tensor::getMixedSize(builder, loc, x, dim);
   }
-  Value empty =
-      tensor::EmptyOp::create(builder, loc, sizes, type.getElementType());
+  Value empty = tensor::EmptyOp::create(builder, loc, sizes,
+                                        getElementTypeOrSelf(x.getType()));
   return linalg::GenericOp::create(
-             builder, loc, empty.getType(), found->value, empty,
+             builder, loc, empty.getType(), x, empty,
              ArrayRef<AffineMap>{
                  AffineMap::get(rank, 0, exprs, builder.getContext()),
                  builder.getMultiDimIdentityMap(rank)},

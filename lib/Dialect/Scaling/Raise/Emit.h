@@ -25,6 +25,10 @@ public:
   /// lacks have size 1. None when it cannot be written.
   Value emit(const Term &term, ArrayRef<Label> layout, Type element);
 
+  /// A copy of `x`, whose dimensions have these labels, with the dimensions of
+  /// `layout`; −1 names a dimension of size 1. None where a label is missing.
+  Value arrange(Value x, ArrayRef<Label> labels, ArrayRef<Label> layout);
+
   /// `x` with its dimensions in another order, each named by its place in `x`.
   Value transpose(Value x, ArrayRef<int64_t> permutation);
 

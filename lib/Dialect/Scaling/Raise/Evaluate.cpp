@@ -228,6 +228,51 @@ static bool compare(arith::CmpIPredicate predicate, double x, double y) {
   llvm_unreachable("all predicates are handled");
 }
 
+/// Sums in f64 of f32 numbers are what sums of f32 numbers should be: PyTorch
+/// makes variances in that way. What is more than statistics in f64 stays so.
+Term Evaluator::narrow(const Term &wide, bool summed) {
+  const Node &node = *wide.node;
+  switch (node.kind) {
+  case Kind::Constant:
+    return wide;
+  case Kind::Other: {
+    Term operand = getOperand(wide, 0);
+    bool widens = summed && node.name->getStringRef() == "arith.extf" &&
+                  operand.node->type && operand.node->type.isF32();
+    return widens ? operand : Term{};
+  }
+  case Kind::Linear:
+  case Kind::Product: {
+    SmallVector<Operand> operands;
+    for (unsigned i = 0, end = node.operands.size(); i < end; ++i) {
+      Term operand = narrow(getOperand(wide, i), summed);
+      if (!operand)
+        return {};
+      operands.push_back({operand, node.operands[i].weight});
+    }
+    return node.kind == Kind::Linear ? expressions.linear(operands, node.number)
+                                     : expressions.product(operands);
+  }
+  case Kind::Sum: {
+    Label fresh = 0;
+    for (Label label : wide.at)
+      fresh = std::max(fresh, label + 1);
+    SmallVector<Label> lost;
+    SmallVector<int64_t> sizes;
+    const Term &inner = node.operands[0].term;
+    for (auto [label, extent] : llvm::zip_equal(inner.at, inner.node->sizes))
+      if (label < 0) {
+        lost.push_back(fresh++);
+        sizes.push_back(extent);
+      }
+    Term operand = narrow(getOperand(wide, 0, lost), /*summed=*/true);
+    return operand ? expressions.sum(operand, lost, sizes) : Term{};
+  }
+  default:
+    return {};
+  }
+}
+
 Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
   Expressions &e = expressions;
   auto number = [&](unsigned i) { return getConstant(operands[i]); };
@@ -270,6 +315,8 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
           })
           .Case<arith::MaximumFOp, arith::MaxNumFOp>(
               [&](auto) { return e.larger(operands[0], operands[1]); })
+          .Case<arith::MinimumFOp, arith::MinNumFOp>(
+              [&](auto) { return e.smaller(operands[0], operands[1]); })
           .Case<arith::SelectOp>([&](auto) -> Term {
             if (std::optional<double> condition = number(0))
               return operands[*condition != 0.0 ? 1 : 2];
@@ -288,6 +335,8 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
             // Now the condition is x > y.
             if (operands[1] == x && operands[2] == y)
               return e.larger(x, y);
+            if (operands[1] == y && operands[2] == x)
+              return e.smaller(x, y);
             return {};
           })
           .Case<arith::CmpFOp>([&](arith::CmpFOp cmp) {
@@ -297,10 +346,16 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
                                static_cast<int64_t>(cmp.getPredicate())),
                            type, operands);
           })
+          .Case<arith::TruncFOp>([&](auto) -> Term {
+            if (constant)
+              return operands[0];
+            return type.isF32() ? narrow(operands[0], /*summed=*/false)
+                                : Term{};
+          })
           // Numbers keep their digits when they are converted.
-          .Case<arith::TruncFOp, arith::ExtFOp, arith::SIToFPOp,
-                arith::UIToFPOp, arith::IndexCastOp, arith::ExtSIOp,
-                arith::ExtUIOp, arith::TruncIOp>(
+          .Case<arith::ExtFOp, arith::SIToFPOp, arith::UIToFPOp,
+                arith::IndexCastOp, arith::ExtSIOp, arith::ExtUIOp,
+                arith::TruncIOp>(
               [&](auto) -> Term { return constant ? operands[0] : Term{}; })
           .Case<arith::AddIOp>([&](auto) -> Term {
             return constant ? e.constant(*number(0) + *number(1)) : Term{};

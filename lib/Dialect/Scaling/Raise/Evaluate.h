@@ -47,6 +47,8 @@ private:
   void evaluateFor(scf::ForOp op);
   void evaluateWhile(scf::WhileOp op);
   Term makeLeaf(Value value);
+  /// A term in f64 in f32: of sums of numbers that were f32.
+  Term narrow(const Term &wide, bool summed);
   /// A function of numbers, entry by entry.
   Term apply(Operation *op, ArrayRef<Term> operands);
 

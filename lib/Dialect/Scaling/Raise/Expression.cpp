@@ -102,6 +102,7 @@ static bool findSign(const Node &node) {
   case Kind::Sum:
   case Kind::Max:
   case Kind::Concat:
+  case Kind::Smaller:
     return all(nonNegative);
   case Kind::Larger:
     return llvm::any_of(node.operands, nonNegative);
@@ -257,11 +258,42 @@ Term Expressions::product(ArrayRef<Operand> operands) {
   return linear({Operand{monic, factor}});
 }
 
+/// Whether a node is made of logarithms of numbers, not of sums of
+/// exponentials, and of bounds: the logarithm of a product.
+static bool isLogarithm(const Node &node) {
+  auto isPart = [](const Operand &o) { return isLogarithm(*o.term.node); };
+  switch (node.kind) {
+  case Kind::Log:
+    return node.operands[0].term.node->nonNegative;
+  case Kind::Larger:
+  case Kind::Smaller:
+    return isPart(node.operands[0]) &&
+           node.operands[1].term.node->kind == Kind::Constant;
+  case Kind::Linear:
+    return llvm::all_of(node.operands, isPart);
+  default:
+    return false;
+  }
+}
+
 Term Expressions::exp(const Term &x) {
   if (std::optional<double> number = getConstant(x))
     return constant(std::exp(*number));
   if (x.node->kind == Kind::Log && x.node->operands[0].term.node->nonNegative)
     return getOperand(x, 0);
+  if (isLogarithm(*x.node)) {
+    if (x.node->kind != Kind::Linear) {
+      // The exponential of a bound is one.
+      Term bounded = exp(getOperand(x, 0)), bound = exp(getOperand(x, 1));
+      return x.node->kind == Kind::Larger ? larger(bounded, bound)
+                                          : smaller(bounded, bound);
+    }
+    SmallVector<Operand> factors;
+    for (unsigned i = 0, end = x.node->operands.size(); i < end; ++i)
+      factors.push_back({exp(getOperand(x, i)), x.node->operands[i].weight});
+    factors.push_back({constant(std::exp(x.node->number))});
+    return product(factors);
+  }
   return make(Formula(Kind::Exp, Operand{x}));
 }
 
@@ -380,7 +412,24 @@ Term Expressions::larger(const Term &x, const Term &y) {
     return constant(std::max(*xNumber, *yNumber));
   if (x == y)
     return x;
+  // Within bounds, the lower one is inside.
+  for (auto [bounded, least] : {std::pair(x, yNumber), std::pair(y, xNumber)})
+    if (least && bounded.node->kind == Kind::Smaller) {
+      std::optional<double> most = getConstant(getOperand(bounded, 1));
+      if (most && *least <= *most)
+        return smaller(larger(getOperand(bounded, 0), constant(*least)),
+                       constant(*most));
+    }
   return make(Formula(Kind::Larger, {Operand{x}, Operand{y}}));
+}
+
+Term Expressions::smaller(const Term &x, const Term &y) {
+  std::optional<double> xNumber = getConstant(x), yNumber = getConstant(y);
+  if (xNumber && yNumber)
+    return constant(std::min(*xNumber, *yNumber));
+  if (x == y)
+    return x;
+  return make(Formula(Kind::Smaller, {Operand{x}, Operand{y}}));
 }
 
 Term Expressions::concat(ArrayRef<Term> operands, Label along,

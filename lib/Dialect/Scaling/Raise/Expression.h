@@ -43,6 +43,7 @@ enum class Kind {
   Max,       // its maximum
   LogSumExp, // log Σ exp
   Larger,    // the larger of both operands
+  Smaller,   // the smaller of both
   Concat,    // operands one behind the other along the first axis
   Other,     // any other function of its operands, entry by entry
 };
@@ -114,6 +115,7 @@ public:
   Term sum(const Term &x, ArrayRef<Label> labels, ArrayRef<int64_t> sizes);
   Term max(const Term &x, ArrayRef<Label> labels);
   Term larger(const Term &x, const Term &y);
+  Term smaller(const Term &x, const Term &y);
   Term concat(ArrayRef<Term> operands, Label along, ArrayRef<int64_t> parts);
   Term other(OperationName name, Attribute attributes, Type type,
              ArrayRef<Term> operands);

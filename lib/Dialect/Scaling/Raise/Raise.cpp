@@ -11,6 +11,7 @@
 #include "Replace.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
@@ -32,8 +33,11 @@ public:
 private:
   void raise(OpResult value);
   bool look(OpResult value, const Term &formula, bool log, Found found);
-  bool isUsedWithin(OpResult value, ArrayRef<const Node *> statistics,
-                    SmallVectorImpl<Operation *> &parts);
+  bool raisePotential(OpResult value, const Term &term);
+  void report(Operation *op, const Raised &raised, int64_t count);
+  SmallVector<OpResult> findUsedElsewhere(OpResult value,
+                                          ArrayRef<const Node *> statistics,
+                                          SmallVectorImpl<Operation *> &parts);
   void explain(Operation *op, const Obstacle &obstacle);
   std::optional<Term> findPlan(const Term &total);
 
@@ -65,7 +69,16 @@ static bool onlyAsserts(Operation *op) {
 void BlockRaiser::run(Block &block) {
   evaluator.evaluate(block);
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-    for (OpResult result : op.getResults())
+    // What a loop made last comes first.
+    SmallVector<OpResult> results(op.getResults());
+    if (results.size() > 1)
+      llvm::sort(results, [&](OpResult x, OpResult y) {
+        unsigned xAge = evaluator.getTerm(x).node->id;
+        unsigned yAge = evaluator.getTerm(y).node->id;
+        return xAge != yAge ? xAge > yAge
+                            : x.getResultNumber() < y.getResultNumber();
+      });
+    for (OpResult result : results)
       if (!result.use_empty())
         raise(result);
     if (isOpTriviallyDead(&op) ||
@@ -118,11 +131,13 @@ static bool dependsOn(const Node *node, ArrayRef<const Node *> statistics,
   return result;
 }
 
-/// Whether no part of the iteration is used by anything else: it would have to
-/// be computed twice.
-bool BlockRaiser::isUsedWithin(OpResult value,
+/// The parts of the iteration that something else uses: they would have to be
+/// computed twice. `own` are all ops that have a part in it.
+SmallVector<OpResult>
+BlockRaiser::findUsedElsewhere(OpResult value,
                                ArrayRef<const Node *> statistics,
                                SmallVectorImpl<Operation *> &own) {
+  SmallVector<OpResult> used;
   Block *block = value.getOwner()->getBlock();
   unsigned oldest = statistics.back()->id;
   DenseMap<const Node *, bool> known;
@@ -140,23 +155,33 @@ bool BlockRaiser::isUsedWithin(OpResult value,
   for (OpResult other : value.getOwner()->getResults())
     if (other != value && !other.use_empty() &&
         dependsOn(evaluator.getTerm(other).node, statistics, oldest, known))
-      return false;
+      used.push_back(other);
   own.push_back(value.getOwner());
   for (Operation *part : llvm::drop_begin(parts)) {
-    if (llvm::none_of(part->getResults(), [&](Value result) {
-          return dependsOn(evaluator.getTerm(result).node, statistics, oldest,
-                           known);
-        }))
-      continue;
-    own.push_back(part);
-    for (Operation *user : part->getUsers()) {
-      Operation *ancestor = block->findAncestorOpInBlock(*user);
-      if (!ancestor ||
-          (!parts.contains(ancestor) && !isOpTriviallyDead(ancestor)))
-        return false;
+    bool isOwn = false;
+    for (OpResult result : part->getResults()) {
+      if (!dependsOn(evaluator.getTerm(result).node, statistics, oldest, known))
+        continue;
+      isOwn = true;
+      if (llvm::any_of(result.getUsers(), [&](Operation *user) {
+            Operation *ancestor = block->findAncestorOpInBlock(*user);
+            return !ancestor ||
+                   (!parts.contains(ancestor) && !isOpTriviallyDead(ancestor));
+          }))
+        used.push_back(result);
     }
+    if (isOwn)
+      own.push_back(part);
   }
-  return true;
+  return used;
+}
+
+void BlockRaiser::report(Operation *op, const Raised &raised, int64_t count) {
+  InFlightDiagnostic remark = op->emitRemark("raised to '")
+                              << raised.op->getName() << "': " << count
+                              << " half-steps";
+  if (raised.preset)
+    remark << ", preset " << *raised.preset;
 }
 
 bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
@@ -174,7 +199,7 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
   found.iteration = *iteration;
   found.iteration.factor *= outer;
   SmallVector<Operation *> parts;
-  if (!isUsedWithin(value, obstacle.statistics, parts)) {
+  if (!findUsedElsewhere(value, obstacle.statistics, parts).empty()) {
     obstacle.reason = "a part of them is used elsewhere";
     explain(op, obstacle);
     return false;
@@ -186,14 +211,100 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
     explain(op, obstacle);
     return false;
   }
-  InFlightDiagnostic remark = op->emitRemark("raised to '")
-                              << raised.op->getName()
-                              << "': " << found.iteration.count
-                              << " half-steps";
-  if (raised.preset)
-    remark << ", preset " << *raised.preset;
-  remark.report();
+  report(op, raised, found.iteration.count);
   value.replaceAllUsesWith(replacement);
+  replaced.insert_range(parts);
+  return true;
+}
+
+/// A potential's term, its axes named as those of the iteration; none where it
+/// is none of these.
+static std::optional<Term> rename(Expressions &e, const Term &term,
+                                  double weight, const Iteration &iteration) {
+  for (const Term &factor : iteration.factors) {
+    Term scaled = e.scale(weight, factor);
+    double shift = term.node->number - scaled.node->number;
+    Term shifted = e.linear({Operand{scaled}}, shift);
+    if (shifted.node == term.node)
+      return shifted;
+  }
+  return std::nullopt;
+}
+
+/// −ε·logsumexp(…) + …: the log-sum-exp that was made last, as an index.
+static std::optional<unsigned> findLogSumExp(const Term &term) {
+  std::optional<unsigned> last;
+  if (term.node->kind != Kind::Linear)
+    return last;
+  for (auto [i, operand] : llvm::enumerate(term.node->operands)) {
+    const Term &x = operand.term;
+    if (x.node->kind == Kind::LogSumExp && operand.weight < 0.0 &&
+        x.at.size() == term.at.size() &&
+        x.node->operands[0].term.at.size() == x.at.size() + 1 &&
+        (!last || term.node->operands[*last].term.node->id < x.node->id))
+      last = i;
+  }
+  return last;
+}
+
+/// Potentials that come out, of rows, of columns or of both: the plan that the
+/// last one of them completes says what iteration it is.
+bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
+  // Where dimensions of size 1 were added, what was there before is looked at.
+  if (auto expand = value.getDefiningOp<tensor::ExpandShapeOp>();
+      expand && evaluator.getTerm(expand.getSrc()).node == term.node)
+    return false;
+  std::optional<unsigned> last = findLogSumExp(term);
+  if (!last)
+    return false;
+  double weight = -term.node->operands[*last].weight;
+  Label lost = 0;
+  for (Label label : term.at)
+    lost = std::max(lost, label + 1);
+  Term argument = getOperand(getOperand(term, *last), 0, lost);
+  Obstacle obstacle;
+  std::optional<Iteration> iteration = recognize(
+      e, e.add(argument, e.scale(1.0 / weight, term)), /*log=*/true, obstacle);
+  Operation *op = value.getOwner();
+  if (isPartOfRefused(obstacle.statistics))
+    return false;
+  if (!iteration) {
+    explain(op, obstacle);
+    return false;
+  }
+  Found found;
+  found.iteration = *iteration;
+  SmallVector<Operation *> parts;
+  SmallVector<Potential> potentials = {{value, term, weight}};
+  Operation *first = op;
+  for (OpResult other : findUsedElsewhere(value, obstacle.statistics, parts)) {
+    Term otherTerm = evaluator.getTerm(other);
+    std::optional<unsigned> own = findLogSumExp(otherTerm);
+    std::optional<Term> renamed =
+        own ? rename(e, otherTerm, -otherTerm.node->operands[*own].weight,
+                     *iteration)
+            : std::nullopt;
+    if (!renamed) {
+      obstacle.reason = "a part of them is used elsewhere";
+      explain(op, obstacle);
+      return false;
+    }
+    potentials.push_back(
+        {other, *renamed, -otherTerm.node->operands[*own].weight});
+    if (other.getOwner()->isBeforeInBlock(first))
+      first = other.getOwner();
+  }
+  Raised raised;
+  SmallVector<Value> results =
+      writePotentials(e, evaluator, potentials, found, options.logDomain, first,
+                      raised, obstacle.reason);
+  if (results.empty()) {
+    explain(op, obstacle);
+    return false;
+  }
+  report(op, raised, iteration->count);
+  for (auto [potential, result] : llvm::zip_equal(potentials, results))
+    potential.value.replaceAllUsesWith(result);
   replaced.insert_range(parts);
   return true;
 }
@@ -220,10 +331,12 @@ std::optional<Term> BlockRaiser::findPlan(const Term &total) {
 
 void BlockRaiser::raise(OpResult value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
-  if (!type || !isa<FloatType>(type.getElementType()) || type.getRank() < 2)
+  if (!type || !isa<FloatType>(type.getElementType()) || type.getRank() < 1)
     return;
   Term term = evaluator.getTerm(value);
   if (term.node->type != type.getElementType())
+    return;
+  if (raisePotential(value, term) || type.getRank() < 2)
     return;
   for (auto [dim, extent] : llvm::enumerate(type.getShape()))
     if (extent != 1 && !term.has(static_cast<Label>(dim)))

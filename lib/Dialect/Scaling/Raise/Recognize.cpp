@@ -35,9 +35,17 @@ struct Statistic {
   Label reduced = 0;
   /// What is summed (whose exponentials are).
   Term argument;
-  bool squares = false;
+  Measure measure = Measure::sum;
   Guard guard = Guard::none;
   double guardEps = 0.0;
+  std::optional<std::pair<double, double>> limit;
+
+  bool isGuardedAs(const Statistic &other) const {
+    return guard == other.guard && guardEps == other.guardEps &&
+           limit == other.limit;
+  }
+  /// Whether all of it is a factor of the result.
+  bool isPlain() const { return guard == Guard::none && !limit; }
 };
 
 class Recognizer {
@@ -49,11 +57,11 @@ public:
 
 private:
   std::optional<Statistic> readStatistic(const Term &factor);
+  bool readSum(Term sum, ArrayRef<Label> missing, Statistic &statistic);
   /// `power` is that of the factors: −1, or −2 in squares.
   std::optional<Statistic> findLast(const Term &term, ArrayRef<Label> allowed,
                                     double power);
   Term findTarget(const Term &term, Label reduced, const Node *statistic);
-  Term write(const Iteration &iteration);
   bool isIt(Iteration &iteration);
 
   Expressions &e;
@@ -61,6 +69,16 @@ private:
   bool log;
 };
 } // namespace
+
+/// The variance along an axis of this size, times the size less 1.
+static Term writeSpread(Expressions &e, const Term &x, Label label,
+                        int64_t extent) {
+  if (ShapedType::isDynamic(extent))
+    return {};
+  Term mean =
+      e.scale(1.0 / static_cast<double>(extent), e.sum(x, label, {extent}));
+  return e.sum(e.power(e.subtract(x, mean), 2.0), label, {extent});
+}
 
 static bool losesOneAxis(const Term &term) {
   return term.node->operands[0].term.at.size() == term.at.size() + 1;
@@ -96,9 +114,25 @@ std::optional<Statistic> Recognizer::readStatistic(const Term &factor) {
     statistic.guard = Guard::clamp_plan;
     statistic.guardEps = *least;
     sum = getOperand(factor, 0);
-    if (isMultiple(sum))
-      sum = getOperand(sum, 0);
+  } else if (node.kind == Kind::Smaller &&
+             getOperand(factor, 0).node->kind == Kind::Larger) {
+    Term larger = getOperand(factor, 0);
+    std::optional<double> least = getConstant(getOperand(larger, 1));
+    std::optional<double> most = getConstant(getOperand(factor, 1));
+    if (!least || !most || *least <= 0.0 || *most < *least)
+      return std::nullopt;
+    statistic.limit = {*least, *most};
+    sum = getOperand(larger, 0);
   }
+  if (isMultiple(sum))
+    sum = getOperand(sum, 0);
+  if (!readSum(sum, missing, statistic))
+    return std::nullopt;
+  return statistic;
+}
+
+bool Recognizer::readSum(Term sum, ArrayRef<Label> missing,
+                         Statistic &statistic) {
   // The plan's sums: the kernel's times the own factors so far.
   if (sum.node->kind == Kind::Product) {
     Term last;
@@ -108,17 +142,36 @@ std::optional<Statistic> Recognizer::readStatistic(const Term &factor) {
       if ((power == 1.0 || power == 0.5) && inner.node->kind == Kind::Sum &&
           (!last || inner.node->id > last.node->id)) {
         last = inner;
-        statistic.squares = power == 0.5;
+        statistic.measure = power == 0.5 ? Measure::norm : Measure::sum;
       }
     }
-    if (!last || (statistic.squares && statistic.guard == Guard::none))
-      return std::nullopt;
+    if (!last || (statistic.measure != Measure::sum && statistic.isPlain()))
+      return false;
     sum = last;
   }
   if (sum.node->kind != Kind::Sum || !losesOneAxis(sum))
-    return std::nullopt;
+    return false;
   statistic.argument = getOperand(sum, 0, missing);
-  return statistic;
+  if (statistic.measure == Measure::sum)
+    return true;
+  // Squares of what has lost its mean.
+  const Term &square = statistic.argument;
+  if (square.node->kind != Kind::Product || square.node->operands.size() != 1 ||
+      square.node->operands[0].weight != 2.0)
+    return true;
+  Term centred = getOperand(square, 0);
+  if (centred.node->kind != Kind::Linear)
+    return true;
+  SmallVector<Operand> entries;
+  for (unsigned i = 0, end = centred.node->operands.size(); i < end; ++i)
+    if (Term entry = getOperand(centred, i); entry.has(missing[0]))
+      entries.push_back({entry, centred.node->operands[i].weight});
+  Term x = e.linear(entries, centred.node->number);
+  if (writeSpread(e, x, missing[0], getSize(formula, missing[0])) == sum) {
+    statistic.measure = Measure::deviation;
+    statistic.argument = x;
+  }
+  return true;
 }
 
 /// The statistic of the last half-step along one of the axes.
@@ -154,10 +207,12 @@ Term Recognizer::findTarget(const Term &term, Label reduced,
   return log ? e.linear(operands) : e.product(operands);
 }
 
-/// The iteration's result, written in the way of `docs/semantics.md`.
-Term Recognizer::write(const Iteration &iteration) {
+/// In the way of `docs/semantics.md`.
+Term raise::writeResult(Expressions &e, Iteration &iteration) {
+  bool log = iteration.log;
   Label labels[] = {iteration.first.reduced, iteration.second.reduced};
-  Term factors[] = {e.constant(log ? 0.0 : 1.0), e.constant(log ? 0.0 : 1.0)};
+  Term(&factors)[2] = iteration.factors;
+  factors[0] = factors[1] = e.constant(log ? 0.0 : 1.0);
   auto join = [&](const Term &x, const Term &y) {
     return log ? e.add(x, y) : e.product({Operand{x}, Operand{y}});
   };
@@ -165,26 +220,46 @@ Term Recognizer::write(const Iteration &iteration) {
     int own = step % 2;
     const HalfStep &rule = own ? iteration.second : iteration.first;
     Term scaled = join(iteration.matrix, factors[1 - own]);
-    if (iteration.squares)
-      scaled = e.power(scaled, 2.0);
-    Term statistic = e.sum(log ? e.exp(scaled) : scaled, labels[own],
-                           {ShapedType::kDynamic});
-    if (!statistic)
-      return {};
-    if (iteration.squares)
-      statistic = e.power(statistic, 0.5);
+    Term statistic, sigma;
+    if (iteration.measure == Measure::deviation) {
+      // The plan's: its own factor does not stand outside of the formula.
+      scaled = join(scaled, factors[own]);
+      int64_t extent = getSize(iteration.matrix, labels[own]);
+      statistic = writeSpread(e, scaled, labels[own], extent);
+      if (!statistic || extent < 2)
+        return {};
+      sigma = e.power(e.scale(1.0 / static_cast<double>(extent - 1), statistic),
+                      0.5);
+    } else {
+      if (iteration.measure == Measure::norm)
+        scaled = e.power(scaled, 2.0);
+      statistic = e.sum(log ? e.exp(scaled) : scaled, labels[own],
+                        {ShapedType::kDynamic});
+      if (!statistic)
+        return {};
+      if (iteration.measure == Measure::norm)
+        statistic = e.power(statistic, 0.5);
+      sigma = join(factors[own], statistic);
+    }
     if (log) {
-      Term update = e.scale(-1.0, e.log(statistic));
-      factors[own] = rule.target ? e.add(rule.target, update) : update;
+      Term target =
+          rule.target ? rule.target : e.constant(std::log(rule.number));
+      factors[own] = e.subtract(target, e.log(statistic));
       continue;
     }
+    if (iteration.limit)
+      sigma = e.smaller(e.larger(sigma, e.constant(iteration.limit->first)),
+                        e.constant(iteration.limit->second));
     Term target = rule.target ? rule.target : e.constant(rule.number);
-    Term sigma = join(factors[own], statistic);
     Term eps = e.constant(iteration.guardEps);
     Term old = factors[own];
     switch (iteration.guard) {
     case Guard::none:
-      factors[own] = e.product({Operand{target}, Operand{statistic, -1.0}});
+      if (iteration.limit)
+        factors[own] =
+            e.product({Operand{old}, Operand{target}, Operand{sigma, -1.0}});
+      else
+        factors[own] = e.product({Operand{target}, Operand{statistic, -1.0}});
       break;
     case Guard::add_plan:
       factors[own] = e.product(
@@ -204,7 +279,7 @@ Term Recognizer::write(const Iteration &iteration) {
 }
 
 bool Recognizer::isIt(Iteration &iteration) {
-  Term result = write(iteration);
+  Term result = writeResult(e, iteration);
   if (!result)
     return false;
   Term rest = log ? e.subtract(formula, result)
@@ -222,16 +297,15 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
   Term current = formula;
   double power = -1.0;
   while (std::optional<Statistic> last = findLast(current, allowed, power)) {
-    if (!steps.empty() && (last->guard != steps[0].guard ||
-                           last->guardEps != steps[0].guardEps)) {
+    if (!steps.empty() && !last->isGuardedAs(steps[0])) {
       // A softmax, say, is part of how the matrix is made.
-      if (last->guard == Guard::none || steps[0].guard == Guard::none)
+      if (last->isPlain() || steps[0].isPlain())
         break;
       obstacle.reason = "the sums have different guards";
     }
-    if (last->squares != (steps.empty() ? last->squares : steps[0].squares))
+    if (!steps.empty() && last->measure != steps[0].measure)
       obstacle.reason = "the statistics are not all the same";
-    power = last->squares ? -2.0 : -1.0;
+    power = last->measure == Measure::norm ? -2.0 : -1.0;
     steps.push_back(*last);
     current = last->argument;
     // From the second on, the axes alternate.
@@ -250,13 +324,14 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
   Iteration iteration;
   iteration.log = log;
   iteration.count = static_cast<int64_t>(steps.size());
-  iteration.squares = steps[0].squares;
+  iteration.measure = steps[0].measure;
   iteration.guard = steps[0].guard;
   iteration.guardEps = steps[0].guardEps;
+  iteration.limit = steps[0].limit;
   iteration.first.reduced = steps.back().reduced;
   iteration.second.reduced = steps[steps.size() - 2].reduced;
   iteration.statistics = obstacle.statistics;
-  if (iteration.guard == Guard::none) {
+  if (steps[0].isPlain()) {
     iteration.matrix = current;
     bool even = steps.size() % 2 == 0;
     HalfStep &last = even ? iteration.second : iteration.first;
@@ -296,7 +371,7 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
           continue;
         step->number = uniform ? 1.0 / static_cast<double>(extent) : 1.0;
       }
-      if (guard == Guard::add_kernel && !iteration.squares) {
+      if (guard == Guard::add_kernel && iteration.measure == Measure::sum) {
         // The factors have no part in these: the matrix is the first sum's.
         iteration.matrix = current;
       }

@@ -25,17 +25,27 @@ struct HalfStep {
   double number = 1.0;
 };
 
+/// What the half-steps bring to their targets.
+enum class Measure {
+  sum,       // sums
+  norm,      // roots of sums of squares
+  deviation, // unbiased standard deviations
+};
+
 /// A scaled matrix: `count` half-steps, alternating, `first` and `second`.
 struct Iteration {
   bool log = false;
-  /// The statistics are roots of sums of squares, not sums.
-  bool squares = false;
+  Measure measure = Measure::sum;
   /// The logarithm of the kernel, or the kernel.
   Term matrix;
   HalfStep first, second;
   int64_t count = 0;
   Guard guard = Guard::none;
   double guardEps = 0.0;
+  /// What the statistics are clamped to.
+  std::optional<std::pair<double, double>> limit;
+  /// What the half-steps of `first` and of `second` have made in the end.
+  Term factors[2];
   /// What the formula is times the scaled matrix of these half-steps.
   double factor = 1.0;
   /// The statistics met, the last one first.
@@ -53,6 +63,10 @@ struct Obstacle {
 std::optional<Iteration> recognize(Expressions &expressions,
                                    const Term &formula, bool log,
                                    Obstacle &obstacle);
+
+/// Writes the iteration's result as a formula, and its factors; none where a
+/// size would have to be known.
+Term writeResult(Expressions &expressions, Iteration &iteration);
 
 /// The size of an axis of a term.
 int64_t getSize(const Term &term, Label label);

@@ -37,16 +37,19 @@ namespace {
 class Replacer {
 public:
   Replacer(Expressions &expressions, Evaluator &evaluator, Value value,
-           const Found &found, Domain logDomain, Label row, Label col)
+           const Found &found, Domain logDomain, Label row, Label col,
+           Operation *before)
       : e(expressions), evaluator(evaluator), value(value), found(found),
         iteration(found.iteration), logDomain(logDomain), row(row), col(col),
-        builder(value.getDefiningOp()), loc(value.getLoc()),
-        emitter(builder, loc, evaluator, value.getDefiningOp()),
+        builder(before), loc(value.getLoc()),
+        emitter(builder, loc, evaluator, before),
         type(cast<RankedTensorType>(value.getType())) {}
 
   Value writeProjection(Raised &raised, std::string &reason);
   Value writeBalanced(Raised &raised, std::string &reason);
   Value writeAttention(Raised &raised, std::string &reason);
+  SmallVector<Value> writePotentials(ArrayRef<Potential> potentials,
+                                     Raised &raised, std::string &reason);
 
 private:
   struct Attributes {
@@ -64,6 +67,7 @@ private:
     return iteration.first.reduced == own ? iteration.second : iteration.first;
   }
   Value finish(Value result, double factor);
+  Value arrangeAs(Value x, const Potential &potential);
   template <typename Op> void finishOp(Op op, Raised &raised);
 
   Expressions &e;
@@ -101,12 +105,17 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
       /*anneal=*/{}, /*extrapolate=*/false);
   auto makeRule = [&](Target target) {
     StatisticAttrInterface statistic = SumAttr::get(context);
-    if (iteration.squares)
+    if (iteration.measure == Measure::norm)
       statistic = L2Attr::get(context);
+    else if (iteration.measure == Measure::deviation)
+      statistic = StdAttr::get(context);
+    SmallVector<Number> limit;
+    if (iteration.limit)
+      limit = {iteration.limit->first, iteration.limit->second};
     return RuleAttr::get(context, statistic, iteration.guard,
                          iteration.guardEps, target, /*exponent=*/1.0,
-                         /*tau=*/1.0, Reference::kernel, /*omega=*/1.0,
-                         /*limit=*/{}, /*step=*/{}, /*clamp=*/{},
+                         /*tau=*/1.0, Reference::kernel, /*omega=*/1.0, limit,
+                         /*step=*/{}, /*clamp=*/{},
                          /*roundPow2=*/false);
   };
   attributes.rows = makeRule(convention.rowTarget);
@@ -391,6 +400,155 @@ Value Replacer::writeAttention(Raised &raised, std::string &reason) {
   return finish(op.getOutput(), factor);
 }
 
+/// The number by which a potential is more than a multiple of its factor.
+static std::optional<double> findShift(Expressions &e, const Potential &p,
+                                       const Iteration &iteration) {
+  const Term &factor = iteration.factors[p.term.has(iteration.first.reduced)];
+  return getConstant(e.subtract(p.term, e.scale(p.weight, factor)));
+}
+
+/// A potential in the order of the dimensions of the value it replaces.
+Value Replacer::arrangeAs(Value x, const Potential &potential) {
+  SmallVector<Label> from = makeLayout({potential.term.has(row) ? row : col});
+  for (auto [label, extent] :
+       llvm::zip_equal(from, cast<RankedTensorType>(x.getType()).getShape()))
+    if (extent == 1)
+      label = -1;
+  auto wanted = cast<RankedTensorType>(potential.value.getType());
+  SmallVector<Label> to(wanted.getRank(), -1);
+  Term term = evaluator.getTerm(potential.value);
+  for (auto [label, dim] : llvm::zip_equal(potential.term.at, term.at))
+    to[dim] = label;
+  return from == to ? x : emitter.arrange(x, from, to);
+}
+
+SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
+                                             Raised &raised,
+                                             std::string &reason) {
+  // Targets that are no vectors are 1, or what is plain with them.
+  SmallVector<double> shifts;
+  bool rowsUniform = false, colsUniform = false, plain = false;
+  for (bool uniformRows : {false, true})
+    for (bool uniformCols : {false, true}) {
+      Iteration candidate = iteration;
+      bool possible = true;
+      auto set = [&](bool uniform, Label own) {
+        if (!uniform)
+          return;
+        HalfStep &step =
+            candidate.first.reduced == own ? candidate.second : candidate.first;
+        int64_t extent = getSize(iteration.matrix, own);
+        possible &= !step.target && !ShapedType::isDynamic(extent);
+        step.number = 1.0 / static_cast<double>(extent);
+      };
+      set(uniformRows, row);
+      set(uniformCols, col);
+      if (!possible || !writeResult(e, candidate))
+        continue;
+      SmallVector<double> numbers;
+      for (const Potential &potential : potentials)
+        if (std::optional<double> shift = findShift(e, potential, candidate))
+          numbers.push_back(std::abs(*shift) < 1e-6 ? 0.0 : *shift);
+      bool zero = llvm::all_of(numbers, [](double x) { return x == 0.0; });
+      if (numbers.size() != potentials.size() || plain ||
+          (!shifts.empty() && !zero))
+        continue;
+      shifts = numbers;
+      plain = zero;
+      rowsUniform = uniformRows;
+      colsUniform = uniformCols;
+    }
+  if (shifts.empty()) {
+    reason = "a part of them is used elsewhere";
+    return {};
+  }
+  Label own = potentials[0].term.has(row) ? row : col;
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    if (dim != own)
+      batch.push_back(static_cast<Label>(dim));
+  Type element = type.getElementType();
+  std::optional<Matrix> form;
+  Value input, rowMarginal, colMarginal;
+  for (const Matrix &matrix : readMatrix(e, iteration, row, col)) {
+    if (matrix.slack || matrix.kind == Input::kernel)
+      continue;
+    input = emitter.emit(matrix.input, makeLayout({row, col}), element);
+    if (input) {
+      form = matrix;
+      break;
+    }
+  }
+  if (!form) {
+    reason = "its matrix cannot be said in a form";
+    return {};
+  }
+  const HalfStep &rows = getStep(row), &cols = getStep(col);
+  if (rows.target)
+    rowMarginal = emitMarginal(rows, row);
+  if (cols.target)
+    colMarginal = emitMarginal(cols, col);
+  if ((rows.target && !rowMarginal) || (cols.target && !colMarginal)) {
+    reason = "its targets cannot be said as marginals";
+    return {};
+  }
+  Convention convention;
+  convention.rowTarget = rowsUniform ? Target::uniform : Target::one;
+  convention.colTarget = colsUniform ? Target::uniform : Target::one;
+  Attributes a = makeAttributes(*form, convention);
+  auto op =
+      SinkhornOp::create(builder, loc, input, rowMarginal, colMarginal, Value(),
+                         Value(), Value(), Value(), Value(), Value(), a.form,
+                         a.rows, a.cols, a.order, a.stop, a.numerics);
+  finishOp(op, raised);
+  SmallVector<Value> results;
+  for (auto [potential, shift] : llvm::zip_equal(potentials, shifts)) {
+    Value result = potential.term.has(row) ? op.getF() : op.getG();
+    double multiple = potential.weight / form->epsilon;
+    if (std::abs(multiple - 1.0) > 1e-9)
+      result = emitter.applyNumber(result, multiple, /*adds=*/false);
+    if (shift != 0.0)
+      result = emitter.applyNumber(result, shift, /*adds=*/true);
+    result = arrangeAs(result, potential);
+    if (!result) {
+      reason = "a potential does not have all dimensions of the matrix";
+      return {};
+    }
+    if (result.getType() != potential.value.getType())
+      result = tensor::CastOp::create(builder, loc, potential.value.getType(),
+                                      result);
+    results.push_back(result);
+  }
+  return results;
+}
+
+SmallVector<Value> raise::writePotentials(Expressions &expressions,
+                                          Evaluator &evaluator,
+                                          ArrayRef<Potential> potentials,
+                                          const Found &found, Domain logDomain,
+                                          Operation *before, Raised &raised,
+                                          std::string &reason) {
+  // Rows and columns are in the order of the matrix.
+  Label row = found.iteration.second.reduced;
+  Label col = found.iteration.first.reduced;
+  for (const Matrix &matrix :
+       readMatrix(expressions, found.iteration, row, col)) {
+    Value value = evaluator.findValue(matrix.input.node);
+    if (!value)
+      continue;
+    Term own = evaluator.getTerm(value);
+    auto findDim = [&](Label label) {
+      return own
+          .at[llvm::find(matrix.input.at, label) - matrix.input.at.begin()];
+    };
+    if (own.node == matrix.input.node && findDim(row) > findDim(col))
+      std::swap(row, col);
+    break;
+  }
+  return Replacer(expressions, evaluator, potentials[0].value, found, logDomain,
+                  row, col, before)
+      .writePotentials(potentials, raised, reason);
+}
+
 Value raise::writeNamedOp(Expressions &expressions, Evaluator &evaluator,
                           Value value, Found found, Domain logDomain,
                           Raised &raised, std::string &reason) {
@@ -400,13 +558,15 @@ Value raise::writeNamedOp(Expressions &expressions, Evaluator &evaluator,
     // The columns are what the product sums along.
     bool oneIsLost = !evaluator.getTerm(value).has(one);
     return Replacer(expressions, evaluator, value, found, logDomain,
-                    oneIsLost ? two : one, oneIsLost ? one : two)
+                    oneIsLost ? two : one, oneIsLost ? one : two,
+                    value.getDefiningOp())
         .writeAttention(raised, reason);
   }
   // Rows come before columns, unless only the other way can be said.
   Label row = std::min(one, two), col = std::max(one, two);
-  if (found.iteration.squares)
-    return Replacer(expressions, evaluator, value, found, logDomain, row, col)
+  if (found.iteration.measure != Measure::sum || found.iteration.limit)
+    return Replacer(expressions, evaluator, value, found, logDomain, row, col,
+                    value.getDefiningOp())
         .writeBalanced(raised, reason);
   SmallVector<Matrix> ways = readMatrix(expressions, found.iteration, row, col);
   SmallVector<Matrix> swapped =
@@ -416,6 +576,7 @@ Value raise::writeNamedOp(Expressions &expressions, Evaluator &evaluator,
   };
   if (isKernel(ways) && !isKernel(swapped))
     std::swap(row, col);
-  return Replacer(expressions, evaluator, value, found, logDomain, row, col)
+  return Replacer(expressions, evaluator, value, found, logDomain, row, col,
+                  value.getDefiningOp())
       .writeProjection(raised, reason);
 }

@@ -29,6 +29,25 @@ struct Raised {
   std::optional<StringRef> preset;
 };
 
+/// A value that is a multiple of a row's or column's factor, plus a number, of
+/// an iteration on logarithms.
+struct Potential {
+  OpResult value;
+  /// Its formula; the axes are named as those of the iteration.
+  Term term;
+  /// The multiple.
+  double weight = 1.0;
+};
+
+/// Writes the named op that computes potentials, all of one iteration, in front
+/// of `before`; none, and the reason, as below.
+SmallVector<Value> writePotentials(Expressions &expressions,
+                                   Evaluator &evaluator,
+                                   ArrayRef<Potential> potentials,
+                                   const Found &found, Domain logDomain,
+                                   Operation *before, Raised &raised,
+                                   std::string &reason);
+
 /// Writes the named op that computes `value`, in front of it; none, and the
 /// reason, when no op says what the iteration does. The op is `raised`.
 Value writeNamedOp(Expressions &expressions, Evaluator &evaluator, Value value,
