@@ -86,7 +86,13 @@ $(BUILD)/.bench-venv: benchmark/requirements.txt benchmark/install-peers.sh $(BU
 bench: build $(BUILD)/.bench-venv ## time the workloads, ours and the peers', into build/bench (WORKLOADS=W1,W3: some)
 	@$(BUILD)/bench-venv/bin/python benchmark/bench.py $(WORKLOADS) --bin $(BUILD)/bin --out $(BUILD)/bench
 
-bench-gpu: build ## count what the GPU kernels do, in the emulator, into build/bench-gpu (GPU_WORKLOADS=mhc,streaming: some)
+# Triton and what it needs are packages of the flows.
+$(BUILD)/.bench-gpu: benchmark/requirements-gpu.txt $(BUILD)/.flows
+	@echo "== python: packages of $< in $(VENV)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input -r $<
+	@touch $@
+
+bench-gpu: build $(BUILD)/.bench-gpu ## count what the GPU kernels do, in the emulator, into build/bench-gpu (GPU_WORKLOADS=mhc,streaming: some)
 	@$(PYTHON) benchmark/gpu.py $(GPU_WORKLOADS) --bin $(BUILD)/bin --out $(BUILD)/bench-gpu
 
 format: $(BUILD)/.venv ## rewrite the sources in their style

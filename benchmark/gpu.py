@@ -5,7 +5,9 @@
 
 Every workload is compiled for sm_90 and executed by the emulator, at a size it
 can do; the counts of a launch grow with the number of matrices, or, for one
-large matrix, with its entries. Writes a table and `bench-gpu.json`, a list of
+large matrix, with its entries. Beside it are a kernel written by hand, executed
+in the same way, and Triton's, which are only compiled. Writes a table and
+`bench-gpu.json`, a list of
 
     {workload, launches, bytes_over_minimum, sectors_per_request,
      exponentials_over_minimum, instructions_per_element, registers, occupancy,
@@ -13,13 +15,18 @@ large matrix, with its entries. Writes a table and `bench-gpu.json`, a list of
 
 beside what each was counted on. `bytes_over_minimum` is what moves over what
 must move: a batch is read and written once; a matrix that does not fit on the
-chip is read once per sweep. `instructions_per_element` are those of LLVM's IR
-that threads execute, per entry and half-step: a disassembly counts a little
-differently. `estimate_ms` is, for each GPU,
+chip is read once per sweep; of points, those of the others once for each block
+of 128. `instructions_per_element` are those of the disassembly that threads
+execute, per entry and half-step: of two launches, one with two half-steps more,
+the difference, so that what is paid once is not in it; `sass.py` says how often
+an instruction is executed. Of Triton's kernels it is the main loop alone.
+`bank_conflicts` are those of the main loops: the ones that execute more than a
+twentieth of all instructions. `estimate_ms` is, for each GPU,
 
-    max(bytes / bandwidth, flops / peak, exponentials / rate of the SFUs)
+    max(bytes / bandwidth, instructions / issue, exponentials / rate of the SFUs)
 
-at the workload's own size: a bound from below, no measurement.
+at the workload's own size, with the instructions of the disassembly of all
+threads: a bound from below, no measurement.
 """
 
 import argparse
@@ -28,7 +35,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,66 +48,180 @@ sys.path[:0] = [
     for path in ("python/gpu", "python/execution", "python", "reference")
 ]
 
+import sass  # noqa: E402
+
 CHIP = "sm_90"
+#: Of the PTX that the marked kernels go through.
+PTX_VERSION = 80
+HANDWRITTEN = Path(__file__).parent / "handwritten"
+#: Loops with more of the instructions than this are main loops.
+MAIN = 0.05
 
 
 @dataclass(frozen=True)
 class GPU:
-    """What a data sheet says: bytes, f32 flops and base-2 exponentials in a
-    second; the last is 16 for each multiprocessor and cycle."""
+    """What a data sheet says: bytes in a second; multiprocessors times clock,
+    which issue four warps of instructions and 16 base-2 exponentials each."""
 
     bandwidth: float
-    flops: float
-    exponentials: float
+    cycles: float
+
+    @property
+    def instructions(self):
+        return 128 * self.cycles
+
+    @property
+    def exponentials(self):
+        return 16 * self.cycles
 
 
 GPUS = {
-    "A100": GPU(2.039e12, 19.5e12, 108 * 16 * 1.41e9),
-    "H100": GPU(3.35e12, 66.9e12, 132 * 16 * 1.98e9),
-    "B200": GPU(8.0e12, 75e12, 148 * 16 * 1.96e9),
+    "A100": GPU(2.039e12, 108 * 1.41e9),
+    "H100": GPU(3.35e12, 132 * 1.98e9),
+    "B200": GPU(8.0e12, 148 * 1.96e9),
 }
+FORMULA = (
+    "estimate_ms = 1000 max(bytes / bandwidth,"
+    " instructions / (128 multiprocessors clock),"
+    " exponentials / (16 multiprocessors clock))"
+)
 
 # A multiprocessor of sm_90.
 REGISTERS, SHARED_BYTES, THREADS, BLOCKS = 65536, 233472, 2048, 32
 #: What the system takes of each block's shared memory.
 RESERVED_BYTES = 1024
 
+#: Coordinates of a point, and the ε of the clouds.
+DIM, EPSILON = 64, 8.0
+#: Points of a block that read the others together.
+POINTS = 128
+
 
 @dataclass(frozen=True)
 class Workload:
     """`type` is what the program is compiled for, `full` the size of the
-    workload, `emulated` the one that is counted. `sweeps` of the matrix must
-    come from memory; where it stays on the chip, one."""
+    workload, `emulated` the one that is counted. `sweeps` of a matrix that does
+    not stay on the chip must come from memory in each two half-steps."""
 
     type: str
     full: tuple
     emulated: tuple
     half_steps: int
-    sweeps: int = 1
+    streams: bool = False
     grid: int = 2
+    points: bool = False
+
+    def program(self, half_steps):
+        return cloud(self, half_steps) if self.points else projection(self, half_steps)
+
+    def inputs(self):
+        generator = np.random.default_rng(0)
+        shapes = [self.emulated]
+        if self.points:
+            shapes = [(size, DIM) for size in self.emulated]
+        return [generator.normal(size=s).astype(np.float32) for s in shapes]
+
+    def outputs(self):
+        shapes = [(size,) for size in self.emulated] if self.points else [self.emulated]
+        return [(shape, "f32") for shape in shapes]
+
+    def minimum_bytes(self, half_steps):
+        """A batch goes in and out. Of a large matrix, the logits come once,
+        every sweep reads, and the plan is read and written. Every block of
+        points reads its own and all others."""
+        shape = self.emulated
+        if self.points:
+            n, m = shape
+            rows, columns = (half_steps + 1) // 2, half_steps // 2
+            blocks_n, blocks_m = -(-n // POINTS), -(-m // POINTS)
+            return 4 * DIM * (
+                rows * (n + blocks_n * m) + columns * (m + blocks_m * n)
+            )  # fmt: skip
+        matrix = 4 * int(np.prod(shape))
+        return matrix * (half_steps // 2 + 3 if self.streams else 2)
+
+    def minimum_exponentials(self, half_steps):
+        entries = int(np.prod(self.emulated))
+        return entries * (half_steps if self.points else 1)
+
+
+def projection(workload, half_steps):
+    matrix = f"tensor<{workload.type}xf32>"
+    return (
+        f"func.func @solve(%z: {matrix}) -> {matrix} {{\n"
+        f"  %r:4 = scaling.project logits(%z : {matrix})"
+        f" stop(#scaling.stop<fixed {half_steps}>)"
+        f" numerics(#scaling.numerics<kernel>)\n"
+        f"  return %r#0 : {matrix}\n}}\n"
+    )
+
+
+def cloud(workload, half_steps):
+    n, m = workload.type.split("x")
+    x, y, cost = (f"tensor<{s}xf32>" for s in (f"{n}x{DIM}", f"{m}x{DIM}", f"{n}x{m}"))
+    f, g = f"tensor<{n}xf32>", f"tensor<{m}xf32>"
+    return (
+        f"func.func @solve(%x: {x}, %y: {y}) -> ({f}, {g}) {{\n"
+        f"  %e = tensor.empty() : {cost}\n"
+        f"  %c = scaling.pairwise sqeuclidean points(%x, %y : {x}, {y})"
+        f" outs(%e : {cost}) -> {cost}\n"
+        f"  %r:5 = scaling.sinkhorn cost(%c : {cost})"
+        f" form(#scaling.form<cost, epsilon = {EPSILON}>)"
+        f" rows(#scaling.rule<sum, target = uniform>)"
+        f" cols(#scaling.rule<sum, target = uniform>)"
+        f" stop(#scaling.stop<fixed {half_steps}>)"
+        f" numerics(#scaling.numerics<log>)\n"
+        f"  return %r#0, %r#1 : {f}, {g}\n}}\n"
+    )
 
 
 WORKLOADS = {
     "mhc": Workload("?x4x4", (32768, 4, 4), (512, 4, 4), 40),
     "resident": Workload("?x197x197", (800, 197, 197), (2, 197, 197), 6),
-    "streaming": Workload("512x512", (4096, 4096), (512, 512), 6, sweeps=3, grid=4),
+    "streaming": Workload("64x4096", (4096, 4096), (64, 4096), 6, streams=True, grid=4),
+    "cloud": Workload("256x256", (16384, 16384), (256, 256), 2, points=True),
 }
 
 
-#: The kernels to compare with, and threads of their blocks.
-HANDWRITTEN = {"mhc": "hyper_connections.cu"}
-HANDWRITTEN_THREADS = 128
+@dataclass(frozen=True)
+class Handwritten:
+    """A kernel written by hand: its file, which names it, its block, and how
+    the emulator gets its arguments; `in*` and `out*` stand for the workload's."""
+
+    file: str
+    threads: int
+    arguments: Callable
+    shared_bytes: int = 0
 
 
-def program(workload):
-    matrix = f"tensor<{workload.type}xf32>"
-    return (
-        f"func.func @solve(%z: {matrix}) -> {matrix} {{\n"
-        f"  %r:4 = scaling.project logits(%z : {matrix})"
-        f" stop(#scaling.stop<fixed {workload.half_steps}>)"
-        f" numerics(#scaling.numerics<kernel>)\n"
-        f"  return %r#0 : {matrix}\n}}\n"
-    )
+BY_HAND = {
+    "mhc": Handwritten(
+        "hyper_connections.cu", 128,
+        lambda w, steps: ["in0", "out0", w.emulated[0], steps],
+    ),
+    "resident": Handwritten(
+        "resident.cu", 512,
+        lambda w, steps: ["in0", "out0", *w.emulated, steps],
+    ),
+    "streaming": Handwritten(
+        "streaming.cu", 256,
+        lambda w, steps: [
+            "in0", "out0", w.emulated[0], steps,
+            *(f"--scratch=f32:{size}" for size in (
+                np.prod(w.emulated), *w.emulated, w.grid * w.emulated[1]
+            )),
+            "--zeros=i32:1",
+        ],
+    ),
+    "cloud": Handwritten(
+        "cloud.cu", 128,
+        lambda w, steps: [
+            "in0", "in1", "out0", "zeros1", *w.emulated, 1.4426950408889634 / EPSILON,
+            steps, "--zeros=i32:1",
+        ],
+        shared_bytes=4 * ((128 + 64) * 68 + 64),
+    ),
+}  # fmt: skip
 
 
 def occupancy(registers, threads, shared_bytes):
@@ -114,123 +237,192 @@ def occupancy(registers, threads, shared_bytes):
     return blocks * threads / THREADS
 
 
-def estimate(gpu, bytes_moved, flops, exponentials):
+def estimate(gpu, bytes_moved, instructions, exponentials):
     return 1e3 * max(
         bytes_moved / gpu.bandwidth,
-        flops / gpu.flops,
+        instructions / gpu.instructions,
         exponentials / gpu.exponentials,
     )
 
 
-def minimum_bytes(workload, shape):
-    """A batch goes in and out; of a large matrix, the logits come once, every
-    sweep reads, and the plan is read and written."""
-    matrix = 4 * int(np.prod(shape))
-    return matrix * (2 if workload.sweeps == 1 else workload.sweeps + 3)
+class Ours:
+    """LLVM IR, and how a launch of it is made and counted."""
+
+    entry = "solve"
+    #: Potentials have that of the cost.
+    unit = 1 / EPSILON
+
+    def __init__(self, workload):
+        self.workload = workload
+
+    @cache
+    def code(self, half_steps):
+        from emulated_kernels import compile_kernel
+
+        return compile_kernel(self.workload.program(half_steps), "llvm", CHIP)
+
+    def bounds(self):
+        from emulated_kernels import launch_bounds
+
+        return launch_bounds(self.code(self.workload.half_steps), self.entry)
+
+    def execute(self, code, half_steps):
+        import emulated_kernels
+
+        emulated_kernels.WORKSPACE_BYTES = 1 << 24
+        return emulated_kernels.execute(
+            code, self.entry, self.workload.inputs(), self.workload.outputs(),
+            grid=self.workload.grid, races=False,
+        )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """LLVM IR and PTX, and how the emulator is told the arguments."""
+class ByHand:
+    """The same of a kernel in `handwritten`."""
 
-    code: str
-    ptx: str
-    entry: str
-    handwritten: bool = False
+    #: Minus the potentials, to base two.
+    unit = -np.log(2)
 
+    def __init__(self, workload, kernel):
+        self.workload, self.kernel = workload, kernel
+        self.entry = Path(kernel.file).stem
 
-def compile_ours(workload):
-    from emulated_kernels import compile_kernel
-
-    source = program(workload)
-    code, ptx = (compile_kernel(source, emit, CHIP) for emit in ("llvm", "ptx"))
-    return Kernel(code, ptx, "solve")
-
-
-def compile_handwritten(path):
-    """CUDA C++ with clang alone."""
-    command = [
-        "clang++", "-x", "cuda", "--cuda-device-only", f"--cuda-gpu-arch={CHIP}",
-        "-nocudalib", "-nocudainc", "-Wno-unknown-cuda-version", "-O2", "-S",
-        path, "-o", "-",
-    ]  # fmt: skip
-    environment = dict(os.environ)
-    environment["PATH"] = "/usr/lib/llvm-22/bin:" + environment["PATH"]
-
-    def run(*more):
+    @cache
+    def code(self, half_steps):
+        """CUDA C++ with clang alone; the number of half-steps is an argument."""
         return subprocess.run(
-            [*command, *more], env=environment, check=True, capture_output=True,
-            text=True,
+            [sass.LLVM / "clang++", "-x", "cuda", "--cuda-device-only",
+             f"--cuda-gpu-arch={CHIP}", "-nocudalib", "-nocudainc",
+             "-Wno-unknown-cuda-version", "-O2", "-S", "-emit-llvm",
+             HANDWRITTEN / self.kernel.file, "-o", "-"],
+            check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
 
-    return Kernel(run("-emit-llvm"), run(), path.stem, handwritten=True)
+    def bounds(self):
+        return self.kernel.threads, self.kernel.shared_bytes
+
+    def execute(self, code, half_steps, races=False):
+        from findtool import find_tool
+
+        outputs = self.workload.outputs()
+        with tempfile.TemporaryDirectory(prefix="scaling-gpu-") as folder:
+            folder = Path(folder)
+            (folder / "kernel.ll").write_text(code)
+            for i, matrix in enumerate(self.workload.inputs()):
+                np.save(folder / f"in{i}.npy", matrix)
+            for i, (shape, _) in enumerate(outputs):
+                np.save(folder / f"zeros{i}.npy", np.zeros(shape, np.float32))
+
+            def option(argument):
+                if not isinstance(argument, str):
+                    is_float = isinstance(argument, float)
+                    return f"--scalar={argument}:{'f32' if is_float else 'i32'}"
+                if argument.startswith("--"):
+                    return argument
+                path = folder / f"{argument}.npy"
+                if argument.startswith("in"):
+                    return f"--input={path}"
+                result = folder / f"out{argument[-1]}.npy"
+                if argument.startswith("zeros"):
+                    return f"--update={path}={result}"
+                sizes = "x".join(map(str, outputs[int(argument[-1])][0]))
+                return f"--output={result}:f32:{sizes}"
+
+            done = subprocess.run(
+                [find_tool("scaling-simt"), folder / "kernel.ll",
+                 f"--entry={self.entry}", f"--grid={self.workload.grid}",
+                 f"--block={self.kernel.threads}",
+                 f"--shared={self.kernel.shared_bytes}",
+                 *map(option, self.kernel.arguments(self.workload, half_steps)),
+                 f"--report={folder / 'report.json'}",
+                 *([] if races else ["--no-races"])],
+                capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr[-4000:]
+            results = [
+                np.load(folder / f"out{i}.npy").reshape(shape)
+                for i, (shape, _) in enumerate(outputs)
+            ]
+            return results, json.loads((folder / "report.json").read_text())
 
 
-def execute(kernel, workload, matrix):
-    """The report of a launch. A hand-written kernel takes two pointers, the
-    number of matrices and of half-steps."""
-    import emulated_kernels
-    from findtool import find_tool
-
-    emulated_kernels.WORKSPACE_BYTES = 1 << 24
-    if not kernel.handwritten:
-        return emulated_kernels.execute(
-            kernel.code, kernel.entry, [matrix], [(matrix.shape, "f32")],
-            grid=workload.grid, races=False,
-        )[1]  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="scaling-gpu-") as folder:
-        folder = Path(folder)
-        (folder / "kernel.ll").write_text(kernel.code)
-        np.save(folder / "in.npy", matrix)
-        sizes = "x".join(map(str, matrix.shape))
-        subprocess.run(
-            [find_tool("scaling-simt"), folder / "kernel.ll", "--entry", kernel.entry,
-             f"--grid={workload.grid}", f"--block={HANDWRITTEN_THREADS}",
-             f"--input={folder / 'in.npy'}",
-             f"--output={folder / 'out.npy'}:f32:{sizes}",
-             f"--scalar={matrix.shape[0]}:i32", f"--scalar={workload.half_steps}:i32",
-             f"--report={folder / 'report.json'}", "--no-races"],
-            check=True,
-        )  # fmt: skip
-        plan = np.load(folder / "out.npy").reshape(matrix.shape)
-        # What is fast and wrong is no measure.
-        np.testing.assert_allclose(plan.sum(-2), 1, rtol=1e-4)
-        return json.loads((folder / "report.json").read_text())
+def check(workload, results, half_steps, unit):
+    """What is fast and wrong is no measure. `unit` is that of potentials."""
+    if not workload.points:
+        # The last half-step is of columns.
+        np.testing.assert_allclose(results[0].sum(-2), 1, rtol=1e-4)
+        return
+    x, y = (matrix.astype(np.float64) for matrix in workload.inputs())
+    cost = ((x[:, None] - y[None]) ** 2).sum(-1) / EPSILON
+    potentials = [np.zeros(size) for size in workload.emulated]
+    for step in range(half_steps):
+        other = potentials[1 - step % 2]
+        logits = (other - cost) if step % 2 == 0 else (other - cost.T)
+        largest = logits.max(-1, keepdims=True)
+        total = np.exp(logits - largest).sum(-1)
+        potentials[step % 2] = -(largest[:, 0] + np.log(total))
+    # Uniform weights are a constant.
+    for expected, found in zip(potentials, results):
+        difference = found * unit - expected
+        np.testing.assert_allclose(difference, difference.mean(), atol=1e-3)
 
 
-def bounds(kernel):
-    from emulated_kernels import launch_bounds
+def machine_code(kernel, half_steps):
+    """The kernel's report, and how many instructions all threads execute."""
+    marked = sass.mark_lines(kernel.code(half_steps))
+    results, report = kernel.execute(marked, half_steps)
+    check(kernel.workload, results, half_steps, kernel.unit)
+    from assembled_kernels import find_ptxas
 
-    if kernel.handwritten:
-        return HANDWRITTEN_THREADS, 0
-    return launch_bounds(kernel.code, kernel.entry)
+    if not (find_ptxas() and sass.find_nvdisasm()):
+        return report, None
+    cubin = sass.assemble(sass.back_end(marked, CHIP, PTX_VERSION), CHIP, find_ptxas())
+    code = sass.disassemble(cubin)[kernel.entry]
+    lines = {int(line): count for line, count in report["lines"].items()}
+    return report, sum(sass.executions(code, lines))
 
 
-def count(name, workload, kernel):
-    from assembled_kernels import assemble, find_ptxas
+def resources(ptx, entry, bounds, chip=CHIP, ptxas=None):
+    from assembled_kernels import assemble
 
-    shape = workload.emulated
-    matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    report = execute(kernel, workload, matrix)
+    found = assemble(ptx, chip, ptxas)[entry]
+    return {
+        "registers": found["registers"],
+        "occupancy": occupancy(found["registers"], *bounds),
+        "spills": found["spills"],
+    }
+
+
+def count(name, kernel):
+    from assembled_kernels import find_ptxas
+
+    workload, steps = kernel.workload, kernel.workload.half_steps
+    report, executed = machine_code(kernel, steps)
+    _, more = machine_code(kernel, steps + 2)
     memory = report["global"]
     moved = memory["read_bytes"] + memory["written_bytes"]
-    entries = int(np.prod(shape))
-    scale = int(np.prod(workload.full)) / entries
+    entries = int(np.prod(workload.emulated))
+    scale = np.prod(workload.full) / entries
     sectors = memory["read_sectors"] + memory["write_sectors"]
     ideal = memory["read_sectors_ideal"] + memory["write_sectors_ideal"]
+    per_element = executed and (more - executed) / (2 * entries)
     row = {
         "workload": name,
         "size": "x".join(map(str, workload.full)),
-        "counted_on": "x".join(map(str, shape)),
-        "half_steps": workload.half_steps,
+        "counted_on": "x".join(map(str, workload.emulated)),
+        "half_steps": steps,
         "launches": 1,
-        "bytes_over_minimum": moved / minimum_bytes(workload, shape),
+        "bytes_over_minimum": moved / workload.minimum_bytes(steps),
         "sectors_per_request": memory["sectors_per_request"],
         "sectors_over_ideal": sectors / ideal,
-        "bank_conflicts": report["shared"]["bank_conflicts"],
-        "exponentials_over_minimum": report["exponentials"] / entries,
-        "instructions_per_element": report["ir_instructions"]
-        / (entries * workload.half_steps),
+        "bank_conflicts": sum(
+            loop["bank_conflicts"]
+            for loop in report["loops"]
+            if loop["depth"]
+            and loop["ir_instructions"] > MAIN * report["ir_instructions"]
+        ),
+        "exponentials_over_minimum": report["exponentials"]
+        / workload.minimum_exponentials(steps),
+        "instructions_per_element": per_element,
         "registers": None,
         "occupancy": None,
         "spills": None,
@@ -238,18 +430,55 @@ def count(name, workload, kernel):
             gpu: estimate(
                 numbers,
                 moved * scale,
-                report["flops"] * scale,
+                (per_element or 0) * entries * steps * scale,
                 report["exponentials"] * scale,
             )
             for gpu, numbers in GPUS.items()
         },
     }
     if find_ptxas():
-        found = assemble(kernel.ptx, CHIP)[kernel.entry]
-        row["registers"] = found["registers"]
-        row["spills"] = found["spills"]
-        row["occupancy"] = occupancy(found["registers"], *bounds(kernel))
+        ptx = sass.back_end(kernel.code(steps), CHIP, PTX_VERSION)
+        row.update(resources(ptx, kernel.entry, kernel.bounds()))
     return row
+
+
+def count_triton(names):
+    """Triton's kernels are compiled, not executed."""
+    from assembled_kernels import find_ptxas
+
+    try:
+        import triton_peers
+    except ImportError:
+        return
+    if not (find_ptxas() and sass.find_nvdisasm()):
+        return
+    for name, peer in triton_peers.peers().items():
+        if peer.workload.split()[0] not in names:
+            continue
+        made = triton_peers.compile_peer(peer)
+        code = sass.disassemble(made.cubin)[made.name]
+        row = dict.fromkeys(COLUMNS)
+        per_thread = peer.tile * peer.half_steps / made.threads
+        row.update(
+            workload=name,
+            instructions_per_element=len(max(code.loops, key=len)) / per_thread,
+            **resources(
+                made.ptx,
+                made.name,
+                (made.threads, made.shared_bytes),
+                triton_peers.CHIP,
+                triton_peers.PTXAS,
+            ),
+        )
+        yield row
+
+
+COLUMNS = (
+    "workload", "size", "counted_on", "half_steps", "launches", "bytes_over_minimum",
+    "sectors_per_request", "sectors_over_ideal", "bank_conflicts",
+    "exponentials_over_minimum", "instructions_per_element", "registers", "occupancy",
+    "spills", "estimate_ms",
+)  # fmt: skip
 
 
 def show(value):
@@ -263,8 +492,8 @@ def show(value):
 
 
 def table(rows):
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(map(show, row.values())) + " |" for row in rows]
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(show(row[c]) for c in COLUMNS) + " |" for row in rows]
     return "\n".join(lines)
 
 
@@ -279,17 +508,19 @@ def main():
     for name in names:
         if name not in WORKLOADS:
             parser.error(f"no workload '{name}': there are {', '.join(WORKLOADS)}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    # Triton keeps what it has compiled.
+    os.environ.setdefault("TRITON_CACHE_DIR", str(args.out.resolve() / "triton"))
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
     rows = []
     for name in names:
         workload = WORKLOADS[name]
-        rows.append(count(name, workload, compile_ours(workload)))
-        if name in HANDWRITTEN:
-            path = Path(__file__).parent / "handwritten" / HANDWRITTEN[name]
-            kernel = compile_handwritten(path)
-            rows.append(count(f"{name} by hand", workload, kernel))
-    args.out.mkdir(parents=True, exist_ok=True)
+        rows.append(count(name, Ours(workload)))
+        rows.append(count(f"{name}, by hand", ByHand(workload, BY_HAND[name])))
+    rows += count_triton(names)
     (args.out / "bench-gpu.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
+    print(FORMULA)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@
 #include "llvm/Support/TargetSelect.h"
 
 #include <cstring>
+#include <map>
 
 using namespace llvm;
 using namespace scaling::simt;
@@ -259,6 +260,20 @@ static json::Array loopReport(const Machine &machine,
   return result;
 }
 
+/// How often threads came to each line of the source; of a line in several
+/// places, the most frequent one.
+static json::Object lineReport(const Instrumented &kernel,
+                               const uint64_t *blockCounts) {
+  std::map<uint32_t, uint64_t> counts;
+  for (auto [index, cost] : llvm::enumerate(kernel.blocks))
+    for (uint32_t line : cost.lines)
+      counts[line] = std::max(counts[line], blockCounts[index]);
+  json::Object result;
+  for (auto [line, count] : counts)
+    result[std::to_string(line)] = count;
+  return result;
+}
+
 static json::Object makeReport(const Launch &launch, Machine &machine,
                                const Instrumented &kernel,
                                const uint64_t *blockCounts) {
@@ -324,6 +339,7 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
       {"logarithms", logarithms},
       {"ir_instructions", instructions},
       {"loops", loopReport(machine, kernel, blockCounts)},
+      {"lines", lineReport(kernel, blockCounts)},
       {"faults", std::move(faults)},
   };
 }

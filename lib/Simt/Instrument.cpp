@@ -633,6 +633,9 @@ static void countBlocks(Module &module, const Places &places,
       PlaceInLoop place = places.lookup(&block);
       cost.loop = place.loop;
       cost.isHeader = place.isHeader;
+      for (const Instruction &instruction : block)
+        if (const DILocation *location = instruction.getDebugLoc())
+          cost.lines.push_back(location->getLine());
       result.blocks.push_back(cost);
     }
   IRBuilder<> b(module.getContext());

@@ -35,6 +35,8 @@ struct BlockCost {
   uint32_t loop = 0;
   /// Whether the loop begins with it.
   bool isHeader = false;
+  /// Source lines of its instructions, if the module has debug information.
+  std::vector<uint32_t> lines;
 };
 
 struct Loop {

@@ -32,14 +32,14 @@ def compile_program(path, emit, chip):
     return done.stdout
 
 
-def assemble(ptx, chip):
+def assemble(ptx, chip, ptxas=None):
     """Of every kernel, what `ptxas -v` says: registers, bytes of stack and of
     spills."""
     with tempfile.TemporaryDirectory(prefix="scaling-ptxas-") as folder:
         source = Path(folder) / "kernels.ptx"
         source.write_text(ptx)
         done = subprocess.run(
-            [find_ptxas(), "-v", f"-arch={chip}", source, "-o", source.with_suffix("")],
+            [ptxas or find_ptxas(), "-v", f"-arch={chip}", source, "-o", source.with_suffix("")],
             capture_output=True, text=True, timeout=300,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

@@ -1,17 +1,25 @@
 """The counts of the GPU kernels: the targets that hold, and the formulas."""
 
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from assembled_kernels import find_ptxas
 from findtool import find_tool
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmark"
 sys.path.insert(0, str(BENCHMARK))
 
 import gpu  # noqa: E402
+import sass  # noqa: E402
+
+CAN_DISASSEMBLE = bool(find_ptxas() and sass.find_nvdisasm())
 
 
 def test_occupancy():
@@ -21,10 +29,10 @@ def test_occupancy():
 
 
 def test_estimate_is_the_largest_bound():
-    unit = gpu.GPU(bandwidth=1.0, flops=2.0, exponentials=4.0)
+    unit = gpu.GPU(bandwidth=1.0, cycles=1.0)
     assert gpu.estimate(unit, 1, 1, 1) == 1e3
-    assert gpu.estimate(unit, 1, 4, 1) == 2e3
-    assert gpu.estimate(unit, 1, 1, 12) == 3e3
+    assert gpu.estimate(unit, 1, 256, 1) == 2e3
+    assert gpu.estimate(unit, 1, 1, 48) == 3e3
 
 
 def test_targets_of_small_matrices(tmp_path):
@@ -33,14 +41,106 @@ def test_targets_of_small_matrices(tmp_path):
         [sys.executable, BENCHMARK / "gpu.py", "mhc", "--bin", tools, "--out", tmp_path],
         check=True, capture_output=True,
     )  # fmt: skip
-    ours, by_hand = json.loads((tmp_path / "bench-gpu.json").read_text())
-    assert by_hand["workload"] == "mhc by hand"
+    rows = json.loads((tmp_path / "bench-gpu.json").read_text())
+    ours, by_hand, *others = rows
+    assert by_hand["workload"] == "mhc, by hand"
+    assert {row["workload"] for row in others} <= {"mhc, Triton"}
+    assert all(set(row) == set(gpu.COLUMNS) for row in rows)
     assert ours["launches"] == 1
     assert ours["bytes_over_minimum"] <= 1.02
     assert ours["sectors_over_ideal"] == 1
     assert ours["exponentials_over_minimum"] == 1
+    assert ours["bank_conflicts"] == 0
     assert ours["spills"] in (0, None)
     assert set(ours["estimate_ms"]) == {"A100", "H100", "B200"}
+    if CAN_DISASSEMBLE:
+        # A sum and a product at least for every entry.
+        assert 1 < by_hand["instructions_per_element"] < 2
+
+
+SMALL = {
+    "mhc": replace(gpu.WORKLOADS["mhc"], emulated=(129, 4, 4), half_steps=4),
+    "resident": replace(gpu.WORKLOADS["resident"], emulated=(3, 33, 70)),
+    "streaming": replace(gpu.WORKLOADS["streaming"], emulated=(16, 4096), grid=3),
+    "cloud": replace(gpu.WORKLOADS["cloud"], emulated=(256, 128), half_steps=4),
+}
+
+
+@pytest.mark.parametrize("name", gpu.BY_HAND)
+def test_handwritten_kernels_are_right(name):
+    """Also code that is not ours: the emulator finds neither races nor reads of
+    what nobody has written."""
+    kernel = gpu.ByHand(SMALL[name], gpu.BY_HAND[name])
+    steps = SMALL[name].half_steps
+    results, report = kernel.execute(kernel.code(steps), steps, races=True)
+    gpu.check(SMALL[name], results, steps, kernel.unit)
+    assert report["faults"] == []
+
+
+DOT = """
+#define KERNEL extern "C" __attribute__((global))
+KERNEL void dot(const float *__restrict a, float *__restrict out, int count) {
+  float sum = 0;
+  int first = __nvvm_read_ptx_sreg_tid_x();
+#pragma unroll 1
+  for (int i = first; i < count; i += 64)
+    sum += a[i] * a[i + 1];
+  out[first] = sum;
+}
+"""
+
+
+@pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
+def test_executions_of_an_unrolled_loop(tmp_path):
+    """ptxas unrolls the loop and leaves a rest; every product counts once."""
+    (tmp_path / "dot.cu").write_text(DOT)
+    code = subprocess.run(
+        [sass.LLVM / "clang++", "-x", "cuda", "--cuda-device-only",
+         "--cuda-gpu-arch=sm_90", "-nocudalib", "-nocudainc",
+         "-Wno-unknown-cuda-version", "-O2", "-S", "-emit-llvm", tmp_path / "dot.cu",
+         "-o", "-"], check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    # Clang leaves the loop alone, and would tell ptxas to do so as well.
+    code = re.sub(r", !llvm.loop !\d+", "", code)
+    marked = sass.mark_lines(code)
+    (tmp_path / "dot.ll").write_text(marked)
+    np.save(tmp_path / "a.npy", np.ones(1001, np.float32))
+    subprocess.run(
+        [find_tool("scaling-simt"), tmp_path / "dot.ll", "--block=64",
+         f"--input={tmp_path / 'a.npy'}", f"--output={tmp_path / 'o.npy'}:f32:64",
+         "--scalar=1000:i32", f"--report={tmp_path / 'r.json'}"],
+        check=True,
+    )  # fmt: skip
+    lines = json.loads((tmp_path / "r.json").read_text())["lines"]
+    made = []
+    for text in (code, marked):
+        ptx = sass.back_end(text, "sm_90", gpu.PTX_VERSION)
+        made.append(sass.disassemble(sass.assemble(ptx, "sm_90", find_ptxas()))["dot"])
+    plain, kernel = made
+    # Lines change nothing.
+    assert Counter(i.opcode for i in plain.code) == Counter(
+        i.opcode for i in kernel.code
+    )
+    times = sass.executions(kernel, {int(line): n for line, n in lines.items()})
+    products = [i for i, one in enumerate(kernel.code) if one.opcode == "FFMA"]
+    assert len(products) > 1
+    assert sum(times[i] for i in products) == pytest.approx(1000)
+    loop = kernel.innermost(max(products, key=lambda i: times[i]))
+    assert kernel.mix(loop)["FFMA"] == 4
+
+
+@pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
+def test_triton_kernels_have_a_main_loop():
+    pytest.importorskip("triton")
+    import triton_peers
+
+    peers = triton_peers.peers()
+    assert {"mhc, Triton", "streaming, Triton", "cloud, Triton"} <= set(peers)
+    made = triton_peers.compile_peer(peers["streaming, Triton"])
+    code = sass.disassemble(made.cubin)[made.name]
+    loop = max(code.loops, key=len)
+    # Sixteen rows of 256 entries, by 128 threads.
+    assert code.mix(loop)["FFMA"] == 16 * 256 / 128
 
 
 def test_unknown_workload(tmp_path):
