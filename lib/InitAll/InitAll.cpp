@@ -21,6 +21,7 @@
 #include "scaling/Conversion/FormLaunches/FormLaunches.h"
 #include "scaling/Conversion/FormTeam/FormTeam.h"
 #include "scaling/Conversion/FormWorkgroups/FormWorkgroups.h"
+#include "scaling/Conversion/FuseElementwise/FuseElementwise.h"
 #include "scaling/Conversion/ImportCalls/ImportCalls.h"
 #include "scaling/Conversion/ImportStableHLO/ImportStableHLO.h"
 #include "scaling/Conversion/ImportTorch/ImportTorch.h"
@@ -72,6 +73,7 @@ void scaling::registerAllPasses() {
   registerExpandMathPasses();
   registerExpandOtherMathPasses();
   registerFormTeamPasses();
+  registerFuseElementwisePasses();
   registerImportCallsPasses();
   registerImportStableHLOPasses();
   registerImportTorchPasses();

@@ -9,10 +9,12 @@
 
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 #include "scaling/Conversion/ExpandMath/ExpandMath.h"
+#include "scaling/Conversion/ExpandOtherMath/ExpandOtherMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -86,6 +88,27 @@ static LogicalResult checkApproximate(Operation *op, RewriterBase &rewriter) {
   return success();
 }
 
+/// Upstream's expansions of these are exact enough.
+static constexpr StringRef kExpanded[] = {"cosh", "rsqrt", "sinh", "tan",
+                                          "tanh"};
+
+/// Whether what is left of the math dialect is instructions.
+static LogicalResult checkNoLibrary(Operation *root) {
+  WalkResult result =
+      root->walk([](Operation *op) {
+        if (!isa<math::AcosOp, math::AcoshOp, math::AsinOp, math::AsinhOp,
+                 math::AtanOp, math::Atan2Op, math::AtanhOp, math::CbrtOp,
+                 math::CosOp, math::ErfOp, math::ErfcOp, math::ExpM1Op,
+                 math::Log10Op, math::Log1pOp, math::SinOp, math::SincosOp>(op))
+          return WalkResult::advance();
+        op->emitOpError("on ")
+            << op->getOperandTypes().front()
+            << " has no form on the GPU without a device library";
+        return WalkResult::interrupt();
+      });
+  return failure(result.wasInterrupted());
+}
+
 namespace {
 template <typename OpTy, Value (*Build)(OpBuilder &, Location, Value)>
 struct Approximate final : OpRewritePattern<OpTy> {
@@ -139,6 +162,10 @@ struct ExpandGPUMathPass final
   using Base::Base;
 
   void runOnOperation() override {
+    // What programs around the ops have becomes exponentials and roots first.
+    RewritePatternSet others(&getContext());
+    populateExpandOtherMathPatterns(others);
+    math::populateExpansionPatterns(others, kExpanded);
     RewritePatternSet patterns(&getContext());
     if (approximate)
       populateExpandGPUMathPatterns(patterns);
@@ -147,7 +174,10 @@ struct ExpandGPUMathPass final
     GreedyRewriteConfig config;
     config.setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
     if (failed(
-            applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+            applyPatternsGreedily(getOperation(), std::move(others), config)) ||
+        failed(applyPatternsGreedily(getOperation(), std::move(patterns),
+                                     config)) ||
+        failed(checkNoLibrary(getOperation())))
       signalPassFailure();
   }
 };

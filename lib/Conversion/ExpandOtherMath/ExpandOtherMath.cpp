@@ -95,11 +95,17 @@ struct ExtendErf final : OpRewritePattern<math::ErfOp> {
 };
 } // namespace
 
+void mlir::scaling::populateExpandOtherMathPatterns(
+    RewritePatternSet &patterns) {
+  patterns.add<ExpandFPowI, ExtendErf>(patterns.getContext());
+  populatePolynomialApproximateErfPattern(patterns);
+  populateMathAlgebraicSimplificationPatterns(patterns);
+}
+
 LogicalResult mlir::scaling::expandOtherMath(ModuleOp module) {
   MLIRContext *context = module.getContext();
   RewritePatternSet expansions(context);
-  expansions.add<ExpandFPowI, ExtendErf>(context);
-  populatePolynomialApproximateErfPattern(expansions);
+  populateExpandOtherMathPatterns(expansions);
   GreedyRewriteConfig config;
   config.setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
   if (failed(applyPatternsGreedily(module, std::move(expansions), config)))

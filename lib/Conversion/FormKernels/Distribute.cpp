@@ -118,8 +118,24 @@ SmallVector<Value> GenericEmitter::indicesOf(OpOperand &operand) {
       indices.push_back(point[dim.getPosition()]);
       continue;
     }
+    // Of the loops that the expression has, and no other: those inside of the
+    // store do not reach it.
+    SmallVector<AffineExpr> dims;
+    SmallVector<Value> operands;
+    for (auto [dim, value] : llvm::enumerate(point)) {
+      bool used = expr.isFunctionOfDim(dim);
+      dims.push_back(used ? b.getAffineDimExpr(operands.size())
+                          : b.getAffineConstantExpr(0));
+      if (used)
+        operands.push_back(value);
+    }
+    if (auto constant = dyn_cast<AffineConstantExpr>(expr)) {
+      indices.push_back(index(constant.getValue()));
+      continue;
+    }
     indices.push_back(affine::AffineApplyOp::create(
-        b, loc, AffineMap::get(point.size(), 0, expr), point));
+        b, loc, AffineMap::get(operands.size(), 0, expr.replaceDims(dims)),
+        operands));
   }
   return indices;
 }

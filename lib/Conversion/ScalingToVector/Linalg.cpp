@@ -32,11 +32,17 @@ static Operation *findFold(linalg::LinalgOp op) {
   Block *body = op.getBlock();
   Operation *fold = body->getTerminator()->getOperand(0).getDefiningOp();
   if (!isa_and_present<arith::OrIOp, arith::MaximumFOp, arith::AddFOp>(fold) ||
-      fold->getOperand(0) != body->getArguments().back() ||
+      !llvm::is_contained(fold->getOperands(), body->getArguments().back()) ||
       !body->getArguments().back().hasOneUse() ||
       (isa<arith::OrIOp>(fold) && !fold->getResult(0).getType().isInteger(1)))
     return nullptr;
   return fold;
+}
+
+/// What a fold joins with the state.
+static Value getFolded(linalg::LinalgOp op, Operation *fold) {
+  Value state = op.getBlock()->getArguments().back();
+  return fold->getOperand(fold->getOperand(0) == state ? 1 : 0);
 }
 
 /// Whether the op's body is arithmetic on scalars that works on vectors alike.
@@ -57,12 +63,12 @@ static bool isVectorizableBody(linalg::LinalgOp op) {
 /// not at all.
 static bool isVectorizable(linalg::LinalgOp op) {
   unsigned last = op.getNumLoops() - 1;
-  if (op.getNumLoops() == 0 || op.hasDynamicShape() || !isVectorizableBody(op))
+  if (op.getNumLoops() == 0 || !isVectorizableBody(op))
     return false;
   for (OpOperand &operand : op->getOpOperands()) {
     Type type = operand.get().getType();
     AffineMap map = op.getMatchingIndexingMap(&operand);
-    if (!map.isProjectedPermutation(/*allowZeroInResults=*/false))
+    if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
       return false;
     bool isInit = op.isDpsInit(&operand);
     if (auto memref = dyn_cast<MemRefType>(type)) {
@@ -85,7 +91,8 @@ static bool isVectorizable(linalg::LinalgOp op) {
   }
   if (op.getIteratorTypesArray()[last] == utils::IteratorType::reduction)
     return op.getNumReductionLoops() == 1 && findFold(op);
-  return op.getStaticLoopRanges()[last] > 1;
+  int64_t range = op.getStaticLoopRanges()[last];
+  return ShapedType::isDynamic(range) || range > 1;
 }
 
 namespace {
@@ -97,8 +104,10 @@ public:
         e(rewriter, op->getLoc(), compute, rank - 1, options), at(rank) {
     for (OpOperand &operand : op->getOpOperands()) {
       MappedBuffer buffer{operand.get(), {}};
-      for (AffineExpr dim : op.getMatchingIndexingMap(&operand).getResults())
-        buffer.dims.push_back(cast<AffineDimExpr>(dim).getPosition());
+      for (AffineExpr expr : op.getMatchingIndexingMap(&operand).getResults()) {
+        auto dim = dyn_cast<AffineDimExpr>(expr);
+        buffer.dims.push_back(dim ? dim.getPosition() : kNoDim);
+      }
       buffers.push_back(buffer);
     }
     e.chooseLanes(buffers);
@@ -195,7 +204,7 @@ SmallVector<Value> LinalgLowering::reduce(ArrayRef<int64_t> dims,
 }
 
 void LinalgLowering::foldEntries(Operation *fold, Value size) {
-  Value rhs = fold->getOperand(1);
+  Value rhs = getFolded(op, fold);
   Type element = rhs.getType();
   bool isFlag = isa<arith::OrIOp>(fold), isMax = isa<arith::MaximumFOp>(fold);
   TypedAttr neutral = e.b.getZeroAttr(element);
@@ -228,16 +237,17 @@ void LinalgLowering::foldEntries(Operation *fold, Value size) {
       })[0];
   folded = e.fold(folded, combine);
   // In the type of the states whatever the arithmetic's is.
-  Value state = memref::LoadOp::create(
-      e.b, e.loc, op.getDpsInits()[0],
-      llvm::map_to_vector(buffers.back().dims,
-                          [&](int64_t dim) { return at[dim]; }));
+  Value state = memref::LoadOp::create(e.b, e.loc, op.getDpsInits()[0],
+                                       e.indicesOf(buffers.back(), at));
   e.store(buffers.back(), at, combine(state, folded));
 }
 
 void LinalgLowering::lower() {
-  auto sizes = llvm::map_to_vector(op.getStaticLoopRanges(),
-                                   [&](int64_t size) { return e.index(size); });
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  Values sizes;
+  for (auto [dim, range] : llvm::enumerate(ranges))
+    sizes.push_back(ShapedType::isDynamic(range) ? e.sizeOf(dim, buffers)
+                                                 : e.index(range));
   SmallVector<int64_t> outer, reduced;
   Values outerSizes, reducedSizes;
   int64_t entries = 1;
@@ -246,11 +256,12 @@ void LinalgLowering::lower() {
         op.getIteratorTypesArray()[loop] == utils::IteratorType::reduction;
     (reduces ? reduced : outer).push_back(loop);
     (reduces ? reducedSizes : outerSizes).push_back(sizes[loop]);
-    entries *= op.getStaticLoopRanges()[loop];
+    entries *= std::max<int64_t>(ranges[loop], 1);
   }
   ArrayRef<MappedBuffer> outs =
       ArrayRef(buffers).drop_front(op.getNumDpsInputs());
-  if (op.getStaticLoopRanges()[rank - 1] == e.lanes)
+  if (ranges[rank - 1] == e.lanes &&
+      llvm::none_of(ranges, ShapedType::isDynamic))
     e.unrollIfFew(entries);
 
   if (Operation *fold = findFold(op);

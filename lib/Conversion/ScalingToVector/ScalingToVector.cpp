@@ -59,6 +59,7 @@ void scaling::populateScalingToVectorPatterns(
   populateElementwiseToVectorPatterns(patterns, options);
   populateLanesToVectorPatterns(patterns, options);
   populateLinalgToVectorPatterns(patterns, options);
+  populateProductToVectorPatterns(patterns, options);
   populateApplyToVectorPatterns(patterns, options);
   populateMarginalsToVectorPatterns(patterns, options);
   populatePairwiseToVectorPatterns(patterns, options);

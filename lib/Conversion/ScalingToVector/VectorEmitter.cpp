@@ -278,7 +278,9 @@ SmallVector<Value> VectorEmitter::vectors(
 
 SmallVector<Value> VectorEmitter::indicesOf(const MappedBuffer &buffer,
                                             const Position &at) {
-  return llvm::map_to_vector(buffer.dims, [&](int64_t dim) { return at[dim]; });
+  return llvm::map_to_vector(buffer.dims, [&](int64_t dim) {
+    return dim == kNoDim ? index(0) : at[dim];
+  });
 }
 
 Value VectorEmitter::asBytes(Value buffer) {

@@ -16,6 +16,9 @@
 
 namespace mlir::scaling {
 
+/// Stands for the dimension of a buffer that is read at its first index only.
+inline constexpr int64_t kNoDim = -1;
+
 /// A memref or scalar with the domain dimensions its own run along. A null
 /// value stands for an optional operand that is not there.
 struct MappedBuffer {
@@ -138,6 +141,8 @@ public:
 
   //===--- Memory ---------------------------------------------------------===//
 
+  /// The indices of a buffer's entry.
+  SmallVector<Value> indicesOf(const MappedBuffer &buffer, const Position &at);
   /// The entries at a position: a vector where the buffer runs along the
   /// vector dimension, else one entry in every lane. Floats come in the
   /// compute type. Null where the buffer is.
@@ -192,8 +197,6 @@ public:
   void eraseDead();
 
 private:
-  /// The indices of a buffer's entry.
-  SmallVector<Value> indicesOf(const MappedBuffer &buffer, const Position &at);
   Value maskOfFirst(Value count);
   Value loadVector(Value buffer, ValueRange indices, Value mask, int64_t count,
                    bool raw = false);
@@ -216,6 +219,8 @@ void populateLinalgToVectorPatterns(RewritePatternSet &patterns,
                                     const ScalingToVectorPassOptions &options);
 void populateLanesToVectorPatterns(RewritePatternSet &patterns,
                                    const ScalingToVectorPassOptions &options);
+void populateProductToVectorPatterns(RewritePatternSet &patterns,
+                                     const ScalingToVectorPassOptions &options);
 void populateApplyToVectorPatterns(RewritePatternSet &patterns,
                                    const ScalingToVectorPassOptions &options);
 void populateMarginalsToVectorPatterns(

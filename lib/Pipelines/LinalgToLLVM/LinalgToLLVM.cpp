@@ -52,6 +52,11 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
       bufferization::LayoutMapOption::IdentityLayoutMap;
   pm.addPass(bufferization::createOneShotBufferizePass(bufferize));
   pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
+  // Sizes of scratch come from arguments where they can: they are known before
+  // anything is computed.
+  memref::ResolveShapedTypeResultDimsPassOptions resolve;
+  resolve.errorOnPatternIterationLimit = false;
+  pm.addPass(memref::createResolveShapedTypeResultDimsPass(resolve));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   // Before buffers find their places: what an item of a sequential loop

@@ -8,6 +8,7 @@
 #include "scaling/Pipelines/ToCPU.h"
 
 #include "scaling/Conversion/ArrangeLoops/ArrangeLoops.h"
+#include "scaling/Conversion/FuseElementwise/FuseElementwise.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
@@ -19,6 +20,7 @@ using namespace mlir;
 
 void scaling::buildToCPUBuffersPipeline(OpPassManager &pm,
                                         const ToCPUOptions &options) {
+  pm.addPass(createScalingFuseElementwisePass());
   pm.addPass(createScalingSelectSchedulePass());
   ScalingTileBatchPassOptions batch;
   batch.sideBySide = options.workgroups;

@@ -13,6 +13,7 @@
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 #include "scaling/Conversion/FormKernels/FormKernels.h"
 #include "scaling/Conversion/FormLaunches/FormLaunches.h"
+#include "scaling/Conversion/FuseElementwise/FuseElementwise.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
@@ -32,6 +33,7 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   describe.chip = options.chip;
   describe.features = options.features;
   pm.addPass(createScalingDescribeGPUPass(describe));
+  pm.addPass(createScalingFuseElementwisePass());
   pm.addPass(createScalingSelectSchedulePass());
   pm.addPass(createScalingTileBatchPass());
   pm.addPass(createScalingGeneralizePass());

@@ -6,6 +6,17 @@
 // CHECK-NOT: math.{{exp|log|pow|abs|sqrt|floor|ceil|round}}
 // EXACT-NOT: math.{{exp|log|pow|abs|sqrt|floor|ceil|round}}
 
+// CHECK-LABEL: func.func @of_other_programs
+// CHECK-NOT: math.{{erf|tanh|rsqrt|fpowi}}
+// CHECK: return
+func.func @of_other_programs(%x: f32, %y: f64, %n: i32) -> (f32, f64, f32) {
+  %0 = math.erf %x : f32
+  %1 = math.tanh %0 : f32
+  %2 = math.rsqrt %y : f64
+  %3 = math.fpowi %1, %n : f32, i32
+  return %1, %2, %3 : f32, f64, f32
+}
+
 // CHECK-LABEL: func.func @exp2
 // CHECK: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"(%{{.*}}) : (f32) -> f32
 // EXACT-LABEL: func.func @exp2

@@ -25,6 +25,20 @@ func.func @powers(%x: vector<8xf32>, %n: vector<8xi64>)
   return %0, %1, %2, %3, %4, %5 : vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>
 }
 
+// CHECK-LABEL: func @real_powers
+// CHECK: arith.mulf
+// CHECK: math.sqrt
+// CHECK: math.powf
+func.func @real_powers(%x: vector<8xf32>) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>) {
+  %two = arith.constant dense<2.0> : vector<8xf32>
+  %half = arith.constant dense<0.5> : vector<8xf32>
+  %other = arith.constant dense<1.7> : vector<8xf32>
+  %0 = math.powf %x, %two : vector<8xf32>
+  %1 = math.powf %x, %half : vector<8xf32>
+  %2 = math.powf %x, %other : vector<8xf32>
+  return %0, %1, %2 : vector<8xf32>, vector<8xf32>, vector<8xf32>
+}
+
 // CHECK-LABEL: func @error_function
 // CHECK-NOT: math.erf
 // CHECK-NOT: call

@@ -151,3 +151,21 @@ func.func @stage(%in: memref<8x64xf32>, %sum: memref<8xf32>, %max: memref<8xf32>
   } {mapping = [#gpu.block<linear_dim_0>]}
   return
 }
+
+// -----
+
+// Sums that keep the dimension they are along: what is stored after the loop
+// over it does not depend on where the loop was.
+
+// CHECK: gpu.func @keep_dimension(%{{[^:]*}}: memref<8x64xf32>, %[[OUT:[^:]*]]: memref<8x1xf32>
+// CHECK: gpu.shuffle
+// CHECK: memref.store %{{.*}}, %[[OUT]][%{{.*}}, %{{.*}}]
+func.func @keep_dimension(%in: memref<8x64xf32>, %out: memref<8x1xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, 0)>], iterator_types = ["parallel", "reduction"]}
+      ins(%in : memref<8x64xf32>) outs(%out : memref<8x1xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %e = arith.addf %a, %b : f32
+    linalg.yield %e : f32
+  }
+  return
+}

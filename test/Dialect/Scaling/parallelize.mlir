@@ -87,3 +87,32 @@ func.func @products(%k: memref<1024x1024xf32>, %short: memref<256x1024xf32>, %v:
       operand(%v : memref<1024x64xf32>) outs(%p : memref<256x64xf32>)
   return
 }
+
+// -----
+
+// A product: one matrix of the batch and 64 of its rows, as they share columns;
+// fewer rows where there are not enough for eight items; and whole rows of a
+// picture where there are more dimensions of rows.
+
+// CHECK-LABEL: func.func @products
+// CHECK: scf.forall (%{{.*}}, %{{.*}}) = (0, 0) to (%{{.*}}, 512) step (1, 64)
+// CHECK:   linalg.batch_matmul
+// CHECK: scf.forall (%{{.*}}) = (0) to (64) step (8)
+// CHECK:   linalg.matmul
+// CHECK: scf.forall (%{{.*}}, %{{.*}}) = (0, 0) to (128, 14) step (1, 5)
+// CHECK:   linalg.generic
+func.func @products(%a: memref<?x512x96xf32>, %b: memref<?x96x512xf32>, %c: memref<?x512x512xf32>,
+                    %d: memref<64x96xf32>, %e: memref<96x512xf32>, %f: memref<64x512xf32>,
+                    %g: memref<128x14x14x96xf32>, %h: memref<128x14x14x512xf32>) {
+  linalg.batch_matmul ins(%a, %b : memref<?x512x96xf32>, memref<?x96x512xf32>) outs(%c : memref<?x512x512xf32>)
+  linalg.matmul ins(%d, %e : memref<64x96xf32>, memref<96x512xf32>) outs(%f : memref<64x512xf32>)
+  linalg.generic {indexing_maps = [affine_map<(n, y, x, f, k) -> (n, y, x, k)>, affine_map<(n, y, x, f, k) -> (k, f)>, affine_map<(n, y, x, f, k) -> (n, y, x, f)>],
+                  iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]}
+      ins(%g, %e : memref<128x14x14x96xf32>, memref<96x512xf32>) outs(%h : memref<128x14x14x512xf32>) {
+  ^bb0(%x: f32, %y: f32, %sum: f32):
+    %0 = arith.mulf %x, %y : f32
+    %1 = arith.addf %sum, %0 : f32
+    linalg.yield %1 : f32
+  }
+  return
+}

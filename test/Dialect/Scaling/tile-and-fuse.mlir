@@ -174,21 +174,3 @@ func.func @lazy_alone(%x: tensor<512x8xf32>) -> tensor<512xf32> {
     numerics(#scaling.numerics<log>) schedule(#scaling.schedule<cloud, row_block = 8, matrix = recomputed>)
   return %F : tensor<512xf32>
 }
-
-// A fold of every matrix of an open batch: one of them at a time has sizes.
-
-// CHECK-LABEL: func.func @fold_of_open_batch(
-// CHECK: scf.forall (%[[B:.*]]) in (%{{.*}}) shared_outs(%{{.*}} = %{{.*}}) -> (tensor<?x64xf32>) {
-// CHECK: linalg.generic {{.*}} ins(%{{.*}}, %{{.*}} : tensor<1x64x64xf32>, tensor<1x64xf32>) outs(%{{.*}} : tensor<1x64xf32>)
-func.func @fold_of_open_batch(%x: tensor<?x64x64xf32>, %u: tensor<?x64xf32>, %out: tensor<?x64xf32>) -> tensor<?x64xf32> {
-  %sums = linalg.generic {
-      indexing_maps = [affine_map<(z, i, j) -> (z, i, j)>, affine_map<(z, i, j) -> (z, j)>, affine_map<(z, i, j) -> (z, i)>],
-      iterator_types = ["parallel", "parallel", "reduction"]}
-      ins(%x, %u : tensor<?x64x64xf32>, tensor<?x64xf32>) outs(%out : tensor<?x64xf32>) {
-  ^bb0(%a: f32, %b: f32, %sum: f32):
-    %product = arith.mulf %a, %b : f32
-    %next = arith.addf %sum, %product : f32
-    linalg.yield %next : f32
-  } -> tensor<?x64xf32>
-  return %sums : tensor<?x64xf32>
-}

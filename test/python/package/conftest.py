@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from findtool import ROOT
 
-sys.path.insert(0, str(ROOT / "test" / "reference"))
+for _folder in ("test/reference", "test/python/execution", "test/python/gpu"):
+    sys.path.insert(0, str(ROOT / _folder))
 #: The package as it is in the build.
 PACKAGE_PATH = (
     Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin")).parent / "python"

@@ -23,7 +23,10 @@ def ScalingExpandGPUMathPass : Pass<"scaling-expand-gpu-math"> {
     | `math.log` | the same, times ln 2 | the same |
     | `math.powf` | as `--scaling-expand-math` | the same |
     | `arith.divf` | `div.full` (2 ulp) | exact |
+    | `math.erf`, `math.fpowi` | as `--scaling-expand-other-math` | not supported; the same |
+    | `math.rsqrt`, `math.tanh`, `math.sinh`, `math.cosh`, `math.tan` | upstream's expansions into these | the same |
 
+    What else would need a device library, `math.sin` for one, is an error.
     With `approximate=false`, and in functions with the attribute
     `scaling.strict`, f32 is lowered as f64 is.
     Infinities and NaN are as in the library functions.

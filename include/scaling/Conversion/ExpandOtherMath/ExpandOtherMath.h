@@ -9,6 +9,7 @@
 #define SCALING_CONVERSION_EXPANDOTHERMATH_EXPANDOTHERMATH_H
 
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/PatternMatch.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir {
@@ -16,6 +17,9 @@ namespace scaling {
 
 #define GEN_PASS_DECL_SCALINGEXPANDOTHERMATHPASS
 #include "scaling/Conversion/ExpandOtherMath/ExpandOtherMath.h.inc"
+
+/// Patterns that expand the ops, without those that become calls.
+void populateExpandOtherMathPatterns(RewritePatternSet &patterns);
 
 /// Expands the ops, or turns them into calls.
 LogicalResult expandOtherMath(ModuleOp module);

@@ -20,6 +20,8 @@ def ScalingExpandOtherMathPass
 
     * `math.fpowi` of a small constant exponent becomes multiplications, else
       `math.powf`;
+    * `math.powf` of 0.5, 0.75, 2, 3 and the like becomes roots and
+      multiplications;
     * `math.erf` becomes a rational function on types up to f32 (absolute error
       below 2e-7);
     * `math.erf` on f64, `erfc`, `cbrt`, `acosh`, `asinh` and `atanh` become

@@ -7,6 +7,7 @@
 
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -53,6 +54,48 @@ static int64_t chooseTile(int64_t size, int64_t entriesPerIndex,
   return most;
 }
 
+/// Tile sizes of a product of other programs: one matrix, some of its rows.
+/// Empty where the op is none, or too small for several threads.
+static SmallVector<int64_t> chooseProductTiles(linalg::LinalgOp op) {
+  FailureOr<linalg::ContractionDimensions> dims =
+      linalg::inferContractionDims(op);
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  if (failed(dims) || dims->k.empty() || dims->m.empty() || dims->n.empty())
+    return {};
+  AffineMap out = op.getIndexingMapsArray().back();
+  unsigned last = out.getDimPosition(out.getNumResults() - 1);
+  bool isColumn = llvm::is_contained(dims->n, last);
+  SmallVector<int64_t> tiles(ranges.size(), 0);
+  int64_t entries = 1, items = 1;
+  for (int64_t range : ranges)
+    entries *= ShapedType::isDynamic(range) ? kTypicalSize
+                                            : std::max<int64_t>(range, 1);
+  if (entries < 2 * kItemEntries)
+    return {};
+  for (unsigned dim : dims->batch) {
+    tiles[dim] = 1;
+    items *= ShapedType::isDynamic(ranges[dim]) ? 1 : ranges[dim];
+  }
+  // Rows of an item, from the last loop over them on.
+  auto rowLoops = isColumn ? dims->m : dims->n;
+  int64_t rows = 1;
+  for (unsigned dim : rowLoops)
+    rows *= ShapedType::isDynamic(ranges[dim]) ? kTypicalSize : ranges[dim];
+  int64_t wanted = kProductBlock;
+  while (wanted > 1 && rows * items < kProductItems * wanted)
+    wanted /= 2;
+  for (unsigned dim : llvm::reverse(rowLoops)) {
+    int64_t range = ranges[dim];
+    bool isWhole = !ShapedType::isDynamic(range) && range <= wanted;
+    tiles[dim] = isWhole ? 0 : wanted;
+    wanted =
+        isWhole ? llvm::divideCeil(wanted, std::max<int64_t>(range, 1)) : 1;
+  }
+  if (llvm::all_of(tiles, [](int64_t tile) { return tile == 0; }))
+    tiles.clear();
+  return tiles;
+}
+
 LogicalResult scaling::parallelize(RewriterBase &rewriter, Operation *op) {
   auto tilable = dyn_cast<TilingInterface>(op);
   if (!tilable || op->getNumResults() != 0 ||
@@ -79,13 +122,20 @@ LogicalResult scaling::parallelize(RewriterBase &rewriter, Operation *op) {
   }
   if (!dim)
     return success();
-  int64_t tile = chooseTile(dimSize, entriesPerIndex,
-                            leastTile(op, *dim, types.size(), dimSize));
-  if (!ShapedType::isDynamic(dimSize) && dimSize < 2 * tile)
-    return success();
-
   SmallVector<OpFoldResult> tileSizes(types.size(), rewriter.getIndexAttr(0));
-  tileSizes[*dim] = rewriter.getIndexAttr(tile);
+  SmallVector<int64_t> product;
+  if (auto structured = dyn_cast<linalg::LinalgOp>(op))
+    product = chooseProductTiles(structured);
+  if (!product.empty()) {
+    for (auto [size, tile] : llvm::zip_equal(tileSizes, product))
+      size = rewriter.getIndexAttr(tile);
+  } else {
+    int64_t tile = chooseTile(dimSize, entriesPerIndex,
+                              leastTile(op, *dim, types.size(), dimSize));
+    if (!ShapedType::isDynamic(dimSize) && dimSize < 2 * tile)
+      return success();
+    tileSizes[*dim] = rewriter.getIndexAttr(tile);
+  }
   scf::SCFTilingOptions options;
   options.setTileSizes(tileSizes).setLoopType(
       scf::SCFTilingOptions::LoopType::ForallOp);

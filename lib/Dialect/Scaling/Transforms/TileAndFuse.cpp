@@ -121,20 +121,6 @@ static bool isWholeElementwise(Operation *op) {
          generic.getIndexingMapsArray().back().isIdentity();
 }
 
-/// Whether an op folds each matrix of an open batch, outside of any parallel
-/// loop: one matrix at a time has sizes that vectors can be made for.
-static bool isFoldOfOpenBatch(Operation *op) {
-  auto generic = dyn_cast<linalg::GenericOp>(op);
-  if (!generic || op->getParentOfType<scf::ForallOp>() ||
-      op->getNumResults() != 1 || generic.getNumReductionLoops() == 0 ||
-      generic.getNumLoops() < 3 ||
-      !ShapedType::isDynamic(generic.getStaticLoopRanges().front()))
-    return false;
-  AffineMap out = generic.getIndexingMapsArray().back();
-  return out.getNumResults() > 0 &&
-         out.getResult(0) == getAffineDimExpr(0, op->getContext());
-}
-
 /// Writes over the matrix an entry is made from, where nobody reads it after:
 /// memory of a matrix' size costs page faults when it is new.
 static void writeInPlace(RewriterBase &rewriter, Operation *op) {
@@ -244,14 +230,5 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
   for (Operation *op : elementwise)
     if (failed(tileElementwise(rewriter, op)))
       return op->emitOpError("cannot be tiled by rows");
-
-  SmallVector<Operation *> folds;
-  root->walk([&](Operation *op) {
-    if (isFoldOfOpenBatch(op))
-      folds.push_back(op);
-  });
-  for (Operation *op : folds)
-    if (failed(tileParallel(rewriter, op, /*dim=*/0, /*size=*/1)))
-      return op->emitOpError("cannot be tiled by its batch");
   return success();
 }
