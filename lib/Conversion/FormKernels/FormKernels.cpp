@@ -8,6 +8,7 @@
 #include "scaling/Conversion/FormKernels/FormKernels.h"
 
 #include "Distribute.h"
+#include "PointSweep.h"
 
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
@@ -19,6 +20,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -100,6 +102,9 @@ private:
   LogicalResult lowerItems(scf::ForallOp op);
   LogicalResult lowerLoop(Operation *op, Level level);
   LogicalResult lowerAlloc(memref::AllocOp op, Level level);
+  /// Gives a block's allocation a place in shared memory.
+  LogicalResult placeInShared(memref::AllocOp op);
+  template <typename OpTy> LogicalResult lowerPoints(OpTy op, Level level);
   void lowerStore(memref::StoreOp op, Level level);
 
   /// How many iterations a loop has, and along each dimension.
@@ -171,6 +176,13 @@ Touched KernelFormer::touchedBy(Operation *op) {
         if (structured.payloadUsesValueFromOperand(&out))
           result.read.insert(getBuffer(out.get()));
       }
+    } else if (isa<ReducePointsOp, ApplyPointsOp>(inner)) {
+      auto points = cast<DestinationStyleOpInterface>(inner);
+      for (Value input : points.getDpsInputs())
+        if (isMemory(input))
+          result.read.insert(getBuffer(input));
+      for (Value out : points.getDpsInits())
+        result.written.insert(getBuffer(out));
     } else if (auto load = dyn_cast<memref::LoadOp>(inner)) {
       result.read.insert(getBuffer(load.getMemRef()));
     } else if (auto store = dyn_cast<memref::StoreOp>(inner)) {
@@ -232,14 +244,41 @@ LogicalResult KernelFormer::lowerAlloc(memref::AllocOp op, Level level) {
     b.replaceOpWithNewOp<memref::AllocaOp>(op, type);
     return success();
   }
+  return placeInShared(op);
+}
+
+LogicalResult KernelFormer::placeInShared(memref::AllocOp op) {
   int64_t offset = sharedUsed;
-  sharedUsed += llvm::alignTo(getBytes(type), kAlignment);
+  sharedUsed += llvm::alignTo(getBytes(op.getType()), kAlignment);
   sharedMost = std::max(sharedMost, sharedUsed);
   if (sharedMost > options.sharedBytes)
     return op.emitError("a block's scratch of ")
            << sharedUsed << " bytes and more does not fit the "
            << options.sharedBytes << " bytes of shared memory that it has";
   sharedAllocs.emplace_back(op, offset);
+  return success();
+}
+
+template <typename OpTy>
+LogicalResult KernelFormer::lowerPoints(OpTy op, Level level) {
+  if (level != Level::grid)
+    return op.emitOpError("is the work of a grid, not inside of parallel "
+                          "loops");
+  waitBefore(op, level);
+  int64_t sharedBefore = sharedUsed;
+  PointBlocks blocks{thread, blockId, numBlocks,
+                     *getConstantIntValue(numThreads)};
+  auto allocate = [&](int64_t floats) -> FailureOr<Value> {
+    auto alloc = memref::AllocOp::create(
+        b, op.getLoc(), MemRefType::get({floats}, b.getF32Type()));
+    if (failed(placeInShared(alloc)))
+      return failure();
+    return alloc.getResult();
+  };
+  if (failed(formPointSweep(b, op, blocks, allocate)))
+    return failure();
+  sharedUsed = sharedBefore;
+  b.eraseOp(op);
   return success();
 }
 
@@ -467,6 +506,10 @@ LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
     b.eraseOp(generic);
     return success();
   }
+  if (auto points = dyn_cast<ReducePointsOp>(op))
+    return lowerPoints(points, level);
+  if (auto points = dyn_cast<ApplyPointsOp>(op))
+    return lowerPoints(points, level);
   if (op->getNumRegions() != 0)
     return lowerLoop(op, level);
   if (level == Level::thread)
@@ -489,7 +532,8 @@ LogicalResult KernelFormer::lowerBlock(Block &block, Level level) {
 /// another.
 static bool canMove(Value buffer) {
   return llvm::all_of(buffer.getUsers(), [](Operation *user) {
-    if (isa<memref::LoadOp, memref::StoreOp, memref::DimOp>(user))
+    if (isa<memref::LoadOp, memref::StoreOp, memref::DimOp,
+            memref::ExtractAlignedPointerAsIndexOp>(user))
       return true;
     return isa<memref::CastOp, memref::CollapseShapeOp, memref::ExpandShapeOp,
                memref::ReinterpretCastOp, memref::SubViewOp, memref::ViewOp>(
@@ -513,6 +557,9 @@ LogicalResult KernelFormer::run() {
     perThread &= op.getMapping() &&
                  llvm::all_of(*op.getMapping(),
                               llvm::IsaPred<gpu::GPUThreadMappingAttr>);
+  });
+  kernel.walk([&](Operation *op) {
+    perThread &= !isa<ReducePointsOp, ApplyPointsOp>(op);
   });
   int64_t threads = perThread ? options.itemThreads : options.blockThreads;
   kernel.setKnownBlockSize(ArrayRef<int32_t>{int32_t(threads), 1, 1});

@@ -41,6 +41,7 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   decompose.absorb = false;
   pm.addPass(createScalingDecomposePass(decompose));
   pm.addPass(createCanonicalizerPass());
+  pm.addPass(createScalingSweepPointsPass());
   pm.addPass(createScalingTileAndFusePass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createScalingToLinalgPass());

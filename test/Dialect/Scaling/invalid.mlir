@@ -2137,6 +2137,91 @@ func.func @f(%x: tensor<8x3xi32>, %y: tensor<4x3xf32>, %o: tensor<8x4xf32>) {
 
 // -----
 
+//===----------------------------------------------------------------------===//
+// scaling.reduce_points, scaling.apply_points
+//===----------------------------------------------------------------------===//
+
+// C1
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op takes no 'cosine': normalize the points and use 'dot' (C1)}}
+  %r:2 = scaling.reduce_points cosine points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: states
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op expected 2 'outs', got 1 (C2)}}
+  %r = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o : tensor<8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: elements
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op expected elements of type 'f32', got 'tensor<4x3xf16>' (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %h : tensor<8x3xf32>, tensor<4x3xf16>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: coordinates
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op points have 3 and 2 coordinates (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %w : tensor<8x3xf32>, tensor<4x2xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: rank
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op points must have rank at least 2 (C2)}}
+  %r:2 = scaling.reduce_points dot points(%z, %y : tensor<3xf32>, tensor<4x3xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: factor
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op 'factor' has size 5 where 'y' has 4 (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) factor(%g : tensor<5xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C3
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op 'y' is a memref where others are tensors (C3)}}
+  %r:2 = scaling.reduce_points dot points(%x, %m : tensor<8x3xf32>, memref<4x3xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C1
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.apply_points' op takes no 'cosine': normalize the points and use 'dot' (C1)}}
+  %r = scaling.apply_points cosine points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) operand(%V : tensor<4x5xf32>) outs(%P : tensor<8x5xf32>) -> tensor<8x5xf32>
+  return
+}
+
+// -----
+
+// C2: operand
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
+  // expected-error @below {{'scaling.apply_points' op 'operand' has size 8 where 'y' has 4 (C2)}}
+  %r = scaling.apply_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) operand(%P : tensor<8x5xf32>) outs(%P : tensor<8x5xf32>) -> tensor<8x5xf32>
+  return
+}
+
+// -----
+
 // apply C1: where the rows begin matters to the dual value only
 func.func @f(%K: tensor<8x4xf32>, %x: tensor<f32>, %i: index) {
   // expected-error @below {{'row_offset' goes with 'dual' (C1)}}

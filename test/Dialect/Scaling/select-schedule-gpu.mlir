@@ -28,3 +28,16 @@ func.func @grid(%z: tensor<64x64xf32>) -> tensor<64x64xf32> {
   %P, %k, %r, %s = scaling.project logits(%z : tensor<64x64xf32>) preset(mhc)
   return %P : tensor<64x64xf32>
 }
+
+// Costs between points are made in the sweeps; in kernel arithmetic they are
+// stored.
+// CHECK-LABEL: func.func @points
+// CHECK: scaling.project {{.*}}#scaling.schedule<cloud, row_block = 8>
+// CHECK: scaling.project {{.*}}#scaling.schedule<streaming, row_block = 8>
+func.func @points(%x: tensor<64x5xf32>) -> (tensor<64x64xf32>, tensor<64x64xf32>) {
+  %e = tensor.empty() : tensor<64x64xf32>
+  %z = scaling.pairwise dot points(%x, %x : tensor<64x5xf32>, tensor<64x5xf32>) outs(%e : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<64x64xf32>) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<log>)
+  %Q, %l, %t, %u = scaling.project logits(%z : tensor<64x64xf32>) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<kernel>)
+  return %P, %Q : tensor<64x64xf32>, tensor<64x64xf32>
+}

@@ -557,6 +557,126 @@ LogicalResult PairwiseOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// reduce_points
+//===----------------------------------------------------------------------===//
+
+static SmallVector<StructuredOperand> structuredOperands(ReducePointsOp op) {
+  int64_t batch = rankOf(op.getOuts()[0]) - 1;
+  auto along = [&](std::initializer_list<int64_t> tail) {
+    SmallVector<int64_t> dims = range(batch);
+    dims.append(tail);
+    return dims;
+  };
+  SmallVector<StructuredOperand> operands = {
+      {"x", op.getX(), along({batch, -1})},
+      {"y", op.getY(), along({batch + 1, -1})}};
+  if (op.getFactor())
+    operands.push_back({"factor", op.getFactor(), along({batch + 1})});
+  if (op.getScale())
+    operands.push_back({"scale", op.getScale(), {}});
+  for (Value out : op.getOuts())
+    operands.push_back({"outs", out, along({batch})});
+  return operands;
+}
+
+SmallVector<IteratorType> ReducePointsOp::getStructuredIteratorTypes() {
+  SmallVector<IteratorType> types(rankOf(getOuts()[0]), IteratorType::parallel);
+  types.push_back(IteratorType::reduction);
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> ReducePointsOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void ReducePointsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+/// What both ops on points want of these, besides their shapes.
+template <typename OpTy> static LogicalResult verifyPoints(OpTy op) {
+  if (op.getMetric() == Metric::cosine)
+    return op.emitOpError("takes no 'cosine': normalize the points and use "
+                          "'dot' (C1)");
+  for (Value operand : op->getOperands())
+    if (!getElementTypeOrSelf(operand).isF32())
+      return op.emitOpError() << "expected elements of type 'f32', got "
+                              << operand.getType() << " (C2)";
+  if (rankOf(op.getX()) < 2 || rankOf(op.getY()) < 2)
+    return op.emitOpError("points must have rank at least 2 (C2)");
+  int64_t dx = cast<ShapedType>(op.getX().getType()).getShape().back();
+  int64_t dy = cast<ShapedType>(op.getY().getType()).getShape().back();
+  if (!ShapedType::isDynamic(dx) && !ShapedType::isDynamic(dy) && dx != dy)
+    return op.emitOpError()
+           << "points have " << dx << " and " << dy << " coordinates (C2)";
+  return success();
+}
+
+LogicalResult ReducePointsOp::verify() {
+  if (getOuts().size() != 2)
+    return emitOpError() << "expected 2 'outs', got " << getOuts().size()
+                         << " (C2)";
+  if (rankOf(getOuts()[0]) < 1)
+    return emitOpError("'outs' must have rank at least 1 (C2)");
+  if (failed(verifyPoints(*this)))
+    return failure();
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
+}
+
+//===----------------------------------------------------------------------===//
+// apply_points
+//===----------------------------------------------------------------------===//
+
+static SmallVector<StructuredOperand> structuredOperands(ApplyPointsOp op) {
+  // The columns of the outs, then those of the plan.
+  int64_t batch = rankOf(op.getOuts()) - 2;
+  auto along = [&](std::initializer_list<int64_t> tail) {
+    SmallVector<int64_t> dims = range(batch);
+    dims.append(tail);
+    return dims;
+  };
+  int64_t row = batch, width = batch + 1, column = batch + 2;
+  SmallVector<StructuredOperand> operands = {
+      {"x", op.getX(), along({row, -1})},
+      {"y", op.getY(), along({column, -1})}};
+  if (op.getRow())
+    operands.push_back({"row", op.getRow(), along({row})});
+  if (op.getCol())
+    operands.push_back({"col", op.getCol(), along({column})});
+  if (op.getScale())
+    operands.push_back({"scale", op.getScale(), {}});
+  operands.push_back({"operand", op.getOperand(), along({column, width})});
+  operands.push_back({"outs", op.getOuts(), along({row, width})});
+  return operands;
+}
+
+SmallVector<IteratorType> ApplyPointsOp::getStructuredIteratorTypes() {
+  SmallVector<IteratorType> types(rankOf(getOuts()), IteratorType::parallel);
+  types.push_back(IteratorType::reduction);
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> ApplyPointsOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void ApplyPointsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult ApplyPointsOp::verify() {
+  if (rankOf(getOuts()) < 2 || rankOf(getOperand()) < 2)
+    return emitOpError("'operand' and 'outs' must have rank at least 2 (C2)");
+  if (failed(verifyPoints(*this)))
+    return failure();
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
+}
+
+//===----------------------------------------------------------------------===//
 // to_lanes, from_lanes
 //===----------------------------------------------------------------------===//
 

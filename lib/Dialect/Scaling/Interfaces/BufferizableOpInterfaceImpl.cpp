@@ -165,7 +165,7 @@ void scaling::registerBufferizableOpInterfaceExternalModels(
   registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
     context->loadDialect<bufferization::BufferizationDialect>();
     attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, MarginalsOp,
-                     PairwiseOp>(context);
+                     PairwiseOp, ReducePointsOp, ApplyPointsOp>(context);
     attachLanes<ToLanesOp, FromLanesOp>(context);
     attachBatched<IterateOp, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
                   AttentionOp, SimilarityBalanceOp>(context);

@@ -36,6 +36,9 @@ std::optional<MarginalsReader> MarginalsReader::create(TensorEmitter &emitter,
   if (!schedule || schedule.getRegime() == Regime::tiny_batched ||
       !op.getNumerics().isLog() || !readsBoth)
     return std::nullopt;
+  // There, sweeps of either axis have tiles of their own.
+  if (schedule.getRegime() == Regime::cloud && targetsGPU(op))
+    return std::nullopt;
   return MarginalsReader(emitter, op);
 }
 

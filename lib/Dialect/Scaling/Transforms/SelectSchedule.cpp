@@ -147,6 +147,19 @@ int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
   return vectors * bits / (element.isF64() ? 64 : 32);
 }
 
+/// Whether a GPU's sweeps make the costs from points as they are.
+static bool isSweptFromPoints(Operation *op, PairwiseOp points) {
+  if (points.getMetric() == Metric::cosine)
+    return false;
+  return llvm::all_of(op->getOperandTypes(),
+                      [](Type type) {
+                        Type element = getElementTypeOrSelf(type);
+                        return element.isF32() || element.isInteger();
+                      }) &&
+         getElementTypeOrSelf(points.getX()).isF32() &&
+         getElementTypeOrSelf(points.getY()).isF32();
+}
+
 ScheduleAttr scaling::selectSchedule(Operation *op) {
   if (ScheduleAttr given = getScheduleOf(op))
     return given;
@@ -160,8 +173,9 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   int64_t rowBlock =
       !ShapedType::isDynamic(m) && m > kLongRow ? kRowBlock / 2 : kRowBlock;
   auto make = [&](Regime regime, int64_t lanes, int64_t rows) {
+    // On a GPU, what sweeps do not make is stored.
     return ScheduleAttr::get(context, regime, lanes, rows,
-                             regime == Regime::cloud);
+                             regime == Regime::cloud && !targetsGPU(op));
   };
   Type element = getElementTypeOrSelf(op->getOperand(0));
   int64_t bytes = element.isF64() ? 8 : 4;
@@ -170,6 +184,9 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
       return make(Regime::tiny_batched, 0, 0);
     if (batched && known && n * m * bytes <= getSharedBytes(op) - kSharedSpare)
       return make(Regime::resident, 0, 0);
+    if (PairwiseOp points = findPoints(op);
+        points && isSweptFromPoints(op, points))
+      return make(Regime::cloud, 0, rowBlock);
     return make(Regime::streaming, 0, rowBlock);
   }
   if (int64_t lanes = batched && known ? getTinyLanes(op, n, m, element) : 0)

@@ -444,6 +444,104 @@ def Scaling_PairwiseOp : Scaling_StructuredOp<"pairwise"> {
   }];
 }
 
+def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOperandSegments]> {
+  let summary = "log-sum-exp of every row of a matrix made from points";
+  let description = [{
+    What `scaling.reduce along(rows) stat(#scaling.lse)` makes of the costs
+    between points, and of nothing else: the costs exist tile by tile, in
+    registers. Of columns it is the same with x and y exchanged.
+
+    Formula: with `z_ij = scale · C_ij + factor_j`, C as in `scaling.pairwise`,
+    `outs_0 = max_j z_ij` and `outs_1 = Σ_j exp(z_ij − outs_0)`. Where all z_ij
+    are −inf, `outs_0` is the lowest finite number and `outs_1` is 0.
+
+    Owns its initialisation: what `outs` holds does not matter.
+
+    Shapes: x `[..., n, d]`, y `[..., m, d]`, factor `[..., m]`, outs
+    `[..., n]`. Operands may leave out leading batch dimensions. A missing
+    factor is 0, a missing scale is 1.
+
+    Constraints:
+    * (C1) the metric is not `cosine` (normalized points and `dot` say the
+      same).
+    * (C2) shapes fit as described; all elements are f32; there are two `outs`.
+    * (C3) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %m, %s = scaling.reduce_points sqeuclidean points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>)
+        factor(%g : tensor<4xf32>) scale(%s : f32)
+        outs(%e0, %e1 : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$x, Scaling_Shaped:$y, Optional<Scaling_Shaped>:$factor,
+    Optional<F32>:$scale, Variadic<Scaling_Shaped>:$outs,
+    Scaling_Metric:$metric);
+  let results = (outs Variadic<Scaling_Tensor>:$results);
+  let assemblyFormat = [{
+    $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
+    (`factor` `` `(` $factor^ `:` type($factor) `)`)?
+    (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let hasCanonicalizer = 0;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
+def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOperandSegments]> {
+  let summary = "what a plan between points does, without making it";
+  let description = [{
+    What `scaling.apply product` makes of the costs between points, in the log
+    domain, and of nothing else: the plan exists tile by tile. Transposed it is
+    the same with x and y, row and column exchanged.
+
+    Formula: `outs = P·V` with `P_ij = exp(row_i + scale · C_ij + col_j)`, C as
+    in `scaling.pairwise`. An entry whose row or column factor is −inf is
+    exactly zero.
+
+    Owns its initialisation: what `outs` holds does not matter.
+
+    Shapes: x `[..., n, d]`, y `[..., m, d]`, row `[..., n]`, col `[..., m]`,
+    operand V `[..., m, k]`, outs `[..., n, k]`. Operands may leave out leading
+    batch dimensions. A missing factor is 0, a missing scale is 1.
+
+    Constraints:
+    * (C1) the metric is not `cosine` (normalized points and `dot` say the
+      same).
+    * (C2) shapes fit as described; all elements are f32.
+    * (C3) all tensors or all memrefs.
+
+    Example:
+    ```mlir
+    %O = scaling.apply_points dot points(%q, %k : tensor<8x3xf32>, tensor<4x3xf32>)
+        row(%F : tensor<8xf32>) col(%G : tensor<4xf32>)
+        operand(%V : tensor<4x16xf32>) outs(%e : tensor<8x16xf32>) -> tensor<8x16xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$x, Scaling_Shaped:$y,
+    Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
+    Optional<F32>:$scale, Scaling_Shaped:$operand, Scaling_Shaped:$outs,
+    Scaling_Metric:$metric);
+  let results = (outs Optional<Scaling_Tensor>:$result);
+  let assemblyFormat = [{
+    $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
+    (`row` `` `(` $row^ `:` type($row) `)`)?
+    (`col` `` `(` $col^ `:` type($col) `)`)?
+    (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    `operand` `` `(` $operand `:` type($operand) `)`
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict (`->` type($result)^)?
+  }];
+  let hasCanonicalizer = 0;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Layout changes of the tiny batch
 //===----------------------------------------------------------------------===//

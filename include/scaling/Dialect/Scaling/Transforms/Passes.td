@@ -74,9 +74,26 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
 
     On a module for a GPU (`--scaling-describe-gpu`) a batch is `tiny_batched`,
     a matrix for a thread, where a matrix has at most 256 bytes, `resident`, a
-    matrix for a block, where it fits the block's shared memory, and else
-    `streaming`, as all single matrices are.
+    matrix for a block, where it fits the block's shared memory, `cloud` where
+    it is made of f32 points and taken as logarithms, and else `streaming`.
   }];
+}
+
+def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
+  let summary = "Statistics of costs between points, from the points";
+  let description = [{
+    After `--scaling-decompose`, for GPUs: every log-sum-exp of the schedule
+    `cloud` along rows or columns of costs between f32 points, times a number,
+    becomes a `scaling.reduce_points`. The costs stay for whom else reads them.
+
+    Squared distances of 16 coordinates and more become products,
+    `|x − o|² + |y − o|² − 2 (x − o)·(y − o)`, where o is the mean of the first
+    32 points of y; not in functions of `strict` numerics.
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect",
+                           "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
 }
 
 def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {

@@ -74,6 +74,14 @@ LogicalResult tileCodeIntoLanes(RewriterBase &rewriter, ReduceOp anchor);
 /// block that has an op this cannot be done for stays as it is.
 void formLanes(RewriterBase &rewriter, Block *block);
 
+/// The attribute of functions with an op of strict numerics, on modules for a
+/// GPU.
+inline constexpr StringRef kStrictFunctionAttrName = "scaling.strict";
+
+/// Takes the log-sum-exps of costs between points from the points, below
+/// `root`, where the schedule is `cloud`.
+void sweepPoints(RewriterBase &rewriter, Operation *root);
+
 /// Turns the half-steps of every iteration below `root` that takes all threads
 /// into sweeps that read the matrix once.
 LogicalResult tileSweeps(RewriterBase &rewriter, Operation *root);

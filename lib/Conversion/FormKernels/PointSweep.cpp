@@ -1,0 +1,446 @@
+//===- PointSweep.cpp - Sweeps over tiles of points -----------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "PointSweep.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+static constexpr int64_t kFloatBytes = 4;
+
+/// Coordinates of a tile that are in shared memory at a time, and those of a
+/// block's rows that stay there.
+static constexpr int64_t kMostDepth = 32;
+static constexpr int64_t kMostResident = 128;
+
+/// The distance from point to point in shared memory.
+static int64_t strideOf(int64_t depth) {
+  int64_t vectors = llvm::divideCeil(depth, kVectorFloats);
+  return (vectors | 1) * kVectorFloats;
+}
+
+Value PointSweep::exp2(Value exponent) {
+  return math::Exp2Op::create(b, exponent);
+}
+
+Value PointSweep::pointerOf(Value memref, unsigned space) {
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, memref);
+  address = arith::IndexCastOp::create(b, b.getI64Type(), address);
+  return LLVM::IntToPtrOp::create(
+      b, LLVM::LLVMPointerType::get(b.getContext(), space), address);
+}
+
+//===----------------------------------------------------------------------===//
+// Points in global memory
+//===----------------------------------------------------------------------===//
+
+Points PointSweep::describe(Value memref) {
+  Points points;
+  points.memref = memref;
+  points.type = cast<MemRefType>(memref.getType());
+  int64_t rank = points.type.getRank();
+  points.count = b.createOrFold<memref::DimOp>(memref, rank - 2);
+  points.depth = b.createOrFold<memref::DimOp>(memref, rank - 1);
+  // Buffers begin on a boundary of 16 bytes: so do rows, where they are that
+  // far apart and views begin at one.
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  auto isWhole = [](int64_t size) {
+    return !ShapedType::isDynamic(size) && size % kVectorFloats == 0;
+  };
+  if (succeeded(points.type.getStridesAndOffset(strides, offset)) &&
+      strides.back() == 1 && isWhole(points.type.getShape().back()) &&
+      isWhole(offset) && llvm::all_of(ArrayRef(strides).drop_back(), isWhole))
+    points.vector = kVectorFloats;
+  return points;
+}
+
+void PointSweep::describeChunks(Value scale) {
+  int64_t known = x.type.getShape().back();
+  if (ShapedType::isDynamic(known))
+    known = y.type.getShape().back();
+  if (ShapedType::isDynamic(known)) {
+    chunkDepth = kMostDepth;
+    numChunks = arith::CeilDivUIOp::create(b, x.depth, index(chunkDepth));
+    resident = false;
+  } else {
+    // Chunks of one size.
+    int64_t chunks = std::max<int64_t>(llvm::divideCeil(known, kMostDepth), 1);
+    chunkDepth = std::max<int64_t>(
+        llvm::alignTo(llvm::divideCeil(known, chunks), kVectorFloats),
+        kVectorFloats);
+    numChunks = index(chunks);
+    resident = chunks * chunkDepth <= kMostResident;
+  }
+  residentDepth =
+      resident ? *getConstantIntValue(numChunks) * chunkDepth : chunkDepth;
+  strideX = strideOf(residentDepth);
+  strideY = strideOf(chunkDepth);
+  isProduct = metric == Metric::dot;
+  if (!scale)
+    scale = number(1.0);
+  coefficient = arith::MulFOp::create(b, scale, number(kLog2E));
+  numTiles =
+      arith::CeilDivUIOp::create(b, y.count, index(product->getColumns()));
+}
+
+SmallVector<Value> PointSweep::indicesOf(Value memref, ValueRange tail) {
+  // Leading dimensions may be missing.
+  int64_t own = cast<MemRefType>(memref.getType()).getRank() - tail.size();
+  SmallVector<Value> indices(ArrayRef(batch).take_back(own));
+  llvm::append_range(indices, tail);
+  return indices;
+}
+
+void PointSweep::setPointer(Points &points) {
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, points.memref);
+  int64_t rank = points.type.getRank();
+  Value offset = metadata.getOffset();
+  for (auto [position, stride] :
+       llvm::zip(ArrayRef(batch).take_back(rank - 2), metadata.getStrides()))
+    offset = add(offset, mul(position, stride));
+  points.rowStride = metadata.getStrides()[rank - 2];
+  points.pointer =
+      createAddress(b, pointerOf(points.memref, kGlobalSpace), offset);
+}
+
+void PointSweep::setBatch(Value item) {
+  batch.clear();
+  for (int64_t dim = batchRank - 1; dim >= 0; --dim) {
+    Value position = item;
+    if (dim > 0) {
+      Value size = b.createOrFold<memref::DimOp>(outs, dim);
+      position = arith::RemUIOp::create(b, item, size);
+      item = arith::DivUIOp::create(b, item, size);
+    }
+    batch.insert(batch.begin(), position);
+  }
+  setPointer(x);
+  setPointer(y);
+}
+
+Value PointSweep::loadTerm(Value vector, Value position, Value count,
+                           Value missing, Value otherwise) {
+  auto check = scf::IfOp::create(b, b.getF32Type(), isBelow(position, count),
+                                 /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(check.thenBlock());
+  Value term = missing;
+  if (vector)
+    term = arith::MulFOp::create(
+        b, memref::LoadOp::create(b, vector, indicesOf(vector, position)),
+        number(kLog2E));
+  scf::YieldOp::create(b, term);
+  b.setInsertionPointToStart(check.elseBlock());
+  scf::YieldOp::create(b, otherwise);
+  return check.getResult(0);
+}
+
+//===----------------------------------------------------------------------===//
+// To shared memory
+//===----------------------------------------------------------------------===//
+
+void PointSweep::forEachEntry(int64_t count, function_ref<void(Value)> body) {
+  auto loop = scf::ForOp::create(b, blocks.thread, index(count),
+                                 index(blocks.numThreads));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  body(loop.getInductionVar());
+}
+
+void PointSweep::stageRows(Value firstRow, Value firstCoordinate, Value target,
+                           int64_t depth) {
+  int64_t perPoint = depth / x.vector;
+  forEachEntry(product->getRows() * perPoint, [&](Value position) {
+    Value point = arith::DivUIOp::create(b, position, index(perPoint));
+    Value within =
+        mul(arith::RemUIOp::create(b, position, index(perPoint)), x.vector);
+    Value row = add(firstRow, point);
+    Value coordinate = add(firstCoordinate, within);
+    Value exists = arith::AndIOp::create(b, isBelow(row, x.count),
+                                         isBelow(coordinate, x.depth));
+    SmallVector<Type> types(x.vector, b.getF32Type());
+    auto check = scf::IfOp::create(b, types, exists, /*withElseRegion=*/true);
+    {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(check.thenBlock());
+      Value offset = add(mul(row, x.rowStride), coordinate);
+      SmallVector<Value> entries = splitFloats(
+          b, loadFloats(b, createAddress(b, x.pointer, offset), x.vector));
+      if (isProduct)
+        for (Value &entry : entries)
+          entry = arith::MulFOp::create(b, entry, coefficient);
+      scf::YieldOp::create(b, entries);
+      b.setInsertionPointToStart(check.elseBlock());
+      scf::YieldOp::create(b, SmallVector<Value>(x.vector, number(0.0)));
+    }
+    Value place = add(mul(point, strideX), within);
+    storeFloats(b, joinFloats(b, check.getResults()),
+                createAddress(b, target, place));
+  });
+}
+
+void PointSweep::copyVector(Value source, Value target, int64_t count,
+                            Value bytes) {
+  bool isVector = count == kVectorFloats;
+  NVVM::CpAsyncOp::create(b, target, source, count * kFloatBytes,
+                          isVector ? NVVM::LoadCacheModifierKind::CG
+                                   : NVVM::LoadCacheModifierKind::CA,
+                          bytes);
+}
+
+void PointSweep::copyChecked(const Points &points, Value firstRow,
+                             Value firstNumber, int64_t numRows, int64_t width,
+                             Value target, int64_t stride) {
+  int64_t perRow = width / points.vector;
+  forEachEntry(numRows * perRow, [&](Value position) {
+    Value part = arith::DivUIOp::create(b, position, index(perRow));
+    Value within =
+        mul(arith::RemUIOp::create(b, position, index(perRow)), points.vector);
+    Value row = add(firstRow, part);
+    Value first = add(firstNumber, within);
+    Value exists = arith::AndIOp::create(b, isBelow(row, points.count),
+                                         isBelow(first, points.depth));
+    // What does not exist is zero, and not read.
+    Value offset = arith::SelectOp::create(
+        b, exists, add(mul(row, points.rowStride), first), index(0));
+    Value bytes = arith::SelectOp::create(
+        b, exists,
+        arith::ConstantIntOp::create(b, points.vector * kFloatBytes, 32),
+        arith::ConstantIntOp::create(b, 0, 32));
+    Value place = add(mul(part, stride), within);
+    copyVector(createAddress(b, points.pointer, offset),
+               createAddress(b, target, place), points.vector, bytes);
+  });
+}
+
+void PointSweep::copyWhole(const Points &points, Value firstRow,
+                           Value firstNumber, int64_t numRows, int64_t width,
+                           Value target, int64_t stride) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  (void)points.type.getStridesAndOffset(strides, offset);
+  int64_t rowStride = strides[strides.size() - 2];
+  int64_t perRow = width / kVectorFloats;
+  Value part = arith::DivUIOp::create(b, blocks.thread, index(perRow));
+  Value within = mul(arith::RemUIOp::create(b, blocks.thread, index(perRow)),
+                     kVectorFloats);
+  Value from = createAddress(
+      b, points.pointer,
+      add(mul(add(firstRow, part), rowStride), add(firstNumber, within)));
+  Value to = createAddress(b, target, add(mul(part, stride), within));
+  for (int64_t i = 0; i < numRows; i += blocks.numThreads / perRow)
+    copyVector(createAddress(b, from, i * rowStride),
+               createAddress(b, to, i * stride), kVectorFloats, Value());
+}
+
+void PointSweep::copyAsync(const Points &points, Value firstRow,
+                           Value firstNumber, int64_t numRows, int64_t width,
+                           Value target, int64_t stride) {
+  // Whether threads copy as many vectors each.
+  int64_t perRow = width / kVectorFloats;
+  bool isRegular = points.vector == kVectorFloats &&
+                   points.type.getShape().back() % width == 0 &&
+                   blocks.numThreads % perRow == 0 &&
+                   numRows * perRow % blocks.numThreads == 0;
+  if (!isRegular)
+    return copyChecked(points, firstRow, firstNumber, numRows, width, target,
+                       stride);
+  Value isWhole =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ule,
+                            add(firstRow, index(numRows)), points.count);
+  auto check = scf::IfOp::create(b, isWhole, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(check.thenBlock());
+  copyWhole(points, firstRow, firstNumber, numRows, width, target, stride);
+  b.setInsertionPointToStart(check.elseBlock());
+  copyChecked(points, firstRow, firstNumber, numRows, width, target, stride);
+}
+
+void PointSweep::stageTerms(Value firstColumn, Value target) {
+  Value zero = number(0.0);
+  Value none = number(-std::numeric_limits<double>::infinity());
+  forEachEntry(product->getColumns(), [&](Value point) {
+    Value term =
+        loadTerm(columns, add(firstColumn, point), y.count, zero, none);
+    storeFloats(b, term, createAddress(b, target, point));
+  });
+}
+
+void PointSweep::stageColumns(Value tile, Value chunk, Value step) {
+  int64_t numColumns = product->getColumns();
+  Value two = index(2);
+  Value firstColumn = mul(tile, numColumns);
+  Value half = arith::RemUIOp::create(b, step, two);
+  copyAsync(y, firstColumn, mul(chunk, chunkDepth), numColumns, chunkDepth,
+            createAddress(b, columnTile, mul(half, numColumns * strideY)),
+            strideY);
+  Value isFirst =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, chunk, index(0));
+  auto check = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(check.thenBlock());
+    Value other = arith::RemUIOp::create(b, tile, two);
+    stageTerms(firstColumn, createAddress(b, termTile, mul(other, numColumns)));
+    stageTile(tile);
+  }
+  NVVM::CpAsyncCommitGroupOp::create(b);
+}
+
+void PointSweep::waitForCopies() {
+  NVVM::CpAsyncWaitGroupOp::create(b, 0);
+  gpu::BarrierOp::create(b);
+}
+
+//===----------------------------------------------------------------------===//
+// Sweeps
+//===----------------------------------------------------------------------===//
+
+Value PointSweep::rowsAt(Value chunk, Value step) {
+  if (resident)
+    return createAddress(b, rowTile, mul(chunk, chunkDepth));
+  Value half = arith::RemUIOp::create(b, step, index(2));
+  return createAddress(b, rowTile, mul(half, product->getRows() * strideX));
+}
+
+SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
+                                         ValueRange states) {
+  int64_t numColumns = product->getColumns();
+  Value half = arith::RemUIOp::create(b, tile, index(2));
+  Value ownTerms = createAddress(b, termTile, mul(half, numColumns));
+  SmallVector<Value> terms;
+  for (int64_t j = 0; j < product->getNumColumns(); ++j)
+    terms.push_back(loadFloats(
+        b, createAddress(b, ownTerms, product->createColumn(b, j)), 1));
+  // The terms of columns start the sums of a product: nothing else is done
+  // with these but adding the terms.
+  Value zero = number(0.0);
+  SmallVector<Value> sums;
+  for (int64_t i = 0; i < product->getNumRows(); ++i)
+    for (Value term : terms)
+      sums.push_back(isProduct ? term : zero);
+
+  auto loop = scf::ForOp::create(b, index(0), numChunks, index(1), sums);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    Value chunk = loop.getInductionVar();
+    Value step = add(mul(tile, numChunks), chunk);
+    Value nextStep = add(step, index(1));
+    Value after = add(chunk, index(1));
+    Value isLast =
+        arith::CmpIOp::create(b, arith::CmpIPredicate::eq, after, numChunks);
+    Value nextTile =
+        arith::SelectOp::create(b, isLast, add(tile, index(1)), tile);
+    Value nextChunk = arith::SelectOp::create(b, isLast, index(0), after);
+    auto more = scf::IfOp::create(b, isBelow(nextTile, numTiles),
+                                  /*withElseRegion=*/false);
+    {
+      OpBuilder::InsertionGuard inner(b);
+      b.setInsertionPointToStart(more.thenBlock());
+      stageColumns(nextTile, nextChunk, nextStep);
+      if (!resident)
+        stageRows(firstRow, mul(nextChunk, chunkDepth),
+                  rowsAt(nextChunk, nextStep), chunkDepth);
+    }
+    Value now = arith::RemUIOp::create(b, step, index(2));
+    Value chunkTile =
+        createAddress(b, columnTile, mul(now, numColumns * strideY));
+    SmallVector<Value> next =
+        product->accumulate(b, rowsAt(chunk, step), strideX, chunkTile, strideY,
+                            chunkDepth, loop.getRegionIterArgs());
+    waitForCopies();
+    scf::YieldOp::create(b, next);
+  }
+  SmallVector<Value> exponents(loop.getResults());
+  if (!isProduct)
+    for (auto [i, exponent] : llvm::enumerate(exponents)) {
+      if (metric == Metric::euclidean)
+        exponent = math::SqrtOp::create(b, exponent);
+      exponent = math::FmaOp::create(b, exponent, coefficient,
+                                     terms[i % terms.size()]);
+    }
+  return addTile(tile, exponents, states);
+}
+
+void PointSweep::sweepRows(Value firstRow) {
+  Value zero = index(0);
+  stageColumns(zero, zero, zero);
+  stageRows(firstRow, zero, rowTile, residentDepth);
+  waitForCopies();
+  auto tiles =
+      scf::ForOp::create(b, zero, numTiles, index(1), createStates(firstRow));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(tiles.getBody());
+    scf::YieldOp::create(b, sweepTile(firstRow, tiles.getInductionVar(),
+                                      tiles.getRegionIterArgs()));
+  }
+  finishRows(firstRow, tiles.getResults());
+}
+
+FailureOr<Value> PointSweep::allocateShared(AllocateShared allocate,
+                                            int64_t floats) {
+  FailureOr<Value> buffer = allocate(floats);
+  if (failed(buffer))
+    return failure();
+  return pointerOf(*buffer, kSharedSpace);
+}
+
+LogicalResult PointSweep::run(const PointSources &sources,
+                              AllocateShared allocate) {
+  metric = sources.metric;
+  columns = sources.columns;
+  outs = sources.outs;
+  batchRank = cast<MemRefType>(outs.getType()).getRank() - sources.tail;
+  x = describe(sources.x);
+  y = describe(sources.y);
+  describeChunks(sources.scale);
+  FailureOr<Value> forRows = allocateShared(
+      allocate, product->getRows() * strideX * (resident ? 1 : 2));
+  FailureOr<Value> forColumns =
+      allocateShared(allocate, 2 * product->getColumns() * strideY);
+  FailureOr<Value> forTerms =
+      allocateShared(allocate, 2 * product->getColumns());
+  if (failed(forRows) || failed(forColumns) || failed(forTerms))
+    return failure();
+  rowTile = *forRows;
+  columnTile = *forColumns;
+  termTile = *forTerms;
+
+  Value perMatrix =
+      arith::CeilDivUIOp::create(b, x.count, index(product->getRows()));
+  Value parts = countParts();
+  Value items = mul(perMatrix, parts);
+  for (int64_t dim = 0; dim < batchRank; ++dim)
+    items = mul(items, b.createOrFold<memref::DimOp>(outs, dim));
+  auto loop = scf::ForOp::create(b, blocks.block, items, blocks.numBlocks);
+  b.setInsertionPointToStart(loop.getBody());
+  Value item = loop.getInductionVar();
+  auto split = [&](Value count, bool isLast) -> Value {
+    if (isLast || isConstantIntValue(count, 1))
+      return isLast ? item : index(0);
+    Value position = arith::RemUIOp::create(b, item, count);
+    item = arith::DivUIOp::create(b, item, count);
+    return position;
+  };
+  Value part = split(parts, /*isLast=*/false);
+  Value rowBlock = split(perMatrix, /*isLast=*/batchRank == 0);
+  setBatch(item);
+  setPart(part);
+  sweepRows(mul(rowBlock, product->getRows()));
+  return success();
+}

@@ -1,0 +1,171 @@
+//===- PointSweep.h - Sweeps over tiles of points ---------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_LIB_CONVERSION_FORMKERNELS_POINTSWEEP_H
+#define SCALING_LIB_CONVERSION_FORMKERNELS_POINTSWEEP_H
+
+#include "TileProduct.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+namespace mlir::scaling {
+
+/// The blocks of a grid, to each of which blocks of rows go in turn.
+struct PointBlocks {
+  Value thread, block, numBlocks;
+  /// Of a block.
+  int64_t numThreads;
+};
+
+inline constexpr unsigned kGlobalSpace = 1, kSharedSpace = 3;
+
+/// From natural logarithms to base 2, and back.
+inline constexpr double kLog2E = 0x1.715476p+0;
+inline constexpr double kLn2 = 0x1.62e42fefa39efp-1;
+
+/// Gives a number of floats of shared memory.
+using AllocateShared = function_ref<FailureOr<Value>(int64_t)>;
+
+/// Writes the op, on memrefs, before it: a block of rows at a time, the other
+/// points in tiles through shared memory.
+LogicalResult formPointSweep(OpBuilder &builder, ReducePointsOp op,
+                             const PointBlocks &blocks,
+                             AllocateShared allocate);
+LogicalResult formPointSweep(OpBuilder &builder, ApplyPointsOp op,
+                             const PointBlocks &blocks,
+                             AllocateShared allocate);
+
+/// Rows of f32 in global memory.
+struct Points {
+  Value memref;
+  MemRefType type;
+  /// Numbers of a row that are copied at a time.
+  int64_t vector = 1;
+  /// Of rows, and of numbers in one.
+  Value count, depth;
+  Value rowStride;
+  /// Of the current batch element.
+  Value pointer;
+};
+
+/// What a sweep reads. `columns` is a term for each column, or null; `outs`
+/// has the batch dimensions, before `tail` of its own.
+struct PointSources {
+  Value x, y;
+  Metric metric;
+  Value scale, columns, outs;
+  int64_t tail;
+};
+
+/// A block takes a block of rows. The other points pass through shared memory
+/// in tiles, each in chunks of coordinates, the next one copied while one is
+/// computed with. What is made of a tile's sums, registers of the threads, is
+/// the subclass'. Exponents are to base 2: scale and log2(e) are in the
+/// coordinates of x already where the metric is a product.
+class PointSweep {
+public:
+  virtual ~PointSweep() = default;
+
+protected:
+  PointSweep(OpBuilder &builder, Location loc, const PointBlocks &blocks)
+      : b(loc, builder), blocks(blocks) {}
+
+  /// `product` is there.
+  LogicalResult run(const PointSources &sources, AllocateShared allocate);
+
+  /// What is carried from tile to tile.
+  virtual SmallVector<Value> createStates(Value firstRow) = 0;
+  /// Copies what a tile wants besides its points, asynchronously.
+  virtual void stageTile(Value tile) {}
+  virtual SmallVector<Value> addTile(Value tile, ValueRange exponents,
+                                     ValueRange states) = 0;
+  virtual void finishRows(Value firstRow, ValueRange states) = 0;
+  /// How often a block of rows is taken, for parts of the result.
+  virtual Value countParts() { return index(1); }
+  virtual void setPart(Value part) {}
+
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(b, value);
+  }
+  Value number(double value) {
+    return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
+  }
+  Value add(Value lhs, Value rhs) {
+    return b.createOrFold<arith::AddIOp>(lhs, rhs);
+  }
+  Value mul(Value lhs, Value rhs) {
+    return b.createOrFold<arith::MulIOp>(lhs, rhs);
+  }
+  Value mul(Value lhs, int64_t rhs) { return mul(lhs, index(rhs)); }
+  Value isBelow(Value lhs, Value rhs) {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, lhs, rhs);
+  }
+  Value exp2(Value exponent);
+  Value pointerOf(Value memref, unsigned space);
+  FailureOr<Value> allocateShared(AllocateShared allocate, int64_t floats);
+
+  Points describe(Value memref);
+  void setPointer(Points &points);
+  /// The entry of a vector of the current batch element, to base 2, or
+  /// `otherwise` where there is none.
+  Value loadTerm(Value vector, Value position, Value count, Value missing,
+                 Value otherwise);
+  /// The indices of an entry of the current batch element.
+  SmallVector<Value> indicesOf(Value memref, ValueRange tail);
+
+  void forEachEntry(int64_t count, function_ref<void(Value)> body);
+  /// Copies a rectangle asynchronously; what is outside of the points is zero.
+  void copyAsync(const Points &points, Value firstRow, Value firstNumber,
+                 int64_t numRows, int64_t width, Value target, int64_t stride);
+
+  ImplicitLocOpBuilder b;
+  PointBlocks blocks;
+  std::unique_ptr<TileProduct> product;
+  Points x, y;
+  Value numTiles;
+
+private:
+  void describeChunks(Value scale);
+  void setBatch(Value item);
+  /// Rows of the block, from a coordinate on, to shared memory.
+  void stageRows(Value firstRow, Value firstCoordinate, Value target,
+                 int64_t depth);
+  void copyVector(Value source, Value target, int64_t count, Value bytes);
+  void copyChecked(const Points &points, Value firstRow, Value firstNumber,
+                   int64_t numRows, int64_t width, Value target,
+                   int64_t stride);
+  void copyWhole(const Points &points, Value firstRow, Value firstNumber,
+                 int64_t numRows, int64_t width, Value target, int64_t stride);
+  /// A chunk of a tile, and with the first the columns' terms.
+  void stageColumns(Value tile, Value chunk, Value step);
+  void stageTerms(Value firstColumn, Value target);
+  void waitForCopies();
+  /// Where a chunk of the block's rows is.
+  Value rowsAt(Value chunk, Value step);
+  void sweepRows(Value firstRow);
+  SmallVector<Value> sweepTile(Value firstRow, Value tile, ValueRange states);
+
+  Metric metric;
+  Value columns, outs;
+  int64_t chunkDepth, residentDepth;
+  Value numChunks;
+  bool isProduct, resident;
+  int64_t strideX, strideY;
+  /// Shared memory: rows; two chunks of columns; two tiles' terms of columns.
+  Value rowTile, columnTile, termTile;
+  /// log2(e) times the scale.
+  Value coefficient;
+  /// The current batch element.
+  SmallVector<Value> batch;
+  int64_t batchRank;
+};
+
+} // namespace mlir::scaling
+
+#endif // SCALING_LIB_CONVERSION_FORMKERNELS_POINTSWEEP_H

@@ -1,0 +1,187 @@
+//===- TileProduct.cpp - The product of two tiles of points ---------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "TileProduct.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+static constexpr int64_t kFloatBytes = 4;
+
+Value scaling::createAddress(ImplicitLocOpBuilder &b, Value pointer,
+                             Value offset) {
+  Value position = arith::IndexCastOp::create(b, b.getI64Type(), offset);
+  return LLVM::GEPOp::create(b, pointer.getType(), b.getF32Type(), pointer,
+                             ArrayRef<LLVM::GEPArg>{position});
+}
+
+Value scaling::createAddress(ImplicitLocOpBuilder &b, Value pointer,
+                             int64_t offset) {
+  if (offset == 0)
+    return pointer;
+  return LLVM::GEPOp::create(b, pointer.getType(), b.getF32Type(), pointer,
+                             ArrayRef<LLVM::GEPArg>{int32_t(offset)});
+}
+
+Value scaling::loadFloats(ImplicitLocOpBuilder &b, Value pointer,
+                          int64_t count) {
+  Type type = b.getF32Type();
+  if (count > 1)
+    type = VectorType::get(count, type);
+  return LLVM::LoadOp::create(b, type, pointer, count * kFloatBytes);
+}
+
+SmallVector<Value> scaling::splitFloats(ImplicitLocOpBuilder &b, Value floats) {
+  auto vector = dyn_cast<VectorType>(floats.getType());
+  if (!vector)
+    return {floats};
+  SmallVector<Value> entries;
+  for (int64_t i = 0; i < vector.getNumElements(); ++i)
+    entries.push_back(LLVM::ExtractElementOp::create(
+        b, floats, arith::ConstantIntOp::create(b, i, 32)));
+  return entries;
+}
+
+Value scaling::joinFloats(ImplicitLocOpBuilder &b, ValueRange entries) {
+  if (entries.size() == 1)
+    return entries[0];
+  Value floats = LLVM::PoisonOp::create(
+      b, VectorType::get(entries.size(), b.getF32Type()));
+  for (auto [i, entry] : llvm::enumerate(entries))
+    floats = LLVM::InsertElementOp::create(
+        b, floats, entry, arith::ConstantIntOp::create(b, i, 32));
+  return floats;
+}
+
+void scaling::storeFloats(ImplicitLocOpBuilder &b, Value floats,
+                          Value pointer) {
+  int64_t count = 1;
+  if (auto vector = dyn_cast<VectorType>(floats.getType()))
+    count = vector.getNumElements();
+  LLVM::StoreOp::create(b, floats, pointer, count * kFloatBytes);
+}
+
+//===----------------------------------------------------------------------===//
+// Scalar
+//===----------------------------------------------------------------------===//
+
+/// Sixteen threads side by side share rows, of which each has this many.
+static constexpr int64_t kThreadsOfRow = 16;
+static constexpr int64_t kScalarRows = 8;
+
+/// Vectors of coordinates taken in straight code.
+static constexpr int64_t kUnrolled = 2;
+
+namespace {
+class ScalarProduct final : public TileProduct {
+public:
+  ScalarProduct(ImplicitLocOpBuilder &b, Metric metric, Value thread,
+                int64_t numThreads, int64_t threadColumns)
+      : TileProduct(numThreads / kThreadsOfRow * kScalarRows,
+                    kThreadsOfRow * threadColumns, kScalarRows, threadColumns),
+        metric(metric), rowStride(numThreads / kThreadsOfRow) {
+    Value perRow = arith::ConstantIndexOp::create(b, kThreadsOfRow);
+    row = arith::DivUIOp::create(b, thread, perRow);
+    column = arith::RemUIOp::create(b, thread, perRow);
+  }
+
+  Value createRow(ImplicitLocOpBuilder &b, int64_t i) const override {
+    return arith::AddIOp::create(
+        b, row, arith::ConstantIndexOp::create(b, i * rowStride));
+  }
+  Value createColumn(ImplicitLocOpBuilder &b, int64_t j) const override {
+    return arith::AddIOp::create(
+        b, column, arith::ConstantIndexOp::create(b, j * kThreadsOfRow));
+  }
+  ArrayRef<int32_t> getLaneBits() const override {
+    static constexpr int32_t bits[] = {8, 4, 2, 1};
+    return bits;
+  }
+  Value createIsFirst(ImplicitLocOpBuilder &b) const override {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, column,
+                                 arith::ConstantIndexOp::create(b, 0));
+  }
+  SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
+                                int64_t strideX, Value y, int64_t strideY,
+                                int64_t depth, ValueRange sums) const override;
+
+private:
+  /// What one coordinate adds to a sum.
+  Value addTerm(ImplicitLocOpBuilder &b, Value x, Value y, Value sum) const;
+
+  Metric metric;
+  int64_t rowStride;
+  Value row, column;
+};
+} // namespace
+
+Value ScalarProduct::addTerm(ImplicitLocOpBuilder &b, Value x, Value y,
+                             Value sum) const {
+  if (metric == Metric::dot)
+    return math::FmaOp::create(b, x, y, sum);
+  Value difference = arith::SubFOp::create(b, x, y);
+  if (metric == Metric::l1)
+    return arith::AddFOp::create(b, sum, math::AbsFOp::create(b, difference));
+  return math::FmaOp::create(b, difference, difference, sum);
+}
+
+SmallVector<Value> ScalarProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
+                                             int64_t strideX, Value y,
+                                             int64_t strideY, int64_t depth,
+                                             ValueRange sums) const {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, value);
+  };
+  Value ownX =
+      createAddress(b, x, arith::MulIOp::create(b, row, index(strideX)));
+  Value ownY =
+      createAddress(b, y, arith::MulIOp::create(b, column, index(strideY)));
+  int64_t unrolled = depth % (kUnrolled * kVectorFloats) == 0 ? kUnrolled : 1;
+  auto loop = scf::ForOp::create(b, index(0), index(depth),
+                                 index(unrolled * kVectorFloats), sums);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value first = loop.getInductionVar();
+  Value nowX = createAddress(b, ownX, first);
+  Value nowY = createAddress(b, ownY, first);
+  SmallVector<Value> results(loop.getRegionIterArgs());
+  for (int64_t step = 0; step < unrolled; ++step) {
+    int64_t from = step * kVectorFloats;
+    SmallVector<SmallVector<Value>> rows;
+    for (int64_t i = 0; i < kScalarRows; ++i)
+      rows.push_back(splitFloats(
+          b,
+          loadFloats(b, createAddress(b, nowX, i * rowStride * strideX + from),
+                     kVectorFloats)));
+    for (int64_t j = 0; j < getNumColumns(); ++j) {
+      Value vector = loadFloats(
+          b, createAddress(b, nowY, j * kThreadsOfRow * strideY + from),
+          kVectorFloats);
+      for (auto [k, other] : llvm::enumerate(splitFloats(b, vector))) {
+        for (int64_t i = 0; i < kScalarRows; ++i) {
+          Value &sum = results[i * getNumColumns() + j];
+          sum = addTerm(b, rows[i][k], other, sum);
+        }
+      }
+    }
+  }
+  scf::YieldOp::create(b, results);
+  return SmallVector<Value>(loop.getResults());
+}
+
+std::unique_ptr<TileProduct>
+scaling::createScalarProduct(ImplicitLocOpBuilder &b, Metric metric,
+                             Value thread, int64_t numThreads,
+                             int64_t threadColumns) {
+  return std::make_unique<ScalarProduct>(b, metric, thread, numThreads,
+                                         threadColumns);
+}

@@ -1,0 +1,87 @@
+//===- TileProduct.h - The product of two tiles of points -------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef SCALING_LIB_CONVERSION_FORMKERNELS_TILEPRODUCT_H
+#define SCALING_LIB_CONVERSION_FORMKERNELS_TILEPRODUCT_H
+
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+#include <memory>
+
+namespace mlir::scaling {
+
+/// Coordinates that an instruction reads at a time: 16 bytes of f32.
+inline constexpr int64_t kVectorFloats = 4;
+
+/// How the threads of a block make a tile of sums over coordinates from points
+/// in shared memory, and which of the sums each holds in its registers. What
+/// reads the sums knows nothing else.
+///
+/// Points are rows of f32, `stride` floats from one to the next; the stride is
+/// an odd number of vectors, so that neighbours are in different banks.
+class TileProduct {
+public:
+  virtual ~TileProduct() = default;
+
+  /// Points of a tile on either side.
+  int64_t getRows() const { return tileRows; }
+  int64_t getColumns() const { return tileColumns; }
+
+  /// Rows and columns of which a thread holds sums: all pairs of them.
+  int64_t getNumRows() const { return numRows; }
+  int64_t getNumColumns() const { return numColumns; }
+
+  /// Which row of the tile the thread's i-th one is.
+  virtual Value createRow(ImplicitLocOpBuilder &b, int64_t i) const = 0;
+  virtual Value createColumn(ImplicitLocOpBuilder &b, int64_t j) const = 0;
+
+  /// The columns of a row are with lanes whose numbers differ in these bits.
+  virtual ArrayRef<int32_t> getLaneBits() const = 0;
+
+  /// Whether the thread has the first columns of its rows.
+  virtual Value createIsFirst(ImplicitLocOpBuilder &b) const = 0;
+
+  /// Adds `depth` coordinates to the sums, row by row. `x` and `y` are the
+  /// tiles, pointers to shared memory.
+  virtual SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
+                                        int64_t strideX, Value y,
+                                        int64_t strideY, int64_t depth,
+                                        ValueRange sums) const = 0;
+
+protected:
+  TileProduct(int64_t tileRows, int64_t tileColumns, int64_t numRows,
+              int64_t numColumns)
+      : tileRows(tileRows), tileColumns(tileColumns), numRows(numRows),
+        numColumns(numColumns) {}
+
+private:
+  int64_t tileRows, tileColumns, numRows, numColumns;
+};
+
+/// In f32, without tensor cores: every term of the metric as it is, which for
+/// `sqeuclidean` is the square of a difference. A thread has sums of eight rows
+/// and `threadColumns` columns.
+std::unique_ptr<TileProduct> createScalarProduct(ImplicitLocOpBuilder &b,
+                                                 Metric metric, Value thread,
+                                                 int64_t numThreads,
+                                                 int64_t threadColumns);
+
+/// A pointer `offset` floats after another; `offset` is an index.
+Value createAddress(ImplicitLocOpBuilder &b, Value pointer, Value offset);
+Value createAddress(ImplicitLocOpBuilder &b, Value pointer, int64_t offset);
+
+/// `count` floats that lie side by side, on a boundary of as many bytes.
+Value loadFloats(ImplicitLocOpBuilder &b, Value pointer, int64_t count);
+SmallVector<Value> splitFloats(ImplicitLocOpBuilder &b, Value floats);
+Value joinFloats(ImplicitLocOpBuilder &b, ValueRange entries);
+void storeFloats(ImplicitLocOpBuilder &b, Value floats, Value pointer);
+
+} // namespace mlir::scaling
+
+#endif // SCALING_LIB_CONVERSION_FORMKERNELS_TILEPRODUCT_H

@@ -1,0 +1,350 @@
+//===- SweepPoints.cpp - Statistics from points -----------------*- C++ -*-===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A squared distance is |x|² + |y|² − 2 x·y: half the arithmetic of adding up
+// squared differences, and a product of matrices. What it loses to rounding is
+// of the size of the points, so that these are moved first: near the origin,
+// they are as large as their distances are.
+//
+//===----------------------------------------------------------------------===//
+
+#include "MatrixSource.h"
+#include "TensorEmitter.h"
+
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
+#include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// From so many coordinates on, squared distances are made of products.
+static constexpr int64_t kLeastProduct = 16;
+
+/// Points whose mean is taken for the middle of all.
+static constexpr int64_t kMiddlePoints = 32;
+
+namespace {
+/// Points as the sweeps take them.
+struct Prepared {
+  Value x, y;
+  /// |x|² and |y|², where the metric has become the product.
+  Value xSquares, ySquares;
+  Metric metric;
+};
+
+class PointSweeper {
+public:
+  explicit PointSweeper(RewriterBase &rewriter) : rewriter(rewriter) {}
+
+  /// False where the op stays.
+  bool sweep(ReduceOp reduce);
+  /// The same, of costs that statistics are taken of from the points.
+  bool sweep(ApplyOp apply);
+
+private:
+  /// What makes the matrix, if it is from points, times a number.
+  PairwiseOp findSwept(Value matrix);
+  /// That number times the op's own, which may be null.
+  Value findScale(TensorEmitter &e, Value matrix, Value own, bool isNeeded);
+  Prepared &prepare(PairwiseOp pairwise);
+  /// Squares along the last dimension.
+  Value squares(TensorEmitter &e, Value points);
+  void centre(TensorEmitter &e, Prepared &points);
+
+  RewriterBase &rewriter;
+  llvm::DenseMap<Operation *, Prepared> prepared;
+};
+} // namespace
+
+/// Whether an axis' statistics start from nothing.
+static bool startsNeutral(ReduceOp reduce) {
+  StatisticAttrInterface stat = reduce.getStat();
+  for (auto [pass, out] : llvm::enumerate(reduce.getOuts())) {
+    auto fill = out.getDefiningOp<linalg::FillOp>();
+    llvm::APFloat value(0.0);
+    if (!fill || !matchPattern(fill.getInputs()[0], m_ConstantFloat(&value)) ||
+        !value.bitwiseIsEqual(stat.getIdentity(pass, value.getSemantics())))
+      return false;
+  }
+  return true;
+}
+
+static bool isF32(Value value) {
+  return !value || getElementTypeOrSelf(value).isF32();
+}
+
+Value PointSweeper::squares(TensorEmitter &e, Value points) {
+  auto sizes = tensor::getMixedSizes(e.b, e.loc, points);
+  return e.reduce(sizes, 1, e.b.getF32Type(), {{points, {0}}},
+                  TensorEmitter::Combine::add,
+                  [](OpBuilder &b, Location l, ValueRange in) -> Value {
+                    return arith::MulFOp::create(b, l, in[0], in[0]);
+                  });
+}
+
+/// Moves both sides, without batch dimensions, by the mean of a few points.
+void PointSweeper::centre(TensorEmitter &e, Prepared &points) {
+  OpBuilder &b = e.b;
+  auto sizes = tensor::getMixedSizes(b, e.loc, points.y);
+  AffineExpr size = b.getAffineSymbolExpr(0);
+  sizes[0] = affine::makeComposedFoldedAffineMin(
+      b, e.loc,
+      AffineMap::get(0, 1, {size, b.getAffineConstantExpr(kMiddlePoints)},
+                     b.getContext()),
+      {sizes[0]});
+  SmallVector<OpFoldResult> zeros(2, b.getIndexAttr(0)),
+      ones(2, b.getIndexAttr(1));
+  Value few =
+      tensor::ExtractSliceOp::create(b, e.loc, points.y, zeros, sizes, ones);
+  Value count = e.toFloat(e.indexValue(sizes[0]), b.getF32Type());
+  count =
+      arith::MaximumFOp::create(b, e.loc, count, e.scalar(b.getF32Type(), 1.0));
+  Value none = e.filled({sizes[1]}, e.scalar(b.getF32Type(), 0.0));
+  AffineExpr coordinate, point;
+  bindDims(b.getContext(), coordinate, point);
+  SmallVector<AffineMap> maps{
+      AffineMap::get(2, 0, {point, coordinate}, b.getContext()),
+      AffineMap::get(2, 0, coordinate)};
+  Value middle = linalg::GenericOp::create(
+                     b, e.loc, none.getType(), few, none, maps,
+                     ArrayRef{utils::IteratorType::parallel,
+                              utils::IteratorType::reduction},
+                     [&](OpBuilder &inner, Location l, ValueRange in) {
+                       Value part =
+                           arith::DivFOp::create(inner, l, in[0], count);
+                       Value sum = arith::AddFOp::create(inner, l, in[1], part);
+                       linalg::YieldOp::create(inner, l, sum);
+                     })
+                     .getResult(0);
+  for (Value *side : {&points.x, &points.y}) {
+    auto all = tensor::getMixedSizes(b, e.loc, *side);
+    *side =
+        e.elementwise(all, 2, b.getF32Type(), {{*side, {0, 1}}, {middle, {1}}},
+                      [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                        return arith::SubFOp::create(inner, l, in[0], in[1]);
+                      });
+  }
+}
+
+Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
+  auto [it, isNew] = prepared.try_emplace(pairwise);
+  Prepared &points = it->second;
+  if (!isNew)
+    return points;
+  points = {pairwise.getX(), pairwise.getY(), Value(), Value(),
+            pairwise.getMetric()};
+  auto type = cast<RankedTensorType>(points.y.getType());
+  int64_t depth = type.getShape().back();
+  bool isLarge = ShapedType::isDynamic(depth) || depth >= kLeastProduct;
+  auto function = pairwise->getParentOfType<FunctionOpInterface>();
+  bool isStrict = function && function->hasAttr(kStrictFunctionAttrName);
+  if (points.metric != Metric::sqeuclidean || !isLarge || isStrict)
+    return points;
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPointAfter(pairwise);
+  TensorEmitter e(rewriter, pairwise.getLoc());
+  // A middle for every matrix of a batch would be another for either side.
+  if (type.getRank() == 2)
+    centre(e, points);
+  points.xSquares = squares(e, points.x);
+  points.ySquares = squares(e, points.y);
+  points.metric = Metric::dot;
+  return points;
+}
+
+/// The sizes of the vector of higher rank; the second may be null.
+static SmallVector<OpFoldResult> joinedSizes(TensorEmitter &e, Value first,
+                                             Value second) {
+  auto rankOf = [](Value value) {
+    return cast<ShapedType>(value.getType()).getRank();
+  };
+  Value full = second && rankOf(second) > rankOf(first) ? second : first;
+  return tensor::getMixedSizes(e.b, e.loc, full);
+}
+
+/// The factor where the mask is set, and −inf elsewhere.
+static Value masked(TensorEmitter &e, Value factor, Value mask) {
+  Type type = e.b.getF32Type();
+  Value none = e.scalar(type, -std::numeric_limits<double>::infinity());
+  Value zero = e.scalar(type, 0.0);
+  SmallVector<EmitterInput> inputs{{mask, {0}}};
+  if (factor)
+    inputs.push_back({factor, {0}});
+  return e.elementwise(joinedSizes(e, mask, factor), 1, type, inputs,
+                       [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                         Value own = in.size() > 1 ? in[1] : zero;
+                         return arith::SelectOp::create(b, l, in[0], own, none);
+                       });
+}
+
+/// The factor, which may be null, plus the scaled squares.
+static Value withSquares(TensorEmitter &e, Value factor, Value squares,
+                         Value scale) {
+  SmallVector<EmitterInput> inputs{{squares, {0}}};
+  if (factor)
+    inputs.push_back({factor, {0}});
+  return e.elementwise(joinedSizes(e, squares, factor), 1, e.b.getF32Type(),
+                       inputs,
+                       [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                         Value term = arith::MulFOp::create(b, l, in[0], scale);
+                         if (in.size() == 1)
+                           return term;
+                         return arith::AddFOp::create(b, l, in[1], term);
+                       });
+}
+
+PairwiseOp PointSweeper::findSwept(Value matrix) {
+  PairwiseOp pairwise = findScaledPairwise(matrix);
+  if (!pairwise || pairwise.getMetric() == Metric::cosine ||
+      pairwise.getOuts().getType() != matrix.getType() ||
+      !isF32(pairwise.getX()) || !isF32(pairwise.getY()) || !isF32(matrix))
+    return {};
+  return pairwise;
+}
+
+Value PointSweeper::findScale(TensorEmitter &e, Value matrix, Value own,
+                              bool isNeeded) {
+  FloatType type = e.b.getF32Type();
+  Value scale = findMatrixSource(e.b, e.loc, matrix, type).coefficient;
+  if (own)
+    scale =
+        scale ? arith::MulFOp::create(e.b, e.loc, scale, own).getResult() : own;
+  return !scale && isNeeded ? e.scalar(type, 1.0) : scale;
+}
+
+/// Of products instead of squared distances.
+static Value scaleOfProducts(TensorEmitter &e, Value scale) {
+  return arith::MulFOp::create(e.b, e.loc, scale,
+                               e.scalar(e.b.getF32Type(), -2.0));
+}
+
+bool PointSweeper::sweep(ReduceOp reduce) {
+  auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
+  PairwiseOp pairwise = findSwept(reduce.getMatrix());
+  if (!schedule || schedule.getRegime() != Regime::cloud || !pairwise ||
+      !isa<LogSumExpAttr>(reduce.getStat()) || reduce.getDims() ||
+      !reduce.hasPureTensorSemantics() || !startsNeutral(reduce) ||
+      !isF32(reduce.getFactor()) || !isF32(reduce.getScale()) ||
+      !isF32(reduce.getOuts()[0]))
+    return false;
+  Prepared points = prepare(pairwise);
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(reduce);
+  Location loc = reduce.getLoc();
+  TensorEmitter e(rewriter, loc);
+  if (reduce.getAxis() == Axis::cols) {
+    std::swap(points.x, points.y);
+    std::swap(points.xSquares, points.ySquares);
+  }
+  bool hasSquares(points.xSquares);
+  Value scale = findScale(e, reduce.getMatrix(), reduce.getScale(), hasSquares);
+  Value factor = reduce.getFactor();
+  if (Value mask = reduce.getMask())
+    factor = masked(e, factor, mask);
+  if (hasSquares)
+    factor = withSquares(e, factor, points.ySquares, scale);
+  SmallVector<Value> outs;
+  for (Value out : reduce.getOuts())
+    outs.push_back(e.empty(tensor::getMixedSizes(rewriter, loc, out),
+                           rewriter.getF32Type()));
+  auto swept = ReducePointsOp::create(
+      rewriter, loc, reduce.getResultTypes(), points.x, points.y, factor,
+      hasSquares ? scaleOfProducts(e, scale) : scale, outs, points.metric);
+  SmallVector<Value> results(swept.getResults());
+  if (hasSquares)
+    results[0] =
+        e.inPlace(results[0], 1, {{points.xSquares, {0}}},
+                  [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                    Value term = arith::MulFOp::create(b, l, in[0], scale);
+                    return arith::AddFOp::create(b, l, in[1], term);
+                  });
+  rewriter.replaceOp(reduce, results);
+  return true;
+}
+
+bool PointSweeper::sweep(ApplyOp apply) {
+  PairwiseOp pairwise = findSwept(apply.getMatrix());
+  if (!pairwise || !prepared.contains(pairwise) ||
+      apply.getKind() != ApplyKind::product ||
+      apply.getDomain() == Domain::kernel || apply.getRowWeight() ||
+      apply.getColWeight() || !apply.hasPureTensorSemantics() ||
+      !isF32(apply.getRow()) || !isF32(apply.getCol()) ||
+      !isF32(apply.getOperand()) || !isF32(apply.getOuts()[0]))
+    return false;
+  auto fill = apply.getOuts()[0].getDefiningOp<linalg::FillOp>();
+  if (!fill || !matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
+    return false;
+  Prepared points = prepare(pairwise);
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(apply);
+  Location loc = apply.getLoc();
+  TensorEmitter e(rewriter, loc);
+  Value row = apply.getRow(), col = apply.getCol();
+  if (apply.getTransposed()) {
+    std::swap(points.x, points.y);
+    std::swap(points.xSquares, points.ySquares);
+    std::swap(row, col);
+  }
+  bool hasSquares(points.xSquares);
+  Value scale = findScale(e, apply.getMatrix(), Value(), hasSquares);
+  if (hasSquares) {
+    row = withSquares(e, row, points.xSquares, scale);
+    col = withSquares(e, col, points.ySquares, scale);
+    scale = scaleOfProducts(e, scale);
+  }
+  Value out = e.empty(tensor::getMixedSizes(rewriter, loc, apply.getOuts()[0]),
+                      rewriter.getF32Type());
+  rewriter.replaceOpWithNewOp<ApplyPointsOp>(
+      apply, apply.getResultTypes(), points.x, points.y, row, col, scale,
+      apply.getOperand(), out, points.metric);
+  return true;
+}
+
+/// Erases what made matrices that nobody reads anymore.
+static void eraseUnread(RewriterBase &rewriter,
+                        llvm::SetVector<Operation *> &makers) {
+  while (!makers.empty()) {
+    Operation *maker = makers.pop_back_val();
+    if (!isOpTriviallyDead(maker))
+      continue;
+    for (Value input : maker->getOperands())
+      if (Operation *before = input.getDefiningOp())
+        makers.insert(before);
+    rewriter.eraseOp(maker);
+  }
+}
+
+void scaling::sweepPoints(RewriterBase &rewriter, Operation *root) {
+  SmallVector<ReduceOp> reduces;
+  SmallVector<ApplyOp> applies;
+  root->walk([&](Operation *op) {
+    if (auto reduce = dyn_cast<ReduceOp>(op))
+      reduces.push_back(reduce);
+    else if (auto apply = dyn_cast<ApplyOp>(op))
+      applies.push_back(apply);
+  });
+  PointSweeper sweeper(rewriter);
+  llvm::SetVector<Operation *> makers;
+  auto sweep = [&](auto op) {
+    Operation *maker = op.getMatrix().getDefiningOp();
+    if (sweeper.sweep(op))
+      makers.insert(maker);
+  };
+  llvm::for_each(reduces, sweep);
+  llvm::for_each(applies, sweep);
+  eraseUnread(rewriter, makers);
+}

@@ -1,0 +1,42 @@
+// RUN: scaling-opt %s --scaling-form-kernels | FileCheck %s
+
+// 128 rows for a block of 256 threads, of which each has sums of 8 by 16: four
+// loads of 16 bytes for 64 products. Columns come asynchronously.
+// CHECK-LABEL: gpu.func @reduce
+// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache =  cg
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: nvvm.cp.async.wait.group 0
+// CHECK: gpu.barrier
+// CHECK: scf.for
+// CHECK: math.fma
+// CHECK: gpu.barrier
+// CHECK: llvm.intr.maxnum
+// CHECK: math.exp2
+// CHECK: gpu.shuffle xor
+// CHECK-NOT: scaling.reduce_points
+func.func @reduce(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %g: memref<500xf32>, %m: memref<300xf32>, %s: memref<300xf32>) {
+  scaling.reduce_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) factor(%g : memref<500xf32>) outs(%m, %s : memref<300xf32>, memref<300xf32>)
+  return
+}
+
+// Rows of unknown length may begin anywhere.
+// CHECK-LABEL: gpu.func @unknown
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 4, cache =  ca
+// CHECK-NOT: nvvm.cp.async.shared.global {{.*}}, 16
+func.func @unknown(%x: memref<?x?xf32>, %y: memref<?x?xf32>, %m: memref<?xf32>, %s: memref<?xf32>) {
+  scaling.reduce_points dot points(%x, %y : memref<?x?xf32>, memref<?x?xf32>) outs(%m, %s : memref<?xf32>, memref<?xf32>)
+  return
+}
+
+// The plan's tile goes through shared memory.
+// CHECK-LABEL: gpu.func @apply
+// CHECK: math.exp2
+// CHECK: llvm.store
+// CHECK: gpu.barrier
+// CHECK: math.fma
+// CHECK-NOT: scaling.apply_points
+func.func @apply(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %V: memref<500x64xf32>, %o: memref<300x64xf32>) {
+  scaling.apply_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) operand(%V : memref<500x64xf32>) outs(%o : memref<300x64xf32>)
+  return
+}

@@ -1,0 +1,76 @@
+// RUN: scaling-opt %s --scaling-describe-gpu=chip=sm_90 --scaling-sweep-points --split-input-file | FileCheck %s
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// Few coordinates: differences. Columns: the points change places.
+// CHECK-LABEL: func.func @few
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<30x3xf32>, %[[Y:[a-z0-9]+]]: tensor<40x3xf32>
+// CHECK-NOT: scaling.pairwise
+// CHECK: scaling.reduce_points sqeuclidean points(%[[Y]], %[[X]] : {{.*}}) factor(%{{.*}} : tensor<30xf32>) scale(
+// CHECK-NOT: scaling.reduce along
+func.func @few(%x: tensor<30x3xf32>, %y: tensor<40x3xf32>, %g: tensor<30xf32>) -> (tensor<40xf32>, tensor<40xf32>) {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %half = arith.constant 0.5 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x3xf32>, tensor<40x3xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %L = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%C : tensor<30x40xf32>) outs(%e : tensor<30x40xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %n = arith.negf %in : f32
+    %q = arith.divf %n, %half : f32
+    linalg.yield %q : f32
+  } -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<40xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<40xf32>) -> tensor<40xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<40xf32>) -> tensor<40xf32>
+  %r:2 = scaling.reduce along(cols) stat(#scaling.lse) matrix(%L : tensor<30x40xf32>) factor(%g : tensor<30xf32>) outs(%m0, %s0 : tensor<40xf32>, tensor<40xf32>) {scaling.schedule = #cloud} -> tensor<40xf32>, tensor<40xf32>
+  return %r#0, %r#1 : tensor<40xf32>, tensor<40xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// Many: products of points near the origin, and their squares. A mask is a
+// factor of -inf. What is made of the plan is made of the points as well.
+// CHECK-LABEL: func.func @many
+// CHECK: arith.subf
+// CHECK: arith.subf
+// CHECK: scaling.reduce_points dot
+// CHECK: scaling.apply_points dot
+// CHECK-NOT: scaling.apply product
+func.func @many(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %mask: tensor<40xi1>, %V: tensor<40x5xf32>) -> tensor<30x5xf32> {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) mask(%mask : tensor<40xi1>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %o = tensor.empty() : tensor<30x5xf32>
+  %o0 = linalg.fill ins(%zero : f32) outs(%o : tensor<30x5xf32>) -> tensor<30x5xf32>
+  %P = scaling.apply product domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%V : tensor<40x5xf32>) outs(%o0 : tensor<30x5xf32>) -> tensor<30x5xf32>
+  return %P : tensor<30x5xf32>
+}
+
+// -----
+
+#stored = #scaling.schedule<streaming, row_block = 8>
+
+// Another schedule.
+// CHECK-LABEL: func.func @stored
+// CHECK: scaling.pairwise
+// CHECK: scaling.reduce along(rows)
+func.func @stored(%x: tensor<30x3xf32>, %y: tensor<40x3xf32>) -> tensor<30xf32> {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise dot points(%x, %y : tensor<30x3xf32>, tensor<40x3xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #stored} -> tensor<30xf32>, tensor<30xf32>
+  return %r#0 : tensor<30xf32>
+}
