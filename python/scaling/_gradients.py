@@ -9,7 +9,8 @@ gets the gradients of the same call from
 array, or None for zero, per *differentiable* result: those of the kind without
 its report of how the iteration ended. There is one gradient per name in `wrt`,
 with the shape of that operand's array and its element type (float64 for one
-that is no float), in contiguous memory of its own.
+that is no float), in contiguous memory of its own. A `Mode` says what is
+differentiated of an iteration.
 
 The program is that of the call after `--scaling-differentiate`: it does the
 forward half-steps again, so that nothing needs to be kept but the operands.
@@ -19,14 +20,16 @@ ValueError.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import _core
 from ._arrays import FLOATS
-from ._calls import BOUND_LIMIT, REPORT, Kind, Layout, Result
+from ._calls import BOUND_LIMIT, REPORT, ConvergenceWarning, Kind, Layout, Result
 
 
 def differentiable_results(kind: Kind) -> tuple[Result, ...]:
@@ -35,9 +38,39 @@ def differentiable_results(kind: Kind) -> tuple[Result, ...]:
     return kind.results[:-count] if kind.results[-count:] == REPORT else kind.results
 
 
-def check_differentiable(kind: Kind) -> None:
+MODES = ("unrolled", "envelope", "implicit")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What is differentiated of an iteration (`--scaling-differentiate`)."""
+
+    name: str = "unrolled"
+    #: implicit: up to where an iteration counts as converged.
+    residual: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.name not in MODES:
+            allowed = ", ".join(map(repr, MODES))
+            raise ValueError(f"mode: {self.name!r} was given, allowed are {allowed}")
+        if not self.residual >= 0:
+            raise ValueError(
+                f"max_residual: {self.residual} was given, it is not to be negative"
+            )
+
+
+UNROLLED = Mode()
+#: How the gradient of a problem was found, as programs report it.
+IMPLICIT = 1
+_FELL_BACK = {
+    0: "the iteration has not converged",
+    2: "the linear system was not solved",
+}
+
+
+def check_differentiable(kind: Kind, mode: Mode = UNROLLED) -> None:
     """Refuses what no program can be compiled for."""
-    if kind.is_best:
+    if kind.is_best and mode.name != "envelope":
         raise ValueError(
             f"scaling.{kind.op}: stop: 'best' has no gradient: which factors are the "
             "best is a choice; allowed are fixed and until"
@@ -50,10 +83,30 @@ def check_differentiable(kind: Kind) -> None:
             )
 
 
-def vjp_passes(kind: Kind, names: Sequence[str], wrt: Sequence[str]) -> str:
+def vjp_passes(
+    kind: Kind, names: Sequence[str], wrt: Sequence[str], mode: Mode = UNROLLED
+) -> str:
     """What makes `@op_vjp` of the private `@op`, which then goes."""
     positions = ",".join(str(tuple(names).index(name)) for name in wrt)
-    return f"scaling-differentiate{{functions={kind.op} wrt={positions}}},symbol-dce"
+    options = f"functions={kind.op} wrt={positions}"
+    if mode.name != "unrolled":
+        options += f" mode={mode.name}"
+    if mode.name == "implicit":
+        options += f" residual={mode.residual!r}"
+    return f"scaling-differentiate{{{options}}},symbol-dce"
+
+
+def warn_of_fallback(op: str, report: np.ndarray, level: int) -> None:
+    """Says where an implicit gradient was asked for, and it is unrolled."""
+    for code, why in _FELL_BACK.items():
+        count = int(np.sum(report == code))
+        if count:
+            which = f" in {count} of {report.size} problems" if report.size > 1 else ""
+            warnings.warn(
+                f"scaling.{op}: the gradient is unrolled{which}: {why}",
+                ConvergenceWarning,
+                stacklevel=level + 1,
+            )
 
 
 class BoundVJP:
@@ -67,8 +120,10 @@ class BoundVJP:
         arrays: Sequence[np.ndarray],
         wrt: Sequence[str],
         given: Sequence[bool],
+        mode: Mode = UNROLLED,
     ) -> None:
-        check_differentiable(kind)
+        check_differentiable(kind, mode)
+        self.op = kind.op
         results = differentiable_results(kind)
         layout = Layout(key, kind, names, arrays)
         for name in wrt:
@@ -79,10 +134,10 @@ class BoundVJP:
             kind,
             chosen,
             visibility="private ",
-            passes=vjp_passes(kind, names, wrt),
+            passes=vjp_passes(kind, names, wrt, mode),
         )
         self.call = _core.Function(program, f"{kind.op}_vjp").call
-        self.adapt = layout.adapt
+        self.adapt, self.batch = layout.adapt, layout.batch
         flat = (-1,) if layout.batch else ()
         #: Per cotangent: the shape it must have, what the program takes, and its
         #: element type.
@@ -109,6 +164,13 @@ class BoundVJP:
     def __call__(
         self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]
     ) -> tuple[np.ndarray, ...]:
+        return self.with_report(arrays, cotangents)[0]
+
+    def with_report(
+        self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]
+    ) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
+        """The gradients, and of implicit ones how they were found: per problem
+        `IMPLICIT` or why not."""
         prepared = [
             _contiguous(array if adapt is None else adapt(array))
             for array, adapt in zip(arrays, self.adapt)
@@ -122,9 +184,11 @@ class BoundVJP:
             cotangent = cotangent.astype(dtype, copy=False).reshape(flat)
             prepared.append(_contiguous(cotangent))
         results = self.call(*prepared)
-        return tuple(
+        gradients = tuple(
             _restored(result, *how) for result, how in zip(results, self.gradients)
         )
+        reports = results[len(gradients) :]
+        return gradients, reports[0].reshape(self.batch) if reports else None
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:
@@ -157,17 +221,18 @@ def bind_vjp(
     arrays: Sequence[np.ndarray],
     wrt: tuple,
     given: tuple[bool, ...],
+    mode: Mode = UNROLLED,
 ) -> BoundVJP:
     """The program for gradients of a call; `given` says which of the cotangents
     are not zero."""
-    exact = (key, wrt, given, *[(array.dtype, array.shape) for array in arrays])
+    exact = (key, wrt, given, mode, *[(array.dtype, array.shape) for array in arrays])
     try:
         bound = _bound.get(exact)
     except TypeError:
         # A list among the attributes: nothing is found by it.
-        return BoundVJP(None, make(), names, arrays, wrt, given)
+        return BoundVJP(None, make(), names, arrays, wrt, given, mode)
     if bound is None:
-        bound = BoundVJP(key, make(), names, arrays, wrt, given)
+        bound = BoundVJP(key, make(), names, arrays, wrt, given, mode)
         if len(_bound) >= BOUND_LIMIT:
             _bound.clear()
         _bound[exact] = bound

@@ -313,6 +313,27 @@ def _log_plan_lines(
     return lines
 
 
+def _times_epsilon(
+    w: Writer, types: dict[str, str], value: str, type: str
+) -> list[str]:
+    """%D, the value per problem times ε."""
+    factor = w.element("factor")
+    maps, ins, ins_types, arguments = [("", True)], value, type, f"%a: {factor}"
+    if "epsilon" in types:
+        maps.append(("", w.operands["epsilon"][1]))
+        ins, ins_types = f"{ins}, %epsilon", f"{ins_types}, {types['epsilon']}"
+        arguments += f", %t: {factor}"
+    scale = "%t" if "epsilon" in types else "%e"
+    return [
+        *w.empty("D_empty", "", "factor"),
+        f"  %D = linalg.generic {w.maps([*maps, ('', True)], '')} ins({ins} : "
+        f"{ins_types}) outs(%D_empty : {type}) {{\n"
+        f"  ^bb0({arguments}, %old: {factor}):\n"
+        f"    %x = arith.mulf %a, {scale} : {factor}\n"
+        f"    linalg.yield %x : {factor}\n  }} -> {type}",
+    ]
+
+
 def _potential_kind(
     op: str,
     given: tuple,
@@ -457,15 +478,15 @@ def plan(
     return result, info_of(report) if report else info
 
 
-def _refuse_unused(names: tuple) -> None:
+def _refuse_unused(names: tuple, used: tuple = ()) -> None:
     if "f" in names:
         for name in ("row_marginal", "col_marginal", "row_init", "col_init",
                      "row_mask", "col_mask"):  # fmt: skip
-            if name in names:
+            if name in names and name not in used:
                 raise ValueError(f"{name}: the potentials are given, it has no use")
 
 
-APPLY_KINDS = ("product", "value", "mass", "argmax")
+APPLY_KINDS = ("product", "value", "mass", "argmax", "dual")
 
 
 def apply(
@@ -509,6 +530,9 @@ def apply(
             `transposed` Pᵀ·V for V `[..., n, k]`.
         "value": the transport value Σ P_ij C_ij with the matrix as C, `[...]`.
         "mass": Σ P_ij, `[...]`.
+        "dual": the dual value, `[...]`, for which both marginals a, b are needed:
+            Σ a_i (f_i − ε log a_i) + Σ b_j (g_j − ε log b_j) + ε Σ (a_i b_j − P_ij),
+            the least ⟨P, C⟩ + ε KL(P | a bᵀ) where the potentials are a solution.
         "argmax": the largest entry of every row and its column, `[..., n]` each.
 
     Returns the array (argmax: two); with return_info=True also an `Info`, or None
@@ -541,11 +565,16 @@ def apply(
 
     def make() -> Kind:
         word = one_of("kind", kind, APPLY_KINDS)
-        _refuse_unused(names)
+        weights = ("row_marginal", "col_marginal") if word == "dual" else ()
+        _refuse_unused(names, weights)
+        for name in weights:
+            if name not in names:
+                raise ValueError(f"{name}: with kind 'dual' it is needed")
         results = {
             "product": (Result("mk" if transposed else "nk", "storage"),),
             "value": (Result("", "factor"),),
             "mass": (Result("", "factor"),),
+            "dual": (Result("", "factor"),),
             "argmax": (Result("n", "factor"), Result("n", "i64")),
         }[word]
 
@@ -564,6 +593,11 @@ def apply(
                 other = f" operand(%{name} : {types[name]})"
             elif word == "value":
                 other = f" operand(%matrix : {types['matrix']})"
+            elif word == "dual":
+                other = (
+                    f" row_weight(%row_marginal : {types['row_marginal']}) "
+                    f"col_weight(%col_marginal : {types['col_marginal']})"
+                )
             name = "product transposed" if transposed else word
             values = [f"%p#{i}" for i in range(len(results))]
             lines.append(
@@ -571,6 +605,10 @@ def apply(
                 f"{other} outs({', '.join(outs)} : {', '.join(out_types)}) -> "
                 f"{', '.join(out_types)}"
             )
+            if word == "dual":
+                # In units of the cost.
+                lines += _times_epsilon(w, types, "%p#0", out_types[0])
+                values = ["%D"]
             return lines, values
 
         return _potential_kind("apply", given, names, results, consume)

@@ -12,7 +12,13 @@ import numpy as np
 from ._arrays import FLOATS, as_array
 from ._attention import attention, pairwise
 from ._calls import tape
-from ._gradients import bind_vjp, differentiable_results
+from ._gradients import (
+    IMPLICIT,
+    Mode,
+    bind_vjp,
+    differentiable_results,
+    warn_of_fallback,
+)
 from ._normalize import BalanceResult, balance, normalize
 from ._transport import SinkhornResult, apply, plan, project, sinkhorn
 
@@ -35,8 +41,10 @@ def vjp(
     function: Callable[..., Any],
     *arrays: Any,
     wrt: str | int | Sequence[str | int] | None = None,
+    mode: str = "unrolled",
+    max_residual: float = 1e-4,
     **keywords: Any,
-) -> tuple[Any, Callable[[Any], tuple[np.ndarray, ...]]]:
+) -> tuple[Any, Pullback]:
     """A function's value, and the way from a cotangent of it to gradients.
 
         p, pullback = scaling.vjp(scaling.project, x, temperature=0.5)
@@ -56,11 +64,19 @@ def vjp(
     shape and element type. A result of `sinkhorn` as an argument counts as two: f
     and g.
 
-    The half-steps that were taken are differentiated (docs/semantics.md,
-    "Derivatives"). The arrays are not copied: they must be the same when
-    `pullback` is called. ValueError for what has no gradient: stop "best",
-    "argmax", masks, annealing.
+    mode: what is differentiated of an iteration (docs/semantics.md, "Derivatives").
+        "unrolled": the half-steps that were taken.
+        "implicit": what the factors solve, where row and column sums are off by no
+            more than `max_residual`, relative. Where they are, it is unrolled, and a
+            ConvergenceWarning says so; after a call `pullback.implicit` has for every
+            problem whether it was implicit.
+        "envelope": nothing, which is right for `apply(kind="dual")` alone.
+
+    The arrays are not copied: they must be the same when `pullback` is called.
+    ValueError for what has no gradient: stop "best", "argmax", masks, annealing; and
+    for what has none in this mode.
     """
+    how = Mode(mode, max_residual)
     parameters = _FUNCTIONS.get(function) if callable(function) else None
     if parameters is None:
         names = ", ".join(f"scaling.{f.__name__}" for f in _FUNCTIONS)
@@ -75,17 +91,32 @@ def vjp(
     chosen = _chosen(given, wrt, parameters, names)
     results = differentiable_results(make())
     # What cannot be differentiated is refused here, not later.
-    bind_vjp(key, make, names, operands, chosen, (True,) * len(results))
+    bind_vjp(key, make, names, operands, chosen, (True,) * len(results), how)
+    return value, Pullback((key, make, names, operands, chosen), len(results), how)
 
-    def pullback(cotangent: Any) -> tuple[np.ndarray, ...]:
-        cotangents = _cotangents(cotangent, len(results))
+
+class Pullback:
+    """The way from a cotangent of a value to gradients; see `vjp`."""
+
+    def __init__(self, call: tuple, count: int, mode: Mode) -> None:
+        self._call, self._count, self._mode = call, count, mode
+        #: Of mode "implicit", after a call: whether each problem's gradient is.
+        self.implicit: Any = None
+
+    def __call__(self, cotangent: Any) -> tuple[np.ndarray, ...]:
+        cotangents = _cotangents(cotangent, self._count)
         has = tuple(c is not None for c in cotangents)
         if not any(has):
             raise ValueError("cotangent: None was given, an array is needed")
-        bound = bind_vjp(key, make, names, operands, chosen, has)
-        return bound(operands, [c for c in cotangents if c is not None])
-
-    return value, pullback
+        bound = bind_vjp(*self._call, has, self._mode)
+        operands = self._call[3]
+        gradients, report = bound.with_report(
+            operands, [c for c in cotangents if c is not None]
+        )
+        if report is not None:
+            self.implicit = report == IMPLICIT
+            warn_of_fallback(bound.op, report, 2)
+        return gradients
 
 
 def _is_float_array(value: Any) -> bool:

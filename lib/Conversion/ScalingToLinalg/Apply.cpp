@@ -168,10 +168,10 @@ private:
           Value term = createDualTerm(b, loc, op.getDomain() != Domain::kernel,
                                       castFloat(b, loc, entries[0], compute),
                                       castFloat(b, loc, entries[1], compute));
-          Value next = arith::AddFOp::create(b, loc, sums[0], term);
           if (condition)
-            next = arith::SelectOp::create(b, loc, condition, next, sums[0]);
-          return {next};
+            term = arith::SelectOp::create(
+                b, loc, condition, term, createConstant(b, loc, compute, 0.0));
+          return {arith::AddFOp::create(b, loc, sums[0], term)};
         })[0];
   }
 

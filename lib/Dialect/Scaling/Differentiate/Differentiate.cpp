@@ -19,6 +19,9 @@ scaling::differentiate(func::FuncOp function, ArrayRef<int64_t> wrt,
     return function.emitError("'")
            << function.getName() << "' has control flow of its own: only "
            << "straight-line functions are differentiated";
+  if (options.mode == GradientMode::envelope &&
+      failed(verifyEnvelope(function)))
+    return failure();
   OpBuilder builder(function);
   builder.setInsertionPointAfter(function);
   func::FuncOp vjp = function.clone();
@@ -60,6 +63,7 @@ scaling::differentiate(func::FuncOp function, ArrayRef<int64_t> wrt,
   SmallVector<Value> gradients;
   for (Value value : wanted)
     gradients.push_back(adjoint.getOrZero(loc, value));
+  llvm::append_range(gradients, adjoint.reports);
   terminator->setOperands(gradients);
   // The function's own results may not be needed for its gradients.
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))

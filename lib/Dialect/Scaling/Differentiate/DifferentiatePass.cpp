@@ -37,6 +37,12 @@ struct DifferentiatePass final
       getOperation().emitError("'checkpoints' must not be negative");
       return signalPassFailure();
     }
+    // Of a residual that is not a number, neither.
+    if (!(residual >= 0.0) || maxSolverSteps < 0) {
+      getOperation().emitError("'residual' and 'max-solver-steps' must not be "
+                               "negative");
+      return signalPassFailure();
+    }
     SmallVector<func::FuncOp> chosen;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       bool named = llvm::is_contained(functions, function.getName());
@@ -68,7 +74,10 @@ struct DifferentiatePass final
       if (wrt.empty() && isFloatTensor(type))
         positions.push_back(position);
     DifferentiateOptions options;
+    options.mode = mode;
     options.checkpoints = checkpoints;
+    options.residual = residual;
+    options.maxSolverSteps = maxSolverSteps;
     return differentiate(function, positions, options);
   }
 };

@@ -38,9 +38,11 @@ class IterateAdjoint {
 public:
   /// The builder is at the op, where forward code is written; the way back is
   /// written at `end`.
-  IterateAdjoint(TensorAdjoint &outer, IterateOp op, OpBuilder::InsertPoint end)
-      : outer(outer), op(op), loc(op.getLoc()), end(end), b(outer.b), d(b, op),
-        results{op.getRow(), op.getCol()}, batchRank(d.batchSizes.size()),
+  IterateAdjoint(TensorAdjoint &outer, IterateOp op, OpBuilder::InsertPoint end,
+                 Value skipped)
+      : outer(outer), op(op), skipped(skipped), loc(op.getLoc()), end(end),
+        b(outer.b), d(b, op), results{op.getRow(), op.getCol()},
+        batchRank(d.batchSizes.size()),
         firstAxis(op.getOrder() == Order::cols_first ? Axis::cols
                                                      : Axis::rows) {}
 
@@ -131,6 +133,8 @@ private:
 
   TensorAdjoint &outer;
   IterateOp op;
+  /// Elements whose half-steps do not matter; null if there are none.
+  Value skipped;
   Location loc;
   OpBuilder::InsertPoint end;
   OpBuilder &b;
@@ -523,6 +527,8 @@ void IterateAdjoint::countSteps() {
             number(static_cast<int64_t>(StatusCode::diverged)));
         return arith::SelectOp::create(inner, l, diverged, number(0), in[0]);
       });
+  if (skipped)
+    counts = d.replace(counts, skipped, d.batchInt(0));
 }
 
 void IterateAdjoint::chooseSegments() {
@@ -535,7 +541,7 @@ void IterateAdjoint::chooseSegments() {
   maxSegments =
       b.getIndexAttr(std::max<int64_t>(llvm::divideCeil(most, each), 1));
   segmentPairs = b.getIndexAttr(each);
-  if (op.getStop().getMode() != StopMode::until) {
+  if (!skipped && op.getStop().getMode() != StopMode::until) {
     pairs = constant(most);
     segments = d.e.indexValue(maxSegments);
     return;
@@ -566,7 +572,7 @@ Value IterateAdjoint::pairsOf(Value first) {
 }
 
 bool IterateAdjoint::replacesIteration() {
-  return op.getStop().getMode() == StopMode::fixed &&
+  return !skipped && op.getStop().getMode() == StopMode::fixed &&
          op.getHalfSteps().use_empty() && op.getResidual().use_empty() &&
          op.getStatus().use_empty();
 }
@@ -785,11 +791,28 @@ static void doNotRelax(IterateOp op) {
       Relax::none, /*depth=*/0));
 }
 
-LogicalResult scaling::differentiateIterate(TensorAdjoint &adjoint,
-                                            IterateOp op) {
-  doNotRelax(op);
+LogicalResult scaling::differentiateUnrolled(TensorAdjoint &adjoint,
+                                             IterateOp op, Value skipped) {
   OpBuilder::InsertionGuard guard(adjoint.b);
   OpBuilder::InsertPoint end = adjoint.b.saveInsertionPoint();
-  adjoint.b.setInsertionPointAfter(op);
-  return IterateAdjoint(adjoint, op, end).run();
+  // Who is skipped is known only now.
+  if (!skipped)
+    adjoint.b.setInsertionPointAfter(op);
+  return IterateAdjoint(adjoint, op, end, skipped).run();
+}
+
+LogicalResult scaling::differentiateIterate(TensorAdjoint &adjoint,
+                                            IterateOp op) {
+  switch (adjoint.options.mode) {
+  case GradientMode::unrolled:
+    doNotRelax(op);
+    return differentiateUnrolled(adjoint, op);
+  case GradientMode::implicit:
+    doNotRelax(op);
+    return differentiateImplicitly(adjoint, op);
+  case GradientMode::envelope:
+    // The value does not change with the factors.
+    return success();
+  }
+  llvm_unreachable("a mode");
 }

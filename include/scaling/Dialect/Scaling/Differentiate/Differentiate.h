@@ -28,6 +28,10 @@ FailureOr<func::FuncOp> differentiate(func::FuncOp function,
                                       ArrayRef<int64_t> wrt,
                                       const DifferentiateOptions &options = {});
 
+/// Whether all that the factors of the function's iterations are used for are
+/// dual values, whose derivatives along them are zero; an error where not.
+LogicalResult verifyEnvelope(func::FuncOp function);
+
 #define GEN_PASS_REGISTRATION
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h.inc"
 

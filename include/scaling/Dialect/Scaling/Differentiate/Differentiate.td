@@ -20,8 +20,9 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     the arguments at these positions.
 
     Every op with the `DifferentiableOpInterface` writes its own part: the
-    named ops and the core ops through what they stand for. An iteration is
-    *unrolled*. Its T half-steps are divided into about √(T/2) segments of as
+    named ops and the core ops through what they stand for.
+
+    With `mode=unrolled`, the default, an iteration's T half-steps are divided into about √(T/2) segments of as
     many pairs of half-steps, and the factors each segment starts from are
     kept. On the way back, the last segment first, a segment is done once more,
     and the factors and statistics of its half-steps are kept for the way back
@@ -34,9 +35,38 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     not when it stops; it does not over-relax. Residuals have no derivative:
     their cotangents are not used.
 
-    What has no derivative is an error at the op: `best`, `argmax`, annealing,
-    `order(symmetric)`, `similarity_balance`, statistics rounded to powers of
-    two.
+    `mode=envelope`: where all that is made of an iteration's factors is their
+    dual value, `scaling.apply dual` of the same matrix and marginals, and the
+    rules are plain sums. In units of ε, with F, G the factors' logarithms,
+
+    `D = Σ a_i (F_i − log a_i) + Σ b_j (G_j − log b_j) + Σ (a_i b_j − P_ij)`,
+
+    `∂D/∂X_ij = −P_ij`, `∂D/∂a_i = F_i − log a_i − 1 + Σ_j b_j`, and the same
+    for b; its derivatives along F and G are zero where the iteration has
+    converged, so that nothing goes through it. How it stops and whether it
+    anneals does not matter. What is no dual value is an error.
+
+    `mode=implicit`: where the iteration converged, its factors' derivatives are
+    those of what they solve, row and column sums of the plan P:
+
+    `[diag(P1) P; Pᵀ diag(Pᵀ1)] (x, y) = (f, g)` for cotangents f, g of F, G;
+    `X̄_ij = −P_ij (x_i + y_j)`, `ā = x`, `b̄ = y`,
+
+    with more on the diagonal and another factor of x where a rule is damped
+    or guarded. Conjugate gradients, each step two sums over the matrix, at most
+    `max-solver-steps`; nothing of the matrix' size is kept. Where the gauge is
+    free it is not differentiated: of the cotangents counts what is left with
+    `Σ f = Σ g`, and `Σ x = Σ y`. Starts have gradient 0. It is used where the
+    sums are what they are to be, `Σ_i abs(P1 − a)_i ≤ residual · Σ a_i` and the
+    same for columns; other elements of the batch are unrolled, and so are those
+    without a solution after `max-solver-steps`. Behind the gradients `@f_vjp`
+    returns which it was, an i32 per iteration and batch element: 0 unrolled
+    because the iteration had not converged, 1 implicit, 2 unrolled because the
+    system was not solved. Rules must be of `sum`.
+
+    What has no derivative is an error at the op: `argmax`,
+    `similarity_balance`; but for `envelope`, `best`, annealing,
+    `order(symmetric)`, and statistics rounded to powers of two.
   }];
   let options = [
     ListOption<"functions", "functions", "std::string",
@@ -46,7 +76,21 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
                "(default: all float tensors)">,
     Option<"checkpoints", "checkpoints", "int64_t", "0",
            "Segments that an iteration is divided into; 0: about the root of "
-           "its pairs of half-steps">];
+           "its pairs of half-steps">,
+    Option<"mode", "mode", "::mlir::scaling::GradientMode",
+           "::mlir::scaling::GradientMode::unrolled",
+           "What is differentiated of an iteration",
+           [{::llvm::cl::values(
+             clEnumValN(::mlir::scaling::GradientMode::unrolled, "unrolled",
+                        "the half-steps that were taken"),
+             clEnumValN(::mlir::scaling::GradientMode::envelope, "envelope",
+                        "nothing: a dual value is stationary"),
+             clEnumValN(::mlir::scaling::GradientMode::implicit, "implicit",
+                        "what its factors solve"))}]>,
+    Option<"residual", "residual", "double", "1.0e-4",
+           "implicit: up to where an iteration counts as converged">,
+    Option<"maxSolverSteps", "max-solver-steps", "int64_t", "200",
+           "implicit: steps of conjugate gradients at most">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
     "::mlir::math::MathDialect", "::mlir::scf::SCFDialect",

@@ -17,11 +17,27 @@
 
 namespace mlir::scaling {
 
+/// What is differentiated of an iteration.
+enum class GradientMode {
+  /// The half-steps that were taken.
+  unrolled,
+  /// Nothing: the value that is differentiated is stationary in its factors.
+  envelope,
+  /// What the factors solve where it converged, else its half-steps.
+  implicit
+};
+
 /// How derivatives are taken.
 struct DifferentiateOptions {
+  GradientMode mode = GradientMode::unrolled;
   /// Into how many segments an iteration is divided, what each starts from
   /// being kept; 0: by how long it is.
   int64_t checkpoints = 0;
+  /// Up to where an iteration counts as converged: the sum of what its row sums
+  /// (column sums) are off by, over the sum of what they are to be.
+  double residual = 1e-4;
+  /// Steps of conjugate gradients at most.
+  int64_t maxSolverSteps = 200;
 };
 
 /// A tensor and the loops its dimensions run along.
@@ -82,6 +98,9 @@ public:
 
   OpBuilder &b;
   DifferentiateOptions options;
+  /// How the gradient of each iteration was found, per batch element, where
+  /// that is not known before.
+  SmallVector<Value> reports;
 
 private:
   LogicalResult differentiate(Operation *op);
@@ -92,8 +111,19 @@ private:
   llvm::DenseSet<Value> active;
 };
 
-/// Adjoints of what an iteration reads, given those of its factors.
+/// Adjoints of what an iteration reads, given those of its factors, in the mode
+/// that the options say.
 LogicalResult differentiateIterate(TensorAdjoint &adjoint, IterateOp op);
+
+/// By going back over the half-steps that were taken. Of the batch elements
+/// that `skipped` (i1, known at the builder; may be null) names, whose factors'
+/// adjoints are zero, none is.
+LogicalResult differentiateUnrolled(TensorAdjoint &adjoint, IterateOp op,
+                                    Value skipped = Value());
+
+/// From what the factors solve where the iteration converged, and by its
+/// half-steps where it did not; which it was is reported.
+LogicalResult differentiateImplicitly(TensorAdjoint &adjoint, IterateOp op);
 
 } // namespace mlir::scaling
 

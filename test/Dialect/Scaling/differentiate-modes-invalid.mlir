@@ -1,0 +1,28 @@
+// RUN: scaling-opt %s --scaling-differentiate=mode=implicit --split-input-file --verify-diagnostics
+// RUN: not scaling-opt %s --scaling-differentiate="residual=-1.0" 2>&1 | FileCheck %s
+// CHECK: 'residual' and 'max-solver-steps' must not be negative
+
+func.func @statistic(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no implicit derivative: the rule of the rows is of 'l2', not of sums}}
+  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<l2>) cols(#scaling.rule<l2>)
+      stop(#scaling.stop<fixed 8>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @rounded(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no implicit derivative: the rule of the columns rounds to powers of two}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<sum>) cols(#scaling.rule<sum, round = pow2>)
+      order(rows_first) stop(#scaling.stop<fixed 8>) numerics(#scaling.numerics<kernel>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @best(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{that stops with 'best' has no derivative: which factors are the best is a choice}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<sum>) cols(#scaling.rule<sum>)
+      order(rows_first) stop(#scaling.stop<best 8, what = imbalance>) numerics(#scaling.numerics<kernel>)
+  return %u : tensor<4xf32>
+}
