@@ -90,6 +90,11 @@ static cl::opt<IREEFunctions> ireeFunctions(
 static cl::opt<bool> noThreads("no-threads",
                                cl::desc("Sequential code, without the runtime"),
                                cl::cat(category));
+static cl::opt<bool>
+    strict("strict",
+           cl::desc("Exact division, powers and logarithms, no contraction, in "
+                    "every op, as if its numerics were strict"),
+           cl::cat(category));
 static cl::opt<bool> workspaceArgument(
     "workspace-argument",
     cl::desc("Functions take their scratch memory from the caller, as their "
@@ -135,6 +140,14 @@ static LogicalResult writeHeader(Program &source,
   return report(writeFile(outputPath, text));
 }
 
+static LogicalResult loadInput(Program &source) {
+  if (failed(source.load(inputPath, cpu)))
+    return failure();
+  if (strict)
+    source.setStrict();
+  return success();
+}
+
 /// LLVM IR, an object or a shared library of a program in the LLVM dialect.
 static LogicalResult writeHostCode(Program &source, StringRef program,
                                    StringRef runtime) {
@@ -172,7 +185,7 @@ static LogicalResult writeIREELibrary() {
   llvm::sys::path::replace_extension(objectPath, isGPU ? "ptx" : "o");
   StringRef objectName = llvm::sys::path::filename(objectPath);
   Program source;
-  if (failed(source.load(inputPath, cpu)))
+  if (failed(loadInput(source)))
     return failure();
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -203,7 +216,7 @@ static LogicalResult compileKernels(StringRef program) {
   if (!chip)
     return report(chip.takeError());
   Program source;
-  if (failed(source.load(inputPath, cpu)))
+  if (failed(loadInput(source)))
     return failure();
   if (emit == Emit::Header) {
     CHeaderOptions options;
@@ -267,7 +280,7 @@ static LogicalResult compile(StringRef program) {
     return failure();
   }
   Program source;
-  if (failed(source.load(inputPath, cpu)))
+  if (failed(loadInput(source)))
     return failure();
   if (emit == Emit::Header) {
     CHeaderOptions options;

@@ -7,6 +7,7 @@
 
 #include "scaling/Target/Driver/Driver.h"
 
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/InitAll.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
@@ -88,6 +89,18 @@ LogicalResult Program::load(std::unique_ptr<llvm::MemoryBuffer> buffer,
   entries = std::move(*collected);
   attachTargetDescription(*module, target);
   return success();
+}
+
+void Program::setStrict() {
+  module->walk([](Operation *op) {
+    // Inherent attributes are properties.
+    for (NamedAttribute named : op->getAttrDictionary())
+      if (auto numerics = dyn_cast<NumericsAttr>(named.getValue()))
+        op->setAttr(named.getName(),
+                    NumericsAttr::get(op->getContext(), numerics.getDomain(),
+                                      numerics.getAccumulate(),
+                                      /*strict=*/true));
+  });
 }
 
 LogicalResult Program::transform(StringRef passes) {

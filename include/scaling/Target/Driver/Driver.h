@@ -46,6 +46,9 @@ public:
   LogicalResult loadText(llvm::StringRef text, llvm::StringRef name,
                          llvm::StringRef cpu);
 
+  /// Makes the numerics of every op strict.
+  void setStrict();
+
   /// Runs passes, as the textual form of a pipeline has them, and describes the
   /// entry points that there are then.
   LogicalResult transform(llvm::StringRef passes);
