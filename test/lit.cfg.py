@@ -1,5 +1,6 @@
 # Configuration of the lit test suite.
 
+import ctypes
 import glob
 import os
 import shutil
@@ -77,6 +78,22 @@ config.substitutions.append(
 )
 if os.path.exists(os.path.join(config.llvm_tools_dir, "clang++")):
     config.available_features.add("nvptx-clang")
+
+
+def has_gpu():
+    """Whether CUDA's driver is there and knows of a device."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return False
+    return count.value > 0
+
+
+if has_gpu():
+    config.available_features.add("cuda")
 
 tool_dirs = [config.scaling_tools_dir, config.llvm_tools_dir]
 tools = [
