@@ -107,6 +107,16 @@ LogicalResult NamedOpImport::planTypes(std::string &message) {
   return success();
 }
 
+/// How many results there are of what can be imported; zero for other names.
+static unsigned getNumResultsOf(MLIRContext *context, StringRef name) {
+  if (!llvm::is_contained({"project", "sinkhorn", "attention", "balance"},
+                          name))
+    return 0;
+  OperationName op((ScalingDialect::getDialectNamespace() + "." + name).str(),
+                   context);
+  return op.hasTrait<OpTrait::NResults<5>::Impl>() ? 5 : 4;
+}
+
 std::string NamedOpImport::writeProgram(StringRef matrixKeyword) const {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -114,7 +124,7 @@ std::string NamedOpImport::writeProgram(StringRef matrixKeyword) const {
   llvm::interleaveComma(llvm::enumerate(operands), os, [&](auto pair) {
     os << "%a" << pair.index() << ": " << pair.value().planned;
   });
-  os << ") {\n%r:" << resultTypes.size() << " = scaling." << name;
+  os << ") {\n%r:" << getNumResultsOf(context, name) << " = scaling." << name;
   for (auto [index, operand] : llvm::enumerate(operands))
     os << ' ' << (operand.name == "matrix" ? matrixKeyword : operand.name)
        << "(%a" << index << " : " << operand.planned << ')';
@@ -135,12 +145,18 @@ static Operation *getOnlyOp(ModuleOp module) {
 LogicalResult NamedOpImport::check(ArrayRef<RankedTensorType> results,
                                    std::string &message) {
   resultTypes.assign(results.begin(), results.end());
-  if (!llvm::is_contained({"project", "sinkhorn", "attention"}, name)) {
+  unsigned numResults = getNumResultsOf(context, name);
+  if (numResults == 0) {
     message = "there is no op '" + name + "' that can be imported";
     return failure();
   }
   if (operands.empty() || results.empty()) {
     message = "the op has neither operands nor results";
+    return failure();
+  }
+  if (results.size() > numResults) {
+    message = "the op has " + std::to_string(numResults) + " results, not " +
+              std::to_string(results.size());
     return failure();
   }
   if (failed(planTypes(message)))
@@ -176,13 +192,14 @@ LogicalResult NamedOpImport::check(ArrayRef<RankedTensorType> results,
   }
   message.clear();
 
-  for (auto [index, own, wanted] :
-       llvm::enumerate(op->getResultTypes(), resultTypes))
+  for (auto [index, wanted] : llvm::enumerate(resultTypes)) {
+    Type own = op->getResult(index).getType();
     if (!tensor::CastOp::areCastCompatible(own, wanted)) {
       llvm::raw_string_ostream(message)
           << "result " << index << " is " << own << ", expected was " << wanted;
       return failure();
     }
+  }
   return success();
 }
 
@@ -263,7 +280,7 @@ SmallVector<Value> NamedOpImport::build(OpBuilder &builder, Location loc,
   Operation *built = builder.clone(*op, mapping);
   built->setLoc(loc);
   SmallVector<Value> results;
-  for (auto [result, type] : llvm::zip_equal(built->getResults(), resultTypes))
+  for (auto [result, type] : llvm::zip(built->getResults(), resultTypes))
     results.push_back(
         result.getType() == type
             ? Value(result)

@@ -5,13 +5,15 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Composites and custom calls both come down to the text of a function, which
-// is parsed and put in their place. Until it is known to fit, nothing of the
+// Composites name an op; custom calls bring the text of a function, which is
+// parsed and put in their place. Until it is known to fit, nothing of the
 // program is touched.
 //
 //===----------------------------------------------------------------------===//
 
 #include "scaling/Conversion/ImportStableHLO/ImportStableHLO.h"
+
+#include "scaling/Conversion/ImportNamedOps/ImportNamedOps.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -25,7 +27,6 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/StringSwitch.h"
 
 namespace mlir {
 namespace scaling {
@@ -40,8 +41,11 @@ using namespace mlir::scaling;
 static constexpr StringLiteral kComposite = "stablehlo.composite";
 static constexpr StringLiteral kCustomCall = "stablehlo.custom_call";
 
+/// What names of our composites begin with.
+static constexpr StringLiteral kPrefix = "scaling.";
+
 namespace {
-/// A call that is ours, as the text of a function.
+/// A custom call that is ours.
 struct Call {
   std::string text, function;
   /// How many dimensions in front are the batch, and which operands have it;
@@ -110,16 +114,13 @@ getTensorTypes(TypeRange types, StringRef what, std::string &why) {
   return tensors;
 }
 
-/// Our op for a composite, as text.
-static FailureOr<Call> readComposite(Operation *op, StringRef name,
+/// Puts our op in the place of a composite.
+static LogicalResult importComposite(Operation *op, StringRef name,
                                      std::string &why) {
   auto attributes = op->getAttrOfType<DictionaryAttr>("composite_attributes");
-  auto batchDims =
-      attributes ? attributes.getAs<IntegerAttr>("batch_dims") : nullptr;
   if (!attributes || !attributes.getAs<StringAttr>("operands") ||
-      !attributes.getAs<StringAttr>("attributes") || !batchDims) {
-    why = "'composite_attributes' lacks one of 'operands', 'attributes' and "
-          "'batch_dims'";
+      !attributes.getAs<StringAttr>("attributes")) {
+    why = "'composite_attributes' lacks one of 'operands' and 'attributes'";
     return failure();
   }
   SmallVector<StringRef> keywords;
@@ -134,51 +135,17 @@ static FailureOr<Call> readComposite(Operation *op, StringRef name,
   if (failed(operandTypes) || failed(resultTypes))
     return failure();
 
-  Call call;
-  call.function = "composite";
-  call.batchDims = batchDims.getInt();
-  std::string arguments, operands, types, values;
-  llvm::raw_string_ostream argumentsOS(arguments), operandsOS(operands),
-      typesOS(types), valuesOS(values);
-  bool hasBatch = false;
-  for (auto [i, type] : llvm::enumerate(*operandTypes)) {
-    bool isBatched = call.batchDims <= type.getRank() &&
-                     llvm::any_of(type.getShape().take_front(call.batchDims),
-                                  [](int64_t size) { return size != 1; });
-    hasBatch |= isBatched;
-    call.batched.push_back(isBatched);
-    RankedTensorType flat = flatten(type, call.batchDims, isBatched);
-    if (!flat) {
-      why = "operand " + std::to_string(i) + " does not have the " +
-            std::to_string(call.batchDims) + " dimensions of 'batch_dims'";
-      return failure();
-    }
-    StringRef comma = i ? ", " : "";
-    argumentsOS << comma << "%a" << i << ": " << flat;
-    operandsOS << ' ' << keywords[i] << "(%a" << i << " : " << flat << ')';
-  }
-  for (auto [i, type] : llvm::enumerate(*resultTypes)) {
-    call.batched.push_back(hasBatch);
-    RankedTensorType flat = flatten(type, call.batchDims, hasBatch);
-    if (!flat) {
-      why = "result " + std::to_string(i) + " does not have the batch";
-      return failure();
-    }
-    StringRef comma = i ? ", " : "";
-    typesOS << comma << flat;
-    valuesOS << comma << "%r#" << i;
-  }
-  // The text has to say how many results there are, which the op knows.
-  int64_t count = llvm::StringSwitch<int64_t>(name)
-                      .Cases({"sinkhorn", "balance"}, 5)
-                      .Cases({"project", "attention"}, 4)
-                      .Default(1);
-  call.text = "func.func @composite(" + arguments + ") -> (" + types +
-              ") {\n  %r:" + std::to_string(count) + " = scaling." +
-              name.str() + operands + ' ' +
-              getString(attributes, "attributes").str() + "\n  return " +
-              values + " : " + types + "\n}\n";
-  return call;
+  NamedOpImport import(op->getContext(), name);
+  for (auto [keyword, type] : llvm::zip_equal(keywords, *operandTypes))
+    import.addOperand(keyword, type);
+  import.setAttributes(getString(attributes, "attributes"));
+  if (failed(import.check(*resultTypes, why)))
+    return failure();
+  OpBuilder builder(op);
+  op->replaceAllUsesWith(
+      import.build(builder, op->getLoc(), op->getOperands()));
+  op->erase();
+  return success();
 }
 
 /// The program of a custom call.
@@ -298,6 +265,16 @@ static LogicalResult inlineCall(Operation *op, const Call &call,
   return success();
 }
 
+static LogicalResult importCustomCall(Operation *op, StringRef name,
+                                      std::string &why) {
+  if (name != "scaling_call") {
+    why = "the target is not 'scaling_call'";
+    return failure();
+  }
+  FailureOr<Call> call = readCustomCall(op, why);
+  return failed(call) ? failure() : inlineCall(op, *call, why);
+}
+
 /// Attributes of dialects that nobody here knows.
 static void dropForeignAttributes(ModuleOp module) {
   auto isForeign = [](NamedAttribute attribute) {
@@ -364,23 +341,15 @@ void mlir::scaling::importStableHLO(ModuleOp module) {
         isComposite ? "name" : "call_target_name");
     StringRef name = nameAttr ? nameAttr.getValue() : "";
     std::string why;
-    FailureOr<Call> call = failure();
-    if (isComposite) {
-      if (!name.consume_front("scaling."))
-        continue;
-      call = readComposite(op, name, why);
-    } else {
-      if (!name.starts_with("scaling_"))
-        continue;
-      if (name == "scaling_call")
-        call = readCustomCall(op, why);
-      else
-        why = "the target is not 'scaling_call'";
-    }
+    if (!name.starts_with(isComposite ? kPrefix : "scaling_"))
+      continue;
     auto decomposition = op->getAttrOfType<FlatSymbolRefAttr>("decomposition");
     std::string full = nameAttr.getValue().str();
     Location loc = op->getLoc();
-    if (failed(call) || failed(inlineCall(op, *call, why))) {
+    LogicalResult imported =
+        isComposite ? importComposite(op, name.drop_front(kPrefix.size()), why)
+                    : importCustomCall(op, name, why);
+    if (failed(imported)) {
       emitRemark(loc) << "'" << full << "' stays as it is: " << why;
       continue;
     }

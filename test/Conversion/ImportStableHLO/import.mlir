@@ -52,6 +52,27 @@ module @whole attributes {mhlo.num_replicas = 1 : i32} {
 
 // -----
 
+// Several dimensions of unknown sizes as a batch, masks, and results that only
+// the op has.
+
+// CHECK-LABEL: module @batches {
+// CHECK: %[[M:.+]] = tensor.collapse_shape %{{.+}} : tensor<1x1x5xi1> into tensor<5xi1>
+// CHECK: scaling.project logits(%{{.+}} : tensor<?x?x4x5xf32>) col_mask(%[[M]] : tensor<5xi1>)
+// CHECK-SAME: stop(#scaling.stop<until
+// CHECK-NOT: stablehlo
+module @batches {
+  func.func public @main(%x: tensor<?x?x4x5xf32>, %m: tensor<1x1x5xi1>) -> tensor<?x?x4x5xf32> {
+    %0:2 = "stablehlo.composite"(%x, %m) <{composite_attributes = {attributes = "form(#scaling.form<logits>) rows(#scaling.rule<sum>) cols(#scaling.rule<sum>) order(rows_first) stop(#scaling.stop<until 1.0e-3, what = marginal, axis = rows, norm = l1, every = 2, start = 2, limit = 100>) numerics(#scaling.numerics<log>)", operands = "logits col_mask"}, decomposition = @plain, name = "scaling.project", version = 1 : i32}> : (tensor<?x?x4x5xf32>, tensor<1x1x5xi1>) -> (tensor<?x?x4x5xf32>, tensor<?x?xi32>)
+    return %0#0 : tensor<?x?x4x5xf32>
+  }
+  func.func private @plain(%x: tensor<?x?x4x5xf32>, %m: tensor<1x1x5xi1>) -> (tensor<?x?x4x5xf32>, tensor<?x?xi32>) {
+    %0:2 = "stablehlo.tanh"(%x) : (tensor<?x?x4x5xf32>) -> (tensor<?x?x4x5xf32>, tensor<?x?xi32>)
+    return %0#0, %0#1 : tensor<?x?x4x5xf32>, tensor<?x?xi32>
+  }
+}
+
+// -----
+
 // A decomposition that something else uses stays.
 
 // CHECK-LABEL: module @used
@@ -77,13 +98,13 @@ module @used {
 // CHECK-COUNT-6: "stablehlo.composite"
 // CHECK-COUNT-4: "stablehlo.custom_call"
 module @strangers {
-  func.func @main(%x: tensor<4x4xf32>, %b: tensor<?x?x4x4xf32>) {
-    // expected-remark @below {{'scaling.nothing' stays as it is: custom op 'scaling.nothing' is unknown}}
+  func.func @main(%x: tensor<4x4xf32>, %b: tensor<4xf32>) {
+    // expected-remark @below {{'scaling.nothing' stays as it is: there is no op 'nothing' that can be imported}}
     %0 = "stablehlo.composite"(%x) <{composite_attributes = {attributes = "preset(mhc)", batch_dims = 0 : i64, operands = "logits"}, decomposition = @f, name = "scaling.nothing"}> : (tensor<4x4xf32>) -> tensor<4x4xf32>
-    // expected-remark @below {{'scaling.project' stays as it is: 'composite_attributes' lacks one of 'operands', 'attributes' and 'batch_dims'}}
+    // expected-remark @below {{'scaling.project' stays as it is: 'composite_attributes' lacks one of 'operands' and 'attributes'}}
     %1 = "stablehlo.composite"(%x) <{composite_attributes = {iters = 20 : i64}, decomposition = @f, name = "scaling.project"}> : (tensor<4x4xf32>) -> tensor<4x4xf32>
-    // expected-remark @below {{'scaling.project' stays as it is: operand 0 does not have the 2 dimensions of 'batch_dims'}}
-    %2 = "stablehlo.composite"(%b) <{composite_attributes = {attributes = "preset(mhc)", batch_dims = 2 : i64, operands = "logits"}, decomposition = @f, name = "scaling.project"}> : (tensor<?x?x4x4xf32>) -> tensor<?x?x4x4xf32>
+    // expected-remark @below {{'scaling.project' stays as it is: 'logits' must have rank at least 2}}
+    %2 = "stablehlo.composite"(%b) <{composite_attributes = {attributes = "preset(mhc)", operands = "logits"}, decomposition = @f, name = "scaling.project"}> : (tensor<4xf32>) -> tensor<4x4xf32>
     // expected-remark @below {{'scaling.project' stays as it is: 'operands' names 2 operands, there are 1}}
     %3 = "stablehlo.composite"(%x) <{composite_attributes = {attributes = "preset(mhc)", batch_dims = 0 : i64, operands = "logits epsilon"}, decomposition = @f, name = "scaling.project"}> : (tensor<4x4xf32>) -> tensor<4x4xf32>
     // expected-remark @below {{'scaling.project' stays as it is: }}

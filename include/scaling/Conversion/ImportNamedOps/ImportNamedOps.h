@@ -32,12 +32,12 @@ public:
   /// `form(#scaling.form<logits>) stop(#scaling.stop<fixed 20>)`.
   void setAttributes(StringRef text);
 
-  /// Whether there is such an op, with results of these types; changes nothing
-  /// but `message`, which says why there is none.
+  /// Whether there is such an op, whose first results are of these types;
+  /// changes nothing but `message`, which says why there is none.
   LogicalResult check(ArrayRef<RankedTensorType> results, std::string &message);
 
   /// Builds the op that was checked on values of the types that were added,
-  /// and returns its results in the types that were asked for. In front of the
+  /// and returns those results in the types that were asked for. In front of the
   /// op, matrices are extended to their common element type, and operands
   /// whose batch has dimensions of size 1 get the batch of the others, as
   /// PyTorch and NumPy have it.

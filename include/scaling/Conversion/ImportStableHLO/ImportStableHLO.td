@@ -19,25 +19,26 @@ def ScalingImportStableHLOPass
 
     * `"stablehlo.composite"` whose name is `scaling.<op>`, as
       `scaling.jax.composite` makes them. `composite_attributes` has
-      `attributes` (the op's attributes, as assembly), `operands` (the keyword
-      of every operand, in order) and `batch_dims`. The decomposition goes when
-      nothing else uses it, with what only it uses.
+      `attributes` (the op's attributes, as assembly) and `operands` (the keyword
+      of every operand, in order). Operands of size 1 where others have a batch
+      are shared. The decomposition goes when nothing else uses it, with what
+      only it uses.
     * `"stablehlo.custom_call"` of `scaling_call`, as the functions of
-      `scaling.jax` make them. Its configuration has the whole program.
+      `scaling.jax` make them. Its configuration has the whole program. Batch
+      dimensions in front, `batch_dims` of them, become one, or none where all
+      are of size 1.
 
-    by the ops on builtin tensors. Batch dimensions in front, `batch_dims` of
-    them, become one, or none where all are of size 1. Everything else stays as
-    it is. Where nothing of StableHLO is left, attributes of dialects that are
+    by the ops on builtin tensors. Everything else stays as it is. Where nothing of StableHLO is left, attributes of dialects that are
     not loaded go too, so that the result is a program for `scaling-compile`.
 
     What it does not know it leaves, with a remark that says why: an op or
     attribute that does not parse, a program for derivatives (`passes`), several
-    batch dimensions of unknown sizes, results that do not fit.
+    batch dimensions of unknown sizes of a custom call, results that do not fit.
 
     ```mlir
     %0 = "stablehlo.composite"(%x) <{
       name = "scaling.project", decomposition = @plain, composite_attributes = {
-        operands = "logits", batch_dims = 1 : i64, attributes = "preset(mhc)"
+        operands = "logits", attributes = "preset(mhc)"
       }}> : (tensor<8x4x4xf32>) -> tensor<8x4x4xf32>
     // becomes
     %0:4 = scaling.project logits(%x : tensor<8x4x4xf32>) preset(mhc)
