@@ -99,7 +99,9 @@ def test_iterations_until_a_tolerance(how):
     found, report = jax.jit(lambda x: portable.project(x, **kept))(x)
     close(found, plan, 1e-5)
     assert report.half_steps.tolist() == info.half_steps.tolist()
-    assert report.status.tolist() == info.status.tolist() == [1, 1, 2]
+    assert report.status.tolist() == info.status.tolist()
+    # Simultaneous updates go to and fro.
+    assert how["order"] == "jacobi" or info.status.tolist() == [1, 1, 2]
     close(report.residual, info.residual, 1e-4)
 
 
@@ -179,7 +181,7 @@ def test_transformations():
 @pytest.mark.parametrize(
     "how, message",
     [
-        ({"preset": "sinq"}, "stop: 'best' has no portable form"),
+        ({"stop": scaling.Stop.best(10)}, "stop: 'best' has no portable form"),
         ({"preset": "geomloss", "input": "logits"}, "anneal: "),
         ({"row_init": np.ones(4, np.float32)}, "row_init: composites"),
         ({"half_steps": 2, "rows": "l2", "domain": "kernel"}, "rows: stat: 'l2'"),
