@@ -42,9 +42,9 @@ from ._programs import CompileError
 
 __all__ = ["FLAGS", "Library", "Module", "compile", "library", "portable"]
 
-#: What iree-compile is told. f64 stays f64, and sizes are checked. Aggressive fusion, which level O2
-#: turns on, fails on two reductions that share what they read (IREE 3.13:
-#: "operand #1 does not dominate this use").
+#: What iree-compile is told. f64 stays f64, and sizes are checked. Aggressive
+#: fusion, which level O2 turns on, fails on two reductions that share what they
+#: read (IREE 3.13: "operand #1 does not dominate this use").
 FLAGS = (
     "--iree-hal-target-backends=llvm-cpu",
     "--iree-llvmcpu-target-cpu=host",
