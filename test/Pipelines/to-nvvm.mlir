@@ -35,18 +35,21 @@ func.func @mhc(%z: tensor<?x4x4xf32>) -> tensor<?x4x4xf32> {
 
 // -----
 
-// A matrix per block, in shared memory: global memory is read once and written
-// once.
+// A matrix per block, in shared memory: global memory is read before the
+// iterations and written after them.
 
 // CHECK-LABEL: .entry heads(
 // CHECK-NOT: .local
+// CHECK-NOT: st.global
 // CHECK: ld.global.nc.b32
-// CHECK-NOT: ld.global
+// CHECK-NOT: st.global
 // CHECK: bar.sync
+// CHECK-NOT: ld.global
+// CHECK-NOT: st.global
 // CHECK: shfl.sync.bfly.b32
 // CHECK-NOT: ld.global
 // CHECK: st.global.b32
-// CHECK-NOT: st.global
+// CHECK-NOT: ld.global
 // CHECK: ret
 func.func @heads(%z: tensor<?x197x197xf32>) -> tensor<?x197x197xf32> {
   %P, %k, %r, %s = scaling.project logits(%z : tensor<?x197x197xf32>)

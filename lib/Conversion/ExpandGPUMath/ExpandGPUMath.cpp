@@ -78,14 +78,18 @@ static Value approximateLog(OpBuilder &b, Location loc, Value x) {
                                createF32(b, loc, kLn2));
 }
 
-/// The f32 scalars of functions that are not strict.
-static LogicalResult checkApproximate(Operation *op, RewriterBase &rewriter) {
-  if (!op->getResult(0).getType().isF32())
-    return rewriter.notifyMatchFailure(op, "not an f32 scalar");
+static LogicalResult checkNotStrict(Operation *op, RewriterBase &rewriter) {
   auto function = op->getParentOfType<FunctionOpInterface>();
   if (function && function->hasAttr(kStrictAttrName))
     return rewriter.notifyMatchFailure(op, "in a strict function");
   return success();
+}
+
+/// The f32 scalars of functions that are not strict.
+static LogicalResult checkApproximate(Operation *op, RewriterBase &rewriter) {
+  if (!op->getResult(0).getType().isF32())
+    return rewriter.notifyMatchFailure(op, "not an f32 scalar");
+  return checkNotStrict(op, rewriter);
 }
 
 /// Upstream's expansions of these are exact enough.
@@ -135,6 +139,29 @@ struct ApproximateDivision final : OpRewritePattern<arith::DivFOp> {
                                            "llvm.nvvm.div.full",
                                            op->getOperands()));
     return success();
+  }
+};
+
+/// A product that is only added to something: one instruction, which rounds
+/// once. `mul` and `add` of PTX would stay two.
+struct ContractSum final : OpRewritePattern<arith::AddFOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(arith::AddFOp op,
+                                PatternRewriter &rewriter) const override {
+    if (!op.getType().isF32() && !op.getType().isF64())
+      return rewriter.notifyMatchFailure(op, "not an f32 or f64 scalar");
+    if (failed(checkNotStrict(op, rewriter)))
+      return failure();
+    for (unsigned i : {0, 1}) {
+      auto product = op->getOperand(i).getDefiningOp<arith::MulFOp>();
+      if (!product || !product->hasOneUse())
+        continue;
+      rewriter.replaceOpWithNewOp<math::FmaOp>(
+          op, product.getLhs(), product.getRhs(), op->getOperand(1 - i));
+      return success();
+    }
+    return rewriter.notifyMatchFailure(op, "adds no product of its own");
   }
 };
 
@@ -196,6 +223,6 @@ void scaling::populateExpandGPUMathPatterns(RewritePatternSet &patterns) {
   patterns.add<Approximate<math::Exp2Op, approximateExp2>,
                Approximate<math::ExpOp, approximateExp>,
                Approximate<math::Log2Op, approximateLog2>,
-               Approximate<math::LogOp, approximateLog>, ApproximateDivision>(
-      patterns.getContext());
+               Approximate<math::LogOp, approximateLog>, ApproximateDivision,
+               ContractSum>(patterns.getContext());
 }

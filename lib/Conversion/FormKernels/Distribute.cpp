@@ -12,20 +12,40 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
 using utils::IteratorType;
 
-/// Reductions of fewer entries are not worth a warp.
-static constexpr int64_t kWarpEntries = 16;
+/// Reductions of fewer entries are not worth exchanges between lanes.
+static constexpr int64_t kWarpEntries = 8;
 
 /// Static loops of up to this many points are straight code.
 static constexpr int64_t kMostUnrolled = 1 << 12;
+
+/// What one instruction loads or stores at most.
+static constexpr int64_t kAccessBytes = 16;
+
+/// Entries of a row, or of a column, that a thread has under way at a time: so
+/// many loads wait for memory together. Fewer where an entry takes many
+/// registers: these are for all entries, and a function takes as many as some
+/// operations.
+static constexpr int64_t kMostAtOnce = 8;
+static constexpr int64_t kAtOnceCost = 32;
+static constexpr int64_t kFunctionCost = 4;
+
+/// Rows that a warp reduces at a time: what the columns have is loaded once for
+/// all of them, and they share the exchanges between lanes.
+static constexpr int64_t kMostRows = 4;
+
+/// A sector of global memory.
+static constexpr int64_t kSectorBytes = 32;
 
 namespace {
 /// Writes loops over one op's points.
@@ -40,6 +60,7 @@ public:
     for (auto [dim, kind] : llvm::enumerate(op.getIteratorTypesArray()))
       (kind == IteratorType::parallel ? parallel : reduced).push_back(dim);
     findCombiners();
+    findAtOnce();
   }
 
   void unroll() { walkPoints(0); }
@@ -57,32 +78,77 @@ private:
   }
 
   void findCombiners();
+  void findAtOnce();
   void walkPoints(size_t dim);
+  /// The positions that `lanes` workers have along a dimension, in groups that
+  /// are done at a time: `vector` neighbours, `unroll` times. A group of the
+  /// last entries may be smaller. Gives the states after the last group.
+  struct Span {
+    OpFoldResult size;
+    Value lane;
+    int64_t lanes = 1, vector = 1, unroll = 1;
+  };
+  using Positions = ArrayRef<Value>;
+  SmallVector<Value>
+  walkSpan(const Span &span, ValueRange states,
+           function_ref<SmallVector<Value>(Positions, ValueRange)> body);
+  /// Neighbours along a dimension that one instruction can access in every
+  /// operand, or that it does not change.
+  int64_t getVector(int64_t dim);
   /// Where an operand's entry of the current point is.
   SmallVector<Value> indicesOf(OpOperand &operand);
   Value load(OpOperand &operand) {
     if (!isa<MemRefType>(operand.get().getType()))
       return operand.get();
-    return memref::LoadOp::create(b, loc, operand.get(), indicesOf(operand));
+    return memref::LoadOp::create(b, loc, bufferOf(operand),
+                                  indicesOf(operand));
+  }
+  void store(Value value, OpOperand &operand) {
+    memref::StoreOp::create(b, loc, value, bufferOf(operand),
+                            indicesOf(operand));
+  }
+  Value bufferOf(OpOperand &operand) {
+    Value flat = flatBuffers.lookup(&operand);
+    return flat ? flat : operand.get();
   }
   /// The body at the current point, on these states of the outputs.
   SmallVector<Value> emitBody(ValueRange states);
-  void emitPoint();
+  void emitPoint() { emitPoints({point}); }
+  /// The current point and what follows it along a dimension.
+  SmallVector<SmallVector<Value>> getNeighbours(int64_t dim, int64_t count);
+  /// All loads of the points come before their stores, so that neighbours are
+  /// one access.
+  void emitPoints(ArrayRef<SmallVector<Value>> points);
 
   void distributeByEntry(const Workers &workers);
+  void distributeByColumn(const Workers &workers);
+  /// A column's rows shared by lanes of the only warp. Whether that fits.
+  bool distributeByLaneRows(const Workers &workers);
   void distributeByRow(const Workers &workers);
   void distributeByWarp(const Workers &workers);
-  /// Runs the reduced dimensions at the current point; the last from `begin`
-  /// in steps of `step`.
-  SmallVector<Value> reduceFrom(size_t position, Value begin, Value step,
-                                ValueRange states);
-  /// The combination of the lanes' values, in every lane.
-  Value butterfly(Operation *combiner, Value value);
+  /// The entries of a matrix that lies in global memory without gaps, whose
+  /// rows begin anywhere in a sector. Whether it is such a matrix.
+  bool distributeBySector(const Workers &workers);
+  /// Runs the reduced dimensions of these points, whose states come one after
+  /// another; the last one along `span`. With `chains` states of each output,
+  /// entries take turns.
+  SmallVector<Value> reduceFrom(size_t position,
+                                ArrayRef<SmallVector<Value>> points,
+                                const Span &span, ValueRange states,
+                                int64_t chains = 1);
+  /// Joins the values of lanes that differ in bits from `most` down to `least`,
+  /// each a power of two. While there are several values, a lane keeps one half
+  /// of them: the upper one where its bit is set.
+  void butterfly(Operation *combiner, SmallVector<Value> &values, Value lane,
+                 int64_t most, int64_t least);
   Value shuffle(Value value, int32_t distance);
   Value combine(Operation *combiner, Value lhs, Value rhs);
   /// Sets the point's dimensions `dims` from one index over all of them.
   void delinearize(ArrayRef<int64_t> dims, Value linear);
-  Value product(ArrayRef<int64_t> dims);
+  OpFoldResult foldedProduct(ArrayRef<int64_t> dims);
+  Value product(ArrayRef<int64_t> dims) {
+    return getValueOrCreateConstantIndexOp(b, loc, foldedProduct(dims));
+  }
 
   OpBuilder &b;
   linalg::GenericOp op;
@@ -93,6 +159,10 @@ private:
   /// What joins a state and an entry, for each output; empty where something
   /// else does.
   SmallVector<Operation *> combiners;
+  int64_t atOnce = 1;
+  /// Operands as buffers of rank 1, whose index is the point's additional last
+  /// one.
+  llvm::SmallDenseMap<OpOperand *, Value> flatBuffers;
 };
 } // namespace
 
@@ -111,7 +181,20 @@ void GenericEmitter::findCombiners() {
   }
 }
 
+void GenericEmitter::findAtOnce() {
+  int64_t cost = op.getNumDpsInputs();
+  for (Operation &inner : op.getBody()->without_terminator())
+    cost += isa<math::MathDialect>(inner.getDialect()) ? kFunctionCost : 1;
+  // What is not kept in registers costs half.
+  int64_t budget = reduced.empty() ? 2 * kAtOnceCost : kAtOnceCost;
+  int64_t fitting = budget / std::max<int64_t>(cost, 1);
+  atOnce =
+      std::clamp<int64_t>(llvm::bit_floor<uint64_t>(fitting), 1, kMostAtOnce);
+}
+
 SmallVector<Value> GenericEmitter::indicesOf(OpOperand &operand) {
+  if (flatBuffers.contains(&operand))
+    return {point.back()};
   SmallVector<Value> indices;
   for (AffineExpr expr : op.getMatchingIndexingMap(&operand).getResults()) {
     if (auto dim = dyn_cast<AffineDimExpr>(expr)) {
@@ -163,15 +246,22 @@ SmallVector<Value> GenericEmitter::emitBody(ValueRange states) {
       [&](Value value) { return mapping.lookupOrDefault(value); });
 }
 
-void GenericEmitter::emitPoint() {
-  SmallVector<Value> states;
-  for (OpOperand &out : op.getDpsInitsMutable()) {
-    BlockArgument state = op.getMatchingBlockArgument(&out);
-    states.push_back(state.use_empty() ? Value() : load(out));
+void GenericEmitter::emitPoints(ArrayRef<SmallVector<Value>> points) {
+  SmallVector<SmallVector<Value>> results;
+  for (const SmallVector<Value> &each : points) {
+    point = each;
+    SmallVector<Value> states;
+    for (OpOperand &out : op.getDpsInitsMutable()) {
+      BlockArgument state = op.getMatchingBlockArgument(&out);
+      states.push_back(state.use_empty() ? Value() : load(out));
+    }
+    results.push_back(emitBody(states));
   }
-  SmallVector<Value> results = emitBody(states);
-  for (auto [out, result] : llvm::zip_equal(op.getDpsInitsMutable(), results))
-    memref::StoreOp::create(b, loc, result, out.get(), indicesOf(out));
+  for (auto [each, values] : llvm::zip_equal(points, results)) {
+    point = each;
+    for (auto [out, result] : llvm::zip_equal(op.getDpsInitsMutable(), values))
+      store(result, out);
+  }
 }
 
 void GenericEmitter::walkPoints(size_t dim) {
@@ -197,14 +287,14 @@ void GenericEmitter::walkPoints(size_t dim) {
   walkPoints(dim + 1);
 }
 
-Value GenericEmitter::product(ArrayRef<int64_t> dims) {
+OpFoldResult GenericEmitter::foldedProduct(ArrayRef<int64_t> dims) {
   AffineExpr x, y;
   bindDims(b.getContext(), x, y);
   OpFoldResult total = b.getIndexAttr(1);
   for (int64_t dim : dims)
     total = affine::makeComposedFoldedAffineApply(b, loc, x * y,
                                                   {total, sizes[dim]});
-  return getValueOrCreateConstantIndexOp(b, loc, total);
+  return total;
 }
 
 void GenericEmitter::delinearize(ArrayRef<int64_t> dims, Value linear) {
@@ -218,6 +308,155 @@ void GenericEmitter::delinearize(ArrayRef<int64_t> dims, Value linear) {
     linear = b.createOrFold<arith::DivUIOp>(loc, linear, size);
   }
 }
+
+//===----------------------------------------------------------------------===//
+// Along a dimension
+//===----------------------------------------------------------------------===//
+
+/// Whether a value is always a multiple of a number.
+static bool isMultiple(OpFoldResult value, int64_t factor) {
+  if (std::optional<int64_t> known = getConstantIntValue(value))
+    return *known % factor == 0;
+  auto dynamic = dyn_cast<Value>(value);
+  if (auto argument = dyn_cast<BlockArgument>(dynamic)) {
+    auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
+    return loop && argument == loop.getInductionVar() &&
+           isMultiple(loop.getLowerBound(), factor) &&
+           isMultiple(loop.getStep(), factor);
+  }
+  if (auto apply = dynamic.getDefiningOp<affine::AffineApplyOp>())
+    return apply.getAffineMap().getResult(0).isMultipleOf(factor);
+  if (auto product = dynamic.getDefiningOp<arith::MulIOp>())
+    return isMultiple(product.getLhs(), factor) ||
+           isMultiple(product.getRhs(), factor);
+  return false;
+}
+
+bool scaling::isAligned(Value buffer, int64_t factor) {
+  auto type = cast<MemRefType>(buffer.getType());
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)) ||
+      strides.back() != 1 ||
+      llvm::any_of(ArrayRef(strides).drop_back(), [&](int64_t stride) {
+        return ShapedType::isDynamic(stride) || stride % factor != 0;
+      }))
+    return false;
+  if (auto view = buffer.getDefiningOp<memref::SubViewOp>()) {
+    // Offsets along other dimensions are multiples of their strides.
+    OpFoldResult last = view.getMixedOffsets().back();
+    return view.getSourceType().getRank() > 0 && isMultiple(last, factor) &&
+           isAligned(view.getSource(), factor);
+  }
+  // Buffers begin where any access may.
+  if (auto argument = dyn_cast<BlockArgument>(buffer))
+    return isa<gpu::GPUFuncOp>(argument.getOwner()->getParentOp()) &&
+           offset == 0;
+  return isa_and_nonnull<memref::AllocOp, memref::ViewOp>(
+      buffer.getDefiningOp());
+}
+
+int64_t GenericEmitter::getVector(int64_t dim) {
+  std::optional<int64_t> size = getConstantIntValue(sizes[dim]);
+  if (!size)
+    return 1;
+  int64_t vector = kAccessBytes;
+  auto narrow = [&](auto fits) {
+    while (vector > 1 && !fits())
+      vector /= 2;
+  };
+  narrow([&] { return *size % vector == 0; });
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    if (!type)
+      continue;
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    if (!map.isFunctionOfDim(dim))
+      continue;
+    bool isLast =
+        map.getResults().back() == b.getAffineDimExpr(dim) &&
+        llvm::none_of(map.getResults().drop_back(), [&](AffineExpr expr) {
+          return expr.isFunctionOfDim(dim);
+        });
+    narrow([&] {
+      return isLast && type.getElementType().isIntOrFloat() &&
+             vector * type.getElementTypeBitWidth() <= 8 * kAccessBytes &&
+             isAligned(operand.get(), vector);
+    });
+  }
+  return vector;
+}
+
+SmallVector<Value> GenericEmitter::walkSpan(
+    const Span &span, ValueRange states,
+    function_ref<SmallVector<Value>(Positions, ValueRange)> body) {
+  int64_t chunk = span.lanes * span.vector, group = chunk * span.unroll;
+  auto positionsFrom = [&](Value base, int64_t chunks) {
+    AffineExpr d0, d1;
+    bindDims(b.getContext(), d0, d1);
+    Value begin = base;
+    if (span.lanes > 1)
+      begin = affine::AffineApplyOp::create(b, loc, d0 + d1 * span.vector,
+                                            ValueRange{base, span.lane});
+    SmallVector<Value> positions;
+    for (int64_t i = 0; i < chunks; ++i) {
+      for (int64_t j = 0; j < span.vector; ++j) {
+        Value step = index(i * chunk + j);
+        positions.push_back(b.createOrFold<arith::AddIOp>(loc, begin, step));
+      }
+    }
+    return positions;
+  };
+  OpBuilder::InsertionGuard guard(b);
+  SmallVector<Value> next(states);
+  auto walk = [&](Value begin, Value end, int64_t step,
+                  function_ref<SmallVector<Value>(Value)> positions) {
+    scf::ForOp inner = loop(begin, end, index(step), next);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(inner.getBody());
+    SmallVector<Value> results =
+        body(positions(inner.getInductionVar()), inner.getRegionIterArgs());
+    if (!next.empty())
+      scf::YieldOp::create(b, loc, results);
+    next.assign(inner.result_begin(), inner.result_end());
+  };
+  std::optional<int64_t> size = getConstantIntValue(span.size);
+  if (!size) {
+    // One by one: a second loop for the rest would take registers of all
+    // others.
+    walk(span.lanes > 1 ? span.lane : index(0),
+         getValueOrCreateConstantIndexOp(b, loc, span.size), span.lanes,
+         [](Value position) { return SmallVector<Value>{position}; });
+    return next;
+  }
+  if (*size >= group)
+    walk(index(0), index(*size / group * group), group,
+         [&](Value base) { return positionsFrom(base, span.unroll); });
+  int64_t done = *size / group * group, chunks = (*size - done) / chunk;
+  if (chunks > 0)
+    next = body(positionsFrom(index(done), chunks), next);
+  done += chunks * chunk;
+  int64_t rest = (*size - done) / span.vector;
+  if (rest == 0)
+    return next;
+  Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                    span.lane, index(rest));
+  auto last = scf::IfOp::create(b, loc, ValueRange(next).getTypes(), has,
+                                /*withElseRegion=*/!next.empty());
+  if (!next.empty()) {
+    b.setInsertionPointToStart(last.elseBlock());
+    scf::YieldOp::create(b, loc, next);
+  }
+  b.setInsertionPointToStart(last.thenBlock());
+  SmallVector<Value> results = body(positionsFrom(index(done), 1), next);
+  if (!next.empty())
+    scf::YieldOp::create(b, loc, results);
+  return SmallVector<Value>(last.getResults());
+}
+
+//===----------------------------------------------------------------------===//
+// To workers
+//===----------------------------------------------------------------------===//
 
 void GenericEmitter::distribute(const Workers &workers) {
   // The first operand with all dimensions says which runs along memory.
@@ -245,17 +484,36 @@ void GenericEmitter::distribute(const Workers &workers) {
     llvm::erase(parallel, fastest);
     parallel.push_back(fastest);
   }
-  // No division for indices where warps can go along rows.
-  std::optional<int64_t> known =
-      parallel.empty() ? std::optional<int64_t>(1)
-                       : getConstantIntValue(sizes[parallel.back()]);
-  if (parallel.size() > 1 && reduced.empty() &&
-      (!known || *known >= kWarpThreads))
-    return distributeByRow(workers);
+  if (!reduced.empty() && llvm::is_contained(parallel, fastest))
+    return distributeByColumn(workers);
+  if (reduced.empty() && parallel.size() > 1) {
+    if (distributeBySector(workers))
+      return;
+    // No division for indices where warps can go along rows.
+    std::optional<int64_t> known = getConstantIntValue(sizes[parallel.back()]);
+    if (!known || *known >= kWarpThreads * getVector(parallel.back()))
+      return distributeByRow(workers);
+  }
   distributeByEntry(workers);
 }
 
 void GenericEmitter::distributeByEntry(const Workers &workers) {
+  if (reduced.empty() && parallel.size() > 1) {
+    int64_t vector = getVector(parallel.back());
+    AffineExpr d0;
+    bindDims(b.getContext(), d0);
+    scf::ForOp accesses =
+        loop(workers.thread,
+             getValueOrCreateConstantIndexOp(
+                 b, loc,
+                 affine::makeComposedFoldedAffineApply(
+                     b, loc, d0.floorDiv(vector), {foldedProduct(parallel)})),
+             workers.numThreads);
+    b.setInsertionPointToStart(accesses.getBody());
+    delinearize(parallel, b.createOrFold<arith::MulIOp>(
+                              loc, accesses.getInductionVar(), index(vector)));
+    return emitPoints(getNeighbours(parallel.back(), vector));
+  }
   scf::ForOp entries =
       loop(workers.thread, product(parallel), workers.numThreads);
   b.setInsertionPointToStart(entries.getBody());
@@ -265,9 +523,55 @@ void GenericEmitter::distributeByEntry(const Workers &workers) {
   SmallVector<Value> states;
   for (OpOperand &out : op.getDpsInitsMutable())
     states.push_back(load(out));
-  states = reduceFrom(0, index(0), index(1), states);
+  Span all{sizes[reduced.back()], Value(), 1, 1, 1};
+  states = reduceFrom(0, {point}, all, states);
   for (auto [out, state] : llvm::zip_equal(op.getDpsInitsMutable(), states))
-    memref::StoreOp::create(b, loc, state, out.get(), indicesOf(out));
+    store(state, out);
+}
+
+SmallVector<SmallVector<Value>> GenericEmitter::getNeighbours(int64_t dim,
+                                                              int64_t count) {
+  SmallVector<SmallVector<Value>> points(count, point);
+  for (auto [i, each] : llvm::enumerate(points))
+    each[dim] = b.createOrFold<arith::AddIOp>(loc, point[dim], index(i));
+  return points;
+}
+
+void GenericEmitter::distributeByColumn(const Workers &workers) {
+  if (distributeByLaneRows(workers))
+    return;
+  int64_t last = parallel.back(), vector = getVector(last);
+  // Rather more threads than wider accesses.
+  std::optional<int64_t> threads = getConstantIntValue(workers.numThreads);
+  OpFoldResult total = foldedProduct(parallel);
+  std::optional<int64_t> columns = getConstantIntValue(total);
+  while (vector > 1 && (!threads || !columns || *columns < *threads * vector))
+    vector /= 2;
+  AffineExpr d0;
+  bindDims(b.getContext(), d0);
+  OpFoldResult accesses = affine::makeComposedFoldedAffineApply(
+      b, loc, d0.floorDiv(vector), {total});
+  scf::ForOp entries =
+      loop(workers.thread, getValueOrCreateConstantIndexOp(b, loc, accesses),
+           workers.numThreads);
+  b.setInsertionPointToStart(entries.getBody());
+  delinearize(parallel, b.createOrFold<arith::MulIOp>(
+                            loc, entries.getInductionVar(), index(vector)));
+  SmallVector<SmallVector<Value>> points = getNeighbours(last, vector);
+  SmallVector<Value> states;
+  for (const SmallVector<Value> &each : points) {
+    point = each;
+    for (OpOperand &out : op.getDpsInitsMutable())
+      states.push_back(load(out));
+  }
+  Span rows{sizes[reduced.back()], Value(), 1, 1, atOnce};
+  states = reduceFrom(0, points, rows, states);
+  auto state = states.begin();
+  for (const SmallVector<Value> &each : points) {
+    point = each;
+    for (OpOperand &out : op.getDpsInitsMutable())
+      store(*state++, out);
+  }
 }
 
 void GenericEmitter::distributeByRow(const Workers &workers) {
@@ -276,27 +580,152 @@ void GenericEmitter::distributeByRow(const Workers &workers) {
   scf::ForOp rows = loop(workers.warp, product(outer), workers.numWarps);
   b.setInsertionPointToStart(rows.getBody());
   delinearize(outer, rows.getInductionVar());
-  scf::ForOp entries = loop(workers.lane, sizeOf(last), index(kWarpThreads));
-  b.setInsertionPointToStart(entries.getBody());
-  point[last] = entries.getInductionVar();
-  emitPoint();
+  Span lanes{sizes[last], workers.lane, kWarpThreads, getVector(last)};
+  lanes.unroll = std::max<int64_t>(1, atOnce / lanes.vector);
+  walkSpan(lanes, {}, [&](Positions positions, ValueRange) {
+    SmallVector<SmallVector<Value>> points;
+    for (Value position : positions) {
+      points.push_back(point);
+      points.back()[last] = position;
+    }
+    emitPoints(points);
+    return SmallVector<Value>();
+  });
 }
 
-SmallVector<Value> GenericEmitter::reduceFrom(size_t position, Value begin,
-                                              Value step, ValueRange states) {
-  if (position == reduced.size())
-    return emitBody(states);
+/// Whether a buffer is one of the kernel's, not one of its blocks' own.
+static bool isGlobal(Value buffer) {
+  while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
+    buffer = view.getViewSource();
+  auto argument = dyn_cast<BlockArgument>(buffer);
+  return argument && isa<gpu::GPUFuncOp>(argument.getOwner()->getParentOp());
+}
+
+bool GenericEmitter::distributeBySector(const Workers &workers) {
+  std::optional<int64_t> threads = getConstantIntValue(workers.numThreads);
+  int64_t entries = 1;
+  for (OpFoldResult size : sizes) {
+    std::optional<int64_t> known = getConstantIntValue(size);
+    if (!known || *known == 0 ||
+        entries > std::numeric_limits<int32_t>::max() / *known)
+      return false;
+    entries *= *known;
+  }
+  if (!threads || entries < *threads || !llvm::is_sorted(parallel) ||
+      getVector(parallel.back()) > 1)
+    return false;
+  auto isWhole = [&](OpOperand &operand) {
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    return type && type.areTrailingDimsContiguous(type.getRank()) &&
+           op.getMatchingIndexingMap(&operand).isIdentity() &&
+           isGlobal(operand.get());
+  };
+  auto *whole = llvm::find_if(op->getOpOperands(), isWhole);
+  if (whole == op->getOpOperands().end())
+    return false;
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto type = dyn_cast<MemRefType>(operand.get().getType());
+    if (type && type.areTrailingDimsContiguous(type.getRank()) &&
+        op.getMatchingIndexingMap(&operand).isIdentity())
+      flatBuffers[&operand] = createFlat(b, loc, operand.get());
+  }
+  // From where the first sector begins, as if there were no rows.
+  int64_t bits =
+      cast<MemRefType>(whole->get().getType()).getElementTypeBitWidth();
+  int64_t perSector = kSectorBytes / llvm::divideCeil(bits, 8);
+  OpFoldResult offset =
+      memref::ExtractStridedMetadataOp::create(b, loc, whole->get())
+          .getConstifiedMixedOffset();
+  AffineExpr d0;
+  bindDims(b.getContext(), d0);
+  OpFoldResult head = affine::makeComposedFoldedAffineApply(
+      b, loc, (-d0) % perSector, {offset});
+  point.push_back({});
+  auto setPoint = [&](Value entry) {
+    point.back() = entry;
+    // Narrow divisions are cheaper.
+    Type word = b.getI32Type();
+    Value rest = arith::IndexCastUIOp::create(b, loc, word, entry);
+    int64_t left = entries;
+    for (int64_t dim : llvm::reverse(parallel)) {
+      int64_t size = *getConstantIntValue(sizes[dim]);
+      left /= size;
+      Value position = rest;
+      if (left > 1) {
+        Value divisor =
+            arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(size));
+        position = b.createOrFold<arith::RemUIOp>(loc, rest, divisor);
+        rest = b.createOrFold<arith::DivUIOp>(loc, rest, divisor);
+      }
+      point[dim] =
+          size == 1
+              ? index(0)
+              : arith::IndexCastUIOp::create(b, loc, b.getIndexType(), position)
+                    .getResult();
+    }
+  };
+  // What comes before the first sector and after so many whole ones as there
+  // are wherever it begins.
+  int64_t apart = perSector - 1;
+  Value begin = getValueOrCreateConstantIndexOp(b, loc, head);
+  Value isApart = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                        workers.thread, index(apart));
+  auto few = scf::IfOp::create(b, loc, isApart, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(few.thenBlock());
+    Value isBefore = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                           workers.thread, begin);
+    Value after =
+        arith::AddIOp::create(b, loc, workers.thread, index(entries - apart));
+    setPoint(arith::SelectOp::create(b, loc, isBefore, workers.thread, after));
+    emitPoint();
+  }
+  Span all{b.getIndexAttr(entries - apart), workers.thread, *threads, 1,
+           atOnce};
+  walkSpan(all, {}, [&](Positions positions, ValueRange) {
+    SmallVector<SmallVector<Value>> points;
+    for (Value position : positions) {
+      setPoint(arith::AddIOp::create(b, loc, begin, position));
+      points.push_back(point);
+    }
+    emitPoints(points);
+    return SmallVector<Value>();
+  });
+  return true;
+}
+
+SmallVector<Value>
+GenericEmitter::reduceFrom(size_t position, ArrayRef<SmallVector<Value>> points,
+                           const Span &span, ValueRange states,
+                           int64_t chains) {
   int64_t dim = reduced[position];
-  bool last = position + 1 == reduced.size();
-  scf::ForOp inner = loop(last ? begin : index(0), sizeOf(dim),
-                          last ? step : index(1), states);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(inner.getBody());
-  point[dim] = inner.getInductionVar();
-  SmallVector<Value> next =
-      reduceFrom(position + 1, begin, step, inner.getRegionIterArgs());
-  scf::YieldOp::create(b, loc, next);
-  return SmallVector<Value>(inner.getResults());
+  if (position + 1 < reduced.size()) {
+    scf::ForOp inner = loop(index(0), sizeOf(dim), index(1), states);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(inner.getBody());
+    SmallVector<SmallVector<Value>> inside(points);
+    for (SmallVector<Value> &each : inside)
+      each[dim] = inner.getInductionVar();
+    SmallVector<Value> next = reduceFrom(position + 1, inside, span,
+                                         inner.getRegionIterArgs(), chains);
+    scf::YieldOp::create(b, loc, next);
+    return SmallVector<Value>(inner.getResults());
+  }
+  size_t outputs = op.getNumDpsInits();
+  return walkSpan(span, states, [&](Positions positions, ValueRange current) {
+    SmallVector<Value> next(current);
+    for (auto [i, at] : llvm::enumerate(positions)) {
+      for (auto [j, each] : llvm::enumerate(points)) {
+        auto own = MutableArrayRef(next).slice(
+            (j * chains + i % chains) * outputs, outputs);
+        point = each;
+        point[dim] = at;
+        llvm::copy(emitBody(ValueRange(own)), own.begin());
+      }
+    }
+    return next;
+  });
 }
 
 Value GenericEmitter::combine(Operation *combiner, Value lhs, Value rhs) {
@@ -339,31 +768,200 @@ Value GenericEmitter::shuffle(Value value, int32_t distance) {
   return raw;
 }
 
-Value GenericEmitter::butterfly(Operation *combiner, Value value) {
-  for (int32_t distance = kWarpThreads / 2; distance > 0; distance /= 2)
-    value = combine(combiner, value, shuffle(value, distance));
-  return value;
+void GenericEmitter::butterfly(Operation *combiner, SmallVector<Value> &values,
+                               Value lane, int64_t most, int64_t least) {
+  for (int64_t distance = most; distance >= least; distance /= 2) {
+    if (values.size() == 1) {
+      values[0] = combine(combiner, values[0], shuffle(values[0], distance));
+      continue;
+    }
+    Value bit = arith::AndIOp::create(b, loc, lane, index(distance));
+    Value isUpper =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, index(0));
+    size_t half = values.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      Value kept =
+          arith::SelectOp::create(b, loc, isUpper, values[i + half], values[i]);
+      Value given =
+          arith::SelectOp::create(b, loc, isUpper, values[i], values[i + half]);
+      values[i] = combine(combiner, kept, shuffle(given, distance));
+    }
+    values.truncate(half);
+  }
+}
+
+/// The lanes that have a row of so many accesses, or a warp's share of it.
+static int64_t getLanes(std::optional<int64_t> accesses) {
+  return accesses && *accesses < kWarpThreads ? llvm::PowerOf2Ceil(*accesses)
+                                              : kWarpThreads;
 }
 
 void GenericEmitter::distributeByWarp(const Workers &workers) {
-  scf::ForOp entries = loop(workers.warp, product(parallel), workers.numWarps);
+  AffineExpr d0, d1;
+  bindDims(b.getContext(), d0, d1);
+  int64_t dim = reduced.back();
+  int64_t vector = getVector(dim);
+  std::optional<int64_t> size = getConstantIntValue(sizes[dim]);
+  if (size)
+    *size /= vector;
+  // Rows side by side in a warp, and one after another as long as there are
+  // enough for every warp.
+  int64_t lanes = getLanes(size), beside = kWarpThreads / lanes, after = 1;
+  std::optional<int64_t> warps = getConstantIntValue(workers.numWarps);
+  OpFoldResult total = foldedProduct(parallel);
+  std::optional<int64_t> known = getConstantIntValue(total);
+  while (after < std::min({kMostRows, lanes, atOnce}) && warps && known &&
+         2 * after * beside * *warps <= *known)
+    after *= 2;
+  int64_t perTile = beside * after;
+  Value tiles = getValueOrCreateConstantIndexOp(
+      b, loc,
+      affine::makeComposedFoldedAffineApply(b, loc, d0.ceilDiv(perTile),
+                                            {total}));
+  scf::ForOp entries = loop(workers.warp, tiles, workers.numWarps);
   b.setInsertionPointToStart(entries.getBody());
-  delinearize(parallel, entries.getInductionVar());
+  Value lane = workers.lane, group = index(0);
+  if (beside > 1) {
+    lane = arith::RemUIOp::create(b, loc, workers.lane, index(lanes));
+    group = arith::DivUIOp::create(b, loc, workers.lane, index(lanes));
+  }
+  Value first = affine::AffineApplyOp::create(
+      b, loc, d0 * perTile + d1, ValueRange{entries.getInductionVar(), group});
+  // The last tile reads a row again, and keeps nothing of that.
+  bool isRagged = perTile > 1 && (!known || *known % perTile != 0);
+  Value lastRow;
+  if (isRagged)
+    lastRow = getValueOrCreateConstantIndexOp(
+        b, loc, affine::makeComposedFoldedAffineApply(b, loc, d0 - 1, {total}));
+  SmallVector<SmallVector<Value>> points;
+  for (int64_t i = 0; i < after; ++i) {
+    Value row = b.createOrFold<arith::AddIOp>(loc, first, index(i * beside));
+    if (isRagged)
+      row = arith::MinUIOp::create(b, loc, row, lastRow);
+    delinearize(parallel, row);
+    points.push_back(point);
+  }
+  Span span{sizes[dim], lane, lanes, vector};
+  span.unroll = std::max<int64_t>(1, atOnce / vector);
+  // Sums that do not wait for each other: of several rows, or of one's parts.
+  int64_t chains = after > 1 ? 1 : kMostRows;
   SmallVector<Value> states;
-  for (Operation *combiner : combiners)
-    states.push_back(
-        arith::ConstantOp::create(b, loc, *arith::getNeutralElement(combiner)));
-  states = reduceFrom(0, workers.lane, index(kWarpThreads), states);
-  for (auto [combiner, state] : llvm::zip_equal(combiners, states))
-    state = butterfly(combiner, state);
-  Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
-                                        workers.lane, index(0));
-  auto store = scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/false);
-  b.setInsertionPointToStart(store.thenBlock());
+  for (int64_t i = 0; i < after * chains; ++i)
+    for (Operation *combiner : combiners)
+      states.push_back(arith::ConstantOp::create(
+          b, loc, *arith::getNeutralElement(combiner)));
+  states = reduceFrom(0, points, span, states, chains);
+  SmallVector<Value> results;
+  size_t outputs = combiners.size();
+  for (auto [i, combiner] : llvm::enumerate(combiners)) {
+    SmallVector<Value> ofRows;
+    for (int64_t row = 0; row < after; ++row) {
+      SmallVector<Value> parts;
+      for (int64_t chain = 0; chain < chains; ++chain)
+        parts.push_back(states[(row * chains + chain) * outputs + i]);
+      for (int64_t count = chains; count > 1; count /= 2)
+        for (int64_t chain = 0; chain < count / 2; ++chain)
+          parts[chain] =
+              combine(combiner, parts[chain], parts[chain + count / 2]);
+      ofRows.push_back(parts[0]);
+    }
+    butterfly(combiner, ofRows, lane, lanes / 2, 1);
+    results.push_back(ofRows[0]);
+  }
+  // The first of the lanes that have a row.
+  int64_t perRow = lanes / after;
+  Value row = first, place = lane;
+  if (after > 1) {
+    Value number = arith::DivUIOp::create(b, loc, lane, index(perRow));
+    row = affine::AffineApplyOp::create(b, loc, d0 + d1 * beside,
+                                        ValueRange{first, number});
+    place = arith::RemUIOp::create(b, loc, lane, index(perRow));
+  }
+  Value stores =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, place, index(0));
+  if (isRagged)
+    stores = arith::AndIOp::create(
+        b, loc, stores,
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, row, lastRow));
+  auto keep = scf::IfOp::create(b, loc, stores, /*withElseRegion=*/false);
+  b.setInsertionPointToStart(keep.thenBlock());
+  delinearize(parallel, row);
   for (auto [out, combiner, state] :
-       llvm::zip_equal(op.getDpsInitsMutable(), combiners, states))
-    memref::StoreOp::create(b, loc, combine(combiner, load(out), state),
-                            out.get(), indicesOf(out));
+       llvm::zip_equal(op.getDpsInitsMutable(), combiners, results))
+    store(combine(combiner, load(out), state), out);
+}
+
+bool GenericEmitter::distributeByLaneRows(const Workers &workers) {
+  int64_t column = parallel.back(), vector = getVector(column);
+  std::optional<int64_t> columns = getConstantIntValue(foldedProduct(parallel));
+  if (combiners.empty() || reduced.size() != 1 || !columns ||
+      columns != getConstantIntValue(sizes[column]) ||
+      getConstantIntValue(workers.numThreads) != kWarpThreads)
+    return false;
+  int64_t accesses = *columns / vector, lanes = getLanes(accesses);
+  int64_t groups = kWarpThreads / lanes;
+  if (accesses > kWarpThreads || groups == 1)
+    return false;
+  Value lane = arith::RemUIOp::create(b, loc, workers.lane, index(lanes));
+  Value group = arith::DivUIOp::create(b, loc, workers.lane, index(lanes));
+  bool isRagged = accesses < lanes;
+  Value access = lane;
+  if (isRagged)
+    access = arith::MinUIOp::create(b, loc, lane, index(accesses - 1));
+  AffineExpr d0;
+  bindDims(b.getContext(), d0);
+  delinearize(parallel, index(0));
+  SmallVector<SmallVector<Value>> points;
+  SmallVector<Value> states;
+  for (int64_t i = 0; i < vector; ++i) {
+    points.push_back(point);
+    points.back()[column] = affine::AffineApplyOp::create(
+        b, loc, d0 * vector + i, ValueRange{access});
+    for (Operation *combiner : combiners)
+      states.push_back(arith::ConstantOp::create(
+          b, loc, *arith::getNeutralElement(combiner)));
+  }
+  Span rows{sizes[reduced.back()], group, groups, 1};
+  rows.unroll = std::max<int64_t>(1, atOnce / vector);
+  states = reduceFrom(0, points, rows, states);
+  SmallVector<SmallVector<Value>> results;
+  for (auto [i, combiner] : llvm::enumerate(combiners)) {
+    SmallVector<Value> &values = results.emplace_back();
+    for (int64_t j = 0; j < vector; ++j)
+      values.push_back(states[j * combiners.size() + i]);
+    butterfly(combiner, values, workers.lane, kWarpThreads / 2, lanes);
+  }
+  // Which of its columns a lane has kept; the others of its group have the
+  // same as the first.
+  int64_t kept = results.front().size(), distance = kWarpThreads / 2;
+  Value begin = arith::MulIOp::create(b, loc, lane, index(vector));
+  for (int64_t half = vector / 2; half >= kept; half /= 2, distance /= 2) {
+    Value bit = arith::DivUIOp::create(b, loc, workers.lane, index(distance));
+    bit = arith::RemUIOp::create(b, loc, bit, index(2));
+    begin = arith::AddIOp::create(
+        b, loc, begin, arith::MulIOp::create(b, loc, bit, index(half)));
+  }
+  Value place =
+      arith::RemUIOp::create(b, loc, workers.lane, index(2 * distance));
+  Value stores = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, place,
+                                       index(accesses));
+  auto keep = scf::IfOp::create(b, loc, stores, /*withElseRegion=*/false);
+  b.setInsertionPointToStart(keep.thenBlock());
+  SmallVector<SmallVector<Value>> joined;
+  for (int64_t j = 0; j < kept; ++j) {
+    point[column] = b.createOrFold<arith::AddIOp>(loc, begin, index(j));
+    points[j] = point;
+    SmallVector<Value> &ofPoint = joined.emplace_back();
+    for (auto [i, out] : llvm::enumerate(op.getDpsInitsMutable()))
+      ofPoint.push_back(combine(combiners[i], load(out), results[i][j]));
+  }
+  for (int64_t j = 0; j < kept; ++j) {
+    point = points[j];
+    for (auto [out, value] :
+         llvm::zip_equal(op.getDpsInitsMutable(), joined[j]))
+      store(value, out);
+  }
+  return true;
 }
 
 void scaling::distribute(OpBuilder &b, linalg::GenericOp op,

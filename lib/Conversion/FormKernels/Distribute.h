@@ -33,10 +33,25 @@ void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers);
 /// code.
 void unroll(OpBuilder &b, linalg::GenericOp op);
 
+/// Whether every `factor`-th entry along the last dimension is where an access
+/// of that many entries may begin.
+bool isAligned(Value buffer, int64_t factor);
+
 /// Copies what a block's iteration reads several times to allocations of its
-/// own, and lets it accumulate in such; of up to `bytes` in all.
+/// own, and lets it accumulate in such; of up to `bytes` in all. What a loop
+/// reads part by part is copied ahead of the loop.
 void stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
+                   const Workers &workers,
                    function_ref<bool(Value)> isReadOnly);
+
+/// Whether a loop's view can be copied before its iteration comes.
+bool canPipeline(memref::SubViewOp view, scf::ForOp loop);
+
+/// Replaces a view by copies in shared memory that asynchronous instructions
+/// make: while an iteration runs, the views of the next `stages - 1` are on
+/// their way. The end of an iteration must be a barrier of the block.
+void pipelineCopy(RewriterBase &b, memref::SubViewOp view, scf::ForOp loop,
+                  int64_t stages, const Workers &workers);
 
 /// A view that is the item of a thread. The items of a block's threads are
 /// neighbours in memory, and are moved together: neighbouring threads move

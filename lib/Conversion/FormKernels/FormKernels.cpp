@@ -300,7 +300,7 @@ LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
     for (Block &block : region) {
       if (failed(lowerBlock(block, level)))
         return failure();
-      if (level != Level::thread)
+      if (level != Level::thread && !quiet)
         waitAtEnd(block, level);
     }
   }
@@ -434,11 +434,12 @@ LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
         used += llvm::alignTo(getBytes(alloc.getType()), kAlignment);
     });
     Touched own = touchedBy(op);
-    stageMatrices(b, op, options.sharedBytes - used, [&](Value source) {
-      void *buffer = getBuffer(source);
-      return buffer && !own.written.contains(nullptr) &&
-             !own.written.contains(buffer);
-    });
+    stageMatrices(b, op, options.sharedBytes - used, blockWorkers,
+                  [&](Value source) {
+                    void *buffer = getBuffer(source);
+                    return buffer && !own.written.contains(nullptr) &&
+                           !own.written.contains(buffer);
+                  });
   }
   b.setInsertionPoint(op);
 
@@ -551,6 +552,25 @@ static void moveTo(Value buffer, Attribute space) {
       moveTo(user->getResult(0), space);
 }
 
+/// The threads that the matrices of blocks keep busy, up to `most`: 32 entries
+/// or more for each.
+static int64_t getBlockThreads(gpu::GPUFuncOp kernel, int64_t most) {
+  int64_t entries = 0;
+  for (Operation &op : kernel.front()) {
+    bool isAlone = !isa<scf::ForallOp>(op);
+    op.walk([&](linalg::LinalgOp inner) {
+      int64_t points = 1;
+      for (int64_t size : inner.getStaticLoopRanges())
+        points = ShapedType::isDynamic(size) || points > most * kWarpThreads
+                     ? most * kWarpThreads + 1
+                     : points * size;
+      entries = std::max(entries, isAlone ? most * kWarpThreads : points);
+    });
+  }
+  int64_t threads = llvm::PowerOf2Ceil(llvm::divideCeil(entries, kWarpThreads));
+  return std::clamp(threads, std::min(kWarpThreads, most), most);
+}
+
 LogicalResult KernelFormer::run() {
   bool perThread = true;
   kernel.walk([&](scf::ForallOp op) {
@@ -558,10 +578,13 @@ LogicalResult KernelFormer::run() {
                  llvm::all_of(*op.getMapping(),
                               llvm::IsaPred<gpu::GPUThreadMappingAttr>);
   });
+  bool hasPoints = false;
   kernel.walk([&](Operation *op) {
-    perThread &= !isa<ReducePointsOp, ApplyPointsOp>(op);
+    hasPoints |= isa<ReducePointsOp, ApplyPointsOp>(op);
   });
-  int64_t threads = perThread ? options.itemThreads : options.blockThreads;
+  int64_t threads = hasPoints   ? options.blockThreads
+                    : perThread ? options.itemThreads
+                                : getBlockThreads(kernel, options.blockThreads);
   kernel.setKnownBlockSize(ArrayRef<int32_t>{int32_t(threads), 1, 1});
 
   Block &body = kernel.front();

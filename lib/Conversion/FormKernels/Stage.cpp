@@ -20,6 +20,11 @@ using namespace mlir::scaling;
 /// What an instruction moves at most.
 static constexpr int64_t kVectorBytes = 16;
 
+/// Parts of a matrix that are in shared memory at a time, and what they take
+/// unless two take more: another block wants room beside.
+static constexpr int64_t kMostStages = 4;
+static constexpr int64_t kStageBytes = 96 << 10;
+
 static int64_t elementBytes(MemRefType type) {
   return llvm::divideCeil(type.getElementTypeBitWidth(), 8);
 }
@@ -125,7 +130,20 @@ static Own findOwn(memref::SubViewOp view, scf::ForallOp loop) {
   return readsFirst ? Own::updated : Own::other;
 }
 
+/// How many parts of a loop's matrix are in shared memory at a time.
+static int64_t getStages(memref::SubViewOp view, scf::ForOp loop,
+                         int64_t bytes) {
+  MemRefType type = view.getType();
+  int64_t size = llvm::alignTo(type.getNumElements() * elementBytes(type), 64);
+  int64_t stages = std::min(
+      {kMostStages, bytes / size, std::max<int64_t>(2, kStageBytes / size)});
+  if (std::optional<llvm::APInt> trips = loop.getStaticTripCount())
+    stages = std::min<int64_t>(stages, trips->getZExtValue());
+  return stages;
+}
+
 void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
+                            const Workers &workers,
                             function_ref<bool(Value)> isReadOnly) {
   SmallVector<memref::SubViewOp> views;
   loop.walk([&](memref::SubViewOp view) { views.push_back(view); });
@@ -147,6 +165,17 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
     if (!type.hasStaticShape() || !isReadAgain(view) ||
         !isReadOnly(view.getSource()))
       continue;
+    if (auto inner = dyn_cast<scf::ForOp>(view->getParentOp());
+        inner && inner->getBlock() == loop.getBody() &&
+        canPipeline(view, inner)) {
+      int64_t stages = getStages(view, inner, bytes);
+      SmallVector<int64_t> shape{stages};
+      llvm::append_range(shape, type.getShape());
+      if (stages > 1 && take(MemRefType::get(shape, type.getElementType()))) {
+        pipelineCopy(b, view, inner, stages, workers);
+        continue;
+      }
+    }
     if (!take(type))
       continue;
     b.setInsertionPointAfter(view);

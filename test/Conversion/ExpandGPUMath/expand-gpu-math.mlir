@@ -92,3 +92,33 @@ func.func @plain(%x: f32) -> (f32, f32, f32, f32, f32) {
   %e = math.roundeven %x : f32
   return %a, %b, %c, %d, %e : f32, f32, f32, f32, f32
 }
+
+// A product that is only added is not rounded by itself; where it is wanted for
+// something else, or the function is strict, it is.
+
+// CHECK-LABEL: func.func @contract
+// CHECK: math.fma %arg0, %arg1, %arg2 : f32
+// CHECK: math.fma %arg3, %arg3, %{{.*}} : f64
+// CHECK-NOT: math.fma
+// CHECK: arith.addf {{.*}} : f32
+// CHECK-LABEL: func.func @strict_sum
+// CHECK: arith.mulf
+// CHECK: arith.addf
+// EXACT-LABEL: func.func @contract
+// EXACT-NOT: math.fma
+// EXACT: return
+func.func @contract(%x: f32, %y: f32, %z: f32, %w: f64) -> (f32, f64, f32, f32) {
+  %p = arith.mulf %x, %y : f32
+  %r = arith.addf %p, %z : f32
+  %q = arith.mulf %w, %w : f64
+  %s = arith.addf %w, %q : f64
+  %t = arith.mulf %y, %z : f32
+  %u = arith.addf %t, %x : f32
+  return %r, %s, %t, %u : f32, f64, f32, f32
+}
+
+func.func @strict_sum(%x: f32, %y: f32, %z: f32) -> f32 attributes {scaling.strict} {
+  %p = arith.mulf %x, %y : f32
+  %r = arith.addf %p, %z : f32
+  return %r : f32
+}

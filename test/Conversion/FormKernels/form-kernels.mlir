@@ -43,15 +43,18 @@ func.func @thread(%in: memref<?x2xf32>, %out: memref<?x2xf32>) {
 
 // -----
 
-// An item per block: scratch in shared memory; a warp per row where memory runs
-// along the reduced dimension, a barrier before its sums are read, another
-// before the next item.
+// An item per block of as many threads as it keeps busy: scratch in shared
+// memory; lanes side by side along a row where memory runs along the reduced
+// dimension, here 16 with four entries each, and every lane with four rows, of
+// which it keeps one; a barrier before the sums are read, another before the
+// next item.
 
 // CHECK: gpu.func @block
-// CHECK-SAME: known_block_size = array<i32: 256, 1, 1>, scaling.shared_bytes = 192 : i64
+// CHECK-SAME: known_block_size = array<i32: 128, 1, 1>, scaling.shared_bytes = 192 : i64
 // CHECK: gpu.dynamic_shared_memory
 // CHECK: scf.for
 // CHECK-COUNT-5: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
 // CHECK: gpu.barrier
 // CHECK: math.log
 // CHECK: gpu.barrier
@@ -167,5 +170,117 @@ func.func @keep_dimension(%in: memref<8x64xf32>, %out: memref<8x1xf32>) {
     %e = arith.addf %a, %b : f32
     linalg.yield %e : f32
   }
+  return
+}
+
+// -----
+
+// A small matrix is a warp's: rows side by side, and the rows of a column in
+// different lanes.
+
+// CHECK: gpu.func @warp
+// CHECK-SAME: known_block_size = array<i32: 32, 1, 1>
+// CHECK: arith.addf
+// CHECK-COUNT-2: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: scf.if
+// CHECK: arith.maximumf
+// CHECK-COUNT-4: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: scf.if
+// CHECK: gpu.return
+func.func @warp(%in: memref<8x16x16xf32>, %rows: memref<8x16xf32>, %cols: memref<8x16xf32>) {
+  scf.forall (%i) in (8) {
+    %x = memref.subview %in[%i, 0, 0] [1, 16, 16] [1, 1, 1] : memref<8x16x16xf32> to memref<16x16xf32, strided<[16, 1], offset: ?>>
+    %r = memref.subview %rows[%i, 0] [1, 16] [1, 1] : memref<8x16xf32> to memref<16xf32, strided<[1], offset: ?>>
+    %c = memref.subview %cols[%i, 0] [1, 16] [1, 1] : memref<8x16xf32> to memref<16xf32, strided<[1], offset: ?>>
+    linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : memref<16x16xf32, strided<[16, 1], offset: ?>>) outs(%r : memref<16xf32, strided<[1], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.addf %b, %a : f32
+      linalg.yield %e : f32
+    }
+    linalg.generic {indexing_maps = [affine_map<(a, b) -> (b, a)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : memref<16x16xf32, strided<[16, 1], offset: ?>>) outs(%c : memref<16xf32, strided<[1], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.maximumf %b, %a : f32
+      linalg.yield %e : f32
+    }
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}
+
+// -----
+
+// A matrix without gaps whose rows begin anywhere: from sector to sector.
+
+// CHECK: gpu.func @sectors(%[[IN:[^:]*]]: memref<3x37x41xf32>, %[[OUT:[^:]*]]: memref<3x37x41xf32>)
+// CHECK: %[[X:.*]] = memref.collapse_shape
+// CHECK: %[[Y:.*]] = memref.collapse_shape
+// CHECK: memref.extract_strided_metadata
+// CHECK: scf.if
+// CHECK: memref.load %[[X]]
+// CHECK: memref.store %{{.*}}, %[[Y]]
+// CHECK: scf.for
+// CHECK-COUNT-8: memref.load %[[X]]
+// CHECK-COUNT-8: memref.store %{{.*}}, %[[Y]]
+// CHECK: gpu.return
+func.func @sectors(%in: memref<3x37x41xf32>, %out: memref<3x37x41xf32>) {
+  scf.forall (%i) in (3) {
+    %x = memref.subview %in[%i, 0, 0] [1, 37, 41] [1, 1, 1] : memref<3x37x41xf32> to memref<37x41xf32, strided<[41, 1], offset: ?>>
+    %y = memref.subview %out[%i, 0, 0] [1, 37, 41] [1, 1, 1] : memref<3x37x41xf32> to memref<37x41xf32, strided<[41, 1], offset: ?>>
+    linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+        ins(%x : memref<37x41xf32, strided<[41, 1], offset: ?>>) outs(%y : memref<37x41xf32, strided<[41, 1], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = math.exp %a : f32
+      linalg.yield %e : f32
+    }
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}
+
+// -----
+
+// What a loop reads part by part, twice each, is copied ahead of it: three
+// parts are asked for before it, one more in each of its iterations.
+
+// CHECK: gpu.func @ahead
+// CHECK-COUNT-3: nvvm.cp.async.commit.group
+// CHECK: nvvm.cp.async.wait.group 2
+// CHECK: gpu.barrier
+// CHECK: scf.for
+// CHECK: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache = cg
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: arith.addf
+// CHECK: arith.maximumf
+// CHECK: nvvm.cp.async.wait.group 2
+// CHECK: gpu.barrier
+// CHECK: gpu.return
+func.func @ahead(%in: memref<256x512xf32>, %sum: memref<256xf32>, %max: memref<4x512xf32>) {
+  %c0 = arith.constant 0 : index
+  %c8 = arith.constant 8 : index
+  %c64 = arith.constant 64 : index
+  scf.forall (%i) = (0) to (256) step (64) {
+    %part = affine.apply affine_map<(d0) -> (d0 floordiv 64)>(%i)
+    %x = memref.subview %in[%i, 0] [64, 512] [1, 1] : memref<256x512xf32> to memref<64x512xf32, strided<[512, 1], offset: ?>>
+    %m = memref.subview %max[%part, 0] [1, 512] [1, 1] : memref<4x512xf32> to memref<512xf32, strided<[1], offset: ?>>
+    scf.for %j = %c0 to %c64 step %c8 {
+      %y = memref.subview %x[%j, 0] [8, 512] [1, 1] : memref<64x512xf32, strided<[512, 1], offset: ?>> to memref<8x512xf32, strided<[512, 1], offset: ?>>
+      %row = arith.addi %i, %j : index
+      %s = memref.subview %sum[%row] [8] [1] : memref<256xf32> to memref<8xf32, strided<[1], offset: ?>>
+      linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+          ins(%y : memref<8x512xf32, strided<[512, 1], offset: ?>>) outs(%s : memref<8xf32, strided<[1], offset: ?>>) {
+      ^bb0(%a: f32, %b: f32):
+        %e = arith.addf %b, %a : f32
+        linalg.yield %e : f32
+      }
+      linalg.generic {indexing_maps = [affine_map<(a, b) -> (b, a)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+          ins(%y : memref<8x512xf32, strided<[512, 1], offset: ?>>) outs(%m : memref<512xf32, strided<[1], offset: ?>>) {
+      ^bb0(%a: f32, %b: f32):
+        %e = arith.maximumf %b, %a : f32
+        linalg.yield %e : f32
+      }
+    }
+  } {mapping = [#gpu.block<linear_dim_0>]}
   return
 }

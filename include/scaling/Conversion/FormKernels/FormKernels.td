@@ -21,15 +21,24 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     |---|---|
     | an `scf.forall` with a mapping `#gpu.thread` | an item per thread, its memory in registers: static loops are unrolled |
     | any other outermost `scf.forall` | an item per block of threads; its static allocations are in dynamic shared memory |
-    | a `linalg` op in an item of a block | the threads of the block: a warp per entry where the contiguous dimension is reduced (each lane adds every 32nd entry, then a butterfly of shuffles), else a thread per entry |
+    | a `linalg` op in an item of a block | the threads of the block: a warp, or some of its lanes, per row where the contiguous dimension is reduced (each lane adds every so many entries, then a butterfly of shuffles), else a thread per entry, or per column |
     | a `linalg` op outside of all parallel loops | the same, by all threads of the grid |
     | everything else, also loops and branches | all threads alike |
+
+    A block has as many threads as the largest matrix of its items keeps busy
+    with 32 entries each: a matrix of up to 1,024 entries is one warp's. Where
+    sizes and strides are static, neighbours are loaded and stored 16 bytes at a
+    time, several such wait for memory together, and a warp reduces up to four
+    rows at a time. A matrix without gaps whose rows begin anywhere goes from
+    one sector of memory to the next, whatever the row.
 
     The items of a block's threads are neighbours in memory: they go through
     shared memory, vectors of 16 bytes side by side, so that threads read and
     write whole sectors; there, items are an odd number of vectors apart, in
     different banks. What a block reads several times of memory that it does not
-    write is copied to shared memory where it fits.
+    write is copied to shared memory where it fits. What a loop reads part by
+    part is copied ahead of it by asynchronous instructions: while one part is
+    worked on, up to three more are on their way.
 
     The order of every reduction is a function of the shape only. Items are
     taken in strides of the grid, so that a kernel is right for any number of
@@ -44,7 +53,7 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"blockThreads", "block-threads", "unsigned", /*default=*/"256",
-           "Threads of a block that works on one matrix">,
+           "The most threads of a block that works on one matrix">,
     Option<"itemThreads", "item-threads", "unsigned", /*default=*/"128",
            "Threads of a block where each thread has a matrix of its own">,
     Option<"sharedBytes", "shared-bytes", "int64_t", /*default=*/"232448",

@@ -1,0 +1,216 @@
+//===- Pipeline.cpp - Copies that run ahead -------------------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Distribute.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+/// Copies of so many bytes pass by L1, which nobody would read them from.
+static constexpr int64_t kWideBytes = 16;
+
+static int64_t getCopyElements(memref::SubViewOp view) {
+  MemRefType type = view.getType();
+  int64_t bytes = type.getElementTypeBitWidth() / 8;
+  int64_t wide = kWideBytes / std::max<int64_t>(bytes, 1);
+  if (bytes > 0 && bytes <= kWideBytes && type.getShape().back() % wide == 0 &&
+      isAligned(view, wide))
+    return wide;
+  return bytes == 4 || bytes == 8 ? 1 : 0;
+}
+
+bool scaling::canPipeline(memref::SubViewOp view, scf::ForOp loop) {
+  MemRefType type = view.getType();
+  auto isKnownBefore = [&](Value value) {
+    return value == loop.getInductionVar() ||
+           !loop->isAncestor(value.getParentRegion()->getParentOp());
+  };
+  return view->getBlock() == loop.getBody() && loop.getNumResults() == 0 &&
+         type.hasStaticShape() && type.getRank() > 0 &&
+         type.getElementType().isIntOrFloat() && getCopyElements(view) > 0 &&
+         llvm::all_of(view->getOperands(), isKnownBefore);
+}
+
+/// Where the element of a buffer with that number is.
+static Value createAddress(OpBuilder &b, Location loc, Value buffer,
+                           Value element, unsigned space) {
+  int64_t bytes =
+      cast<MemRefType>(buffer.getType()).getElementTypeBitWidth() / 8;
+  Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, buffer);
+  AffineExpr d0, d1;
+  bindDims(b.getContext(), d0, d1);
+  Value address = affine::AffineApplyOp::create(b, loc, d0 + d1 * bytes,
+                                                ValueRange{base, element});
+  Value word = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+  return LLVM::IntToPtrOp::create(
+      b, loc, LLVM::LLVMPointerType::get(b.getContext(), space), word);
+}
+
+namespace {
+/// The copies of one view.
+class Pipeliner {
+public:
+  Pipeliner(RewriterBase &b, memref::SubViewOp view, scf::ForOp loop,
+            int64_t stages, const Workers &workers)
+      : b(b), view(view), loop(loop), stages(stages), workers(workers),
+        loc(view.getLoc()) {}
+
+  void run();
+
+private:
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  }
+  Value slotOf(Value iteration) {
+    return b.createOrFold<arith::RemUIOp>(loc, iteration, index(stages));
+  }
+  /// Asks for the part of an iteration, if there is such.
+  void request(Value iteration);
+  void copy(Value iteration);
+
+  RewriterBase &b;
+  memref::SubViewOp view;
+  scf::ForOp loop;
+  int64_t stages;
+  const Workers &workers;
+  Location loc;
+  Value copies, trips;
+};
+} // namespace
+
+void Pipeliner::copy(Value iteration) {
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  IRMapping mapping;
+  OpFoldResult position = affine::makeComposedFoldedAffineApply(
+      b, loc, d0 + d1 * d2,
+      {getAsOpFoldResult(loop.getLowerBound()), iteration,
+       getAsOpFoldResult(loop.getStep())});
+  mapping.map(loop.getInductionVar(),
+              getValueOrCreateConstantIndexOp(b, loc, position));
+  Value part = b.clone(*view, mapping)->getResult(0);
+  auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, part);
+  MemRefType type = view.getType();
+  int64_t perCopy = getCopyElements(view);
+  int64_t bytes = perCopy * type.getElementTypeBitWidth() / 8;
+  Value begin = arith::MulIOp::create(b, loc, slotOf(iteration),
+                                      index(type.getNumElements()))
+                    .getResult();
+  auto each = scf::ForOp::create(b, loc, workers.thread,
+                                 index(type.getNumElements() / perCopy),
+                                 workers.numThreads);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(each.getBody());
+  Value element =
+      arith::MulIOp::create(b, loc, each.getInductionVar(), index(perCopy));
+  Value from = getValueOrCreateConstantIndexOp(
+      b, loc, metadata.getConstifiedMixedOffset());
+  Value rest = element;
+  SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
+  for (int64_t dim = type.getRank() - 1; dim >= 0; --dim) {
+    Value at = rest;
+    if (dim > 0) {
+      at = arith::RemUIOp::create(b, loc, rest, index(type.getDimSize(dim)));
+      rest = arith::DivUIOp::create(b, loc, rest, index(type.getDimSize(dim)));
+    }
+    from = getValueOrCreateConstantIndexOp(
+        b, loc,
+        affine::makeComposedFoldedAffineApply(b, loc, d0 + d1 * d2,
+                                              {from, at, strides[dim]}));
+  }
+  Value to = arith::AddIOp::create(b, loc, begin, element);
+  NVVM::CpAsyncOp::create(
+      b, loc,
+      createAddress(b, loc, copies, to,
+                    static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
+      createAddress(b, loc, metadata.getBaseBuffer(), from,
+                    static_cast<unsigned>(NVVM::NVVMMemorySpace::Global)),
+      bytes,
+      bytes == kWideBytes ? NVVM::LoadCacheModifierKind::CG
+                          : NVVM::LoadCacheModifierKind::CA,
+      /*cpSize=*/Value());
+}
+
+void Pipeliner::request(Value iteration) {
+  Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                    iteration, trips);
+  auto some = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(some.thenBlock());
+    copy(iteration);
+  }
+  // Also of none, so that every iteration has a group.
+  NVVM::CpAsyncCommitGroupOp::create(b, loc);
+}
+
+void Pipeliner::run() {
+  MemRefType type = view.getType();
+  SmallVector<int64_t> shape{stages};
+  llvm::append_range(shape, type.getShape());
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  auto wait = [&] { NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 2); };
+
+  b.setInsertionPoint(loop);
+  copies = memref::AllocOp::create(
+      b, loc, MemRefType::get(shape, type.getElementType()));
+  trips = getValueOrCreateConstantIndexOp(
+      b, loc,
+      affine::makeComposedFoldedAffineApply(
+          b, loc, (d1 - d0).ceilDiv(d2),
+          {getAsOpFoldResult(loop.getLowerBound()),
+           getAsOpFoldResult(loop.getUpperBound()),
+           getAsOpFoldResult(loop.getStep())}));
+  for (int64_t stage = 0; stage + 1 < stages; ++stage)
+    request(index(stage));
+  wait();
+  gpu::BarrierOp::create(b, loc);
+
+  // What is asked for takes the place of what was read an iteration ago, and
+  // comes before the barrier that ends an iteration.
+  b.setInsertionPointToStart(loop.getBody());
+  Value iteration = getValueOrCreateConstantIndexOp(
+      b, loc,
+      affine::makeComposedFoldedAffineApply(
+          b, loc, (d0 - d1).floorDiv(d2),
+          {loop.getInductionVar(), getAsOpFoldResult(loop.getLowerBound()),
+           getAsOpFoldResult(loop.getStep())}));
+  request(arith::AddIOp::create(b, loc, iteration, index(stages - 1)));
+  b.setInsertionPoint(loop.getBody()->getTerminator());
+  wait();
+
+  b.setInsertionPointAfter(view);
+  SmallVector<OpFoldResult> offsets(shape.size(), b.getIndexAttr(0)),
+      sizes = getAsIndexOpFoldResult(b.getContext(), shape),
+      steps(shape.size(), b.getIndexAttr(1));
+  offsets[0] = slotOf(iteration);
+  sizes[0] = b.getIndexAttr(1);
+  auto result = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+      type.getShape(), cast<MemRefType>(copies.getType()), offsets, sizes,
+      steps));
+  b.replaceAllUsesWith(
+      view.getResult(),
+      memref::SubViewOp::create(b, loc, result, copies, offsets, sizes, steps));
+}
+
+void scaling::pipelineCopy(RewriterBase &b, memref::SubViewOp view,
+                           scf::ForOp loop, int64_t stages,
+                           const Workers &workers) {
+  OpBuilder::InsertionGuard guard(b);
+  Pipeliner(b, view, loop, stages, workers).run();
+}
