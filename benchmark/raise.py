@@ -5,15 +5,17 @@ it is worth.
 
 The hyper-connections of DeepSeek-V4 and SuperGlue's matching layer, as they are
 in transformers, go through torch-mlir. Needs test/requirements-flows.txt. Writes
-a Markdown table each: ops before and after with the time to match, and the time
-of a call of SuperGlue's layer: raised and native (domains `log` and `absorb`),
-in PyTorch, and, as plain linalg, in IREE.
+a Markdown table each: ops before and after with the time to match; dispatches in
+IREE and the time of a call there, plain and raised; and the time of a call of
+SuperGlue's layer: raised and native (domains `log` and `absorb`), and in PyTorch.
 """
 
 import argparse
+import json
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -101,17 +103,35 @@ def native(tools, program, folder, repeat):
     return float(re.search(r"best ([\d.]+) ms", printed)[1])
 
 
-def iree(text, x):
+def iree(program, x, folder, embedded):
+    """The first result, dispatches by IREE's own count, and the time of a call."""
     import iree.compiler
     import iree.runtime
 
-    binary = iree.compiler.compile_str(
-        text,
-        target_backends=["llvm-cpu"],
-        extra_args=["--iree-llvmcpu-target-cpu=host"],
-    )
-    module = iree.runtime.load_vm_flatbuffer(binary, driver="local-task")
-    return module.main(x).to_host(), best(lambda: module.main(x).to_host())
+    statistics = folder / "statistics.json"
+    flags = [
+        "--iree-scheduling-dump-statistics-format=json",
+        f"--iree-scheduling-dump-statistics-file={statistics}",
+    ]
+    if embedded:
+        import scaling.iree
+
+        vmfb = scaling.iree.compile(program.read_text(), flags=flags).vmfb
+    else:
+        vmfb = iree.compiler.compile_str(
+            program.read_text(),
+            target_backends=["llvm-cpu"],
+            extra_args=["--iree-llvmcpu-target-cpu=host", *flags],
+        )
+    module = iree.runtime.load_vm_flatbuffer(vmfb, driver="local-task")
+
+    def call():
+        results = module.main(x)
+        results = results if isinstance(results, (tuple, list)) else [results]
+        return [result.to_host() for result in results]
+
+    counted = json.loads(statistics.read_text())["stream-aggregate"]
+    return call()[0], counted["execution"]["dispatch-count"], best(call)
 
 
 def main():
@@ -121,6 +141,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=200)
     parser.add_argument("--no-iree", action="store_true")
     arguments = parser.parse_args()
+    sys.path.insert(0, str(arguments.bin.resolve().parent / "python"))
     torch.manual_seed(0)
     matching = Matching(), torch.randn(1, arguments.size, arguments.size)
     programs = {
@@ -141,6 +162,22 @@ def main():
                 f"| {'; '.join(remarks)} | {milliseconds:.0f} ms |"
             )
 
+        if not arguments.no_iree:
+            print()
+            print("| in IREE | dispatches | raised | ms a call | raised | |")
+            print("|---|---|---|---|---|---|")
+            for title, (module, x) in programs.items():
+                plain, after = folder / "plain.mlir", folder / "raised.mlir"
+                plain.write_text(export(module, x))
+                raised(arguments.bin, plain, after)
+                got, before, slow = iree(plain, x.numpy(), folder, embedded=False)
+                same, left, fast = iree(after, x.numpy(), folder, embedded=True)
+                np.testing.assert_allclose(same, got, rtol=1e-4, atol=1e-4)
+                print(
+                    f"| {title} | {before} | {left} | {slow:.2f} | {fast:.2f} "
+                    f"| {slow / fast:.1f}× |"
+                )
+
         # The last one is SuperGlue's.
         model, scores = matching
         np.save(folder / "x.npy", scores.numpy())
@@ -151,8 +188,6 @@ def main():
             milliseconds = native(arguments.bin, after, folder, arguments.repeat)
             got = np.load(folder / "y.npy")
             results[f"raised, {domain}"] = got, milliseconds
-        if not arguments.no_iree:
-            results["IREE, plain"] = iree(plain.read_text(), scores.numpy())
         print()
         print("| | ms a call | largest difference to PyTorch |")
         print("|---|---|---|")

@@ -311,3 +311,67 @@ func.func @deviations(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
   %z = arith.divf %y, %c : tensor<4x6xf32>
   return %z : tensor<4x6xf32>
 }
+
+// Until the rows' error is small, which every round looks at behind its pair.
+// REMARK: raised to 'scaling.sinkhorn': at most 100 half-steps
+// CHECK-LABEL: @until(
+// CHECK-SAME: %[[Z:.*]]: tensor<4x6xf32>
+// CHECK-NEXT: %[[F:.*]], %[[G:.*]], %{{.*}}, %{{.*}}, %{{.*}} = scaling.sinkhorn logits(%[[Z]] : tensor<4x6xf32>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<until 1.0e-03, what = marginal, axis = rows, norm = l1, every = 2, start = 2, limit = 100, relax = none>) numerics(#scaling.numerics<log>)
+// CHECK-NEXT: return %[[F]], %[[G]]
+// ABSORB-LABEL: @until(
+// ABSORB: numerics(#scaling.numerics<absorb>)
+func.func @until(%z: tensor<4x6xf32>) -> (tensor<4xf32>, tensor<6xf32>) {
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %c50 = arith.constant 50 : i32
+  %tol = arith.constant 1.0e-3 : f32
+  %inf = arith.constant 0x7F800000 : f32
+  %f0 = arith.constant dense<0.0> : tensor<4xf32>
+  %g0 = arith.constant dense<0.0> : tensor<6xf32>
+  %r:4 = scf.while (%f = %f0, %g = %g0, %e = %inf, %i = %c0)
+      : (tensor<4xf32>, tensor<6xf32>, f32, i32) -> (tensor<4xf32>, tensor<6xf32>, f32, i32) {
+    %large = arith.cmpf ogt, %e, %tol : f32
+    %few = arith.cmpi slt, %i, %c50 : i32
+    %go = arith.andi %large, %few : i1
+    scf.condition(%go) %f, %g, %e, %i : tensor<4xf32>, tensor<6xf32>, f32, i32
+  } do {
+  ^bb0(%f: tensor<4xf32>, %g: tensor<6xf32>, %e: f32, %i: i32):
+    %p:2 = func.call @pair(%z, %g) : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4xf32>, tensor<6xf32>)
+    %q = func.call @plan(%z, %p#0, %p#1) : (tensor<4x6xf32>, tensor<4xf32>, tensor<6xf32>) -> tensor<4x6xf32>
+    %d = func.call @error_rows(%q) : (tensor<4x6xf32>) -> f32
+    %j = arith.addi %i, %c1 : i32
+    scf.yield %p#0, %p#1, %d, %j : tensor<4xf32>, tensor<6xf32>, f32, i32
+  }
+  return %r#0, %r#1 : tensor<4xf32>, tensor<6xf32>
+}
+
+// The same of a matrix, looked at before the first pair too; columns first.
+// REMARK: raised to 'scaling.project': at most 80 half-steps
+// CHECK-LABEL: @until_matrix(
+// CHECK: scaling.project kernel(%{{.*}} : tensor<4x6xf32>)
+// CHECK-SAME: order(cols_first) stop(#scaling.stop<until 1.0e-03, what = marginal, axis = cols, norm = linf, every = 4, start = 0, limit = 80, relax = none>)
+func.func @until_matrix(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c2 = arith.constant 2 : index
+  %c40 = arith.constant 40 : index
+  %tol = arith.constant 1.0e-3 : f32
+  %r:2 = scf.while (%x = %k, %i = %c0) : (tensor<4x6xf32>, index) -> (tensor<4x6xf32>, index) {
+    %e = func.call @error_cols(%x) : (tensor<4x6xf32>) -> f32
+    %few = arith.cmpi ugt, %c40, %i : index
+    %large = arith.cmpf olt, %tol, %e : f32
+    %go = arith.andi %few, %large : i1
+    scf.condition(%go) %x, %i : tensor<4x6xf32>, index
+  } do {
+  ^bb0(%x: tensor<4x6xf32>, %i: index):
+    %y = scf.for %s = %c0 to %c2 step %c1 iter_args(%w = %x) -> (tensor<4x6xf32>) {
+      %a = func.call @divide_cols(%w) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+      %b = func.call @divide_rows(%a) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+      scf.yield %b : tensor<4x6xf32>
+    }
+    %j = arith.addi %i, %c2 : index
+    scf.yield %y, %j : tensor<4x6xf32>, index
+  }
+  return %r#0 : tensor<4x6xf32>
+}

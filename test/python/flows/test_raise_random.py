@@ -59,7 +59,52 @@ class Program:
             return self.write(f"arith.mulf {x}, %x : {TYPE}")
         return self.write(f"arith.mulf {x}, %three : {TYPE}") if what == 2 else x
 
+    def potentials(self):
+        """Of rows and columns, now and then half of what they should be."""
+        kinds = {
+            "rows": ("tensor<4xf32>", "%zero4"),
+            "cols": ("tensor<6xf32>", "%zero6"),
+        }
+        made = {axis: zero for axis, (_, zero) in kinds.items()}
+        spread = lambda axis: self.write(
+            f"func.call @spread_{axis}({made[axis]}) : ({kinds[axis][0]}) -> {TYPE}"
+        )
+        axis = self.rng.choice(["rows", "cols"])
+        for _ in range(self.rng.randint(2, 5)):
+            other = "cols" if axis == "rows" else "rows"
+            shifted = self.write(f"arith.addf %w, {spread(other)} : {TYPE}")
+            kind = kinds[axis][0]
+            sums = self.write(f"func.call @lse_{axis}({shifted}) : ({TYPE}) -> {kind}")
+            made[axis] = self.write(f"arith.negf {sums} : {kind}")
+            if self.rng.random() < 0.1:
+                made[axis] = self.write(f"arith.addf {made[axis]}, {sums} : {kind}")
+            if self.rng.random() < 0.9:
+                axis = other
+        if self.rng.random() < 0.3:
+            return spread(axis)
+        return self.write(f"arith.mulf {spread('rows')}, {spread('cols')} : {TYPE}")
+
+    def deviations(self, x):
+        axis = self.rng.randrange(2)
+        for _ in range(self.rng.randint(2, 4)):
+            name, size = (("rows", 4), ("cols", 6))[axis]
+            kind = f"tensor<{size}xf32>"
+            factor = self.write(
+                f"func.call @deviation_{name}({x}) : ({TYPE}) -> {kind}"
+            )
+            spread = self.write(
+                f"func.call @spread_{name}({factor}) : ({kind}) -> {TYPE}"
+            )
+            x = self.write(f"arith.divf {x}, {spread} : {TYPE}")
+            if self.rng.random() < 0.9:
+                axis = 1 - axis
+        return x
+
     def make(self):
+        if self.rng.random() < 0.2:
+            return self.potentials()
+        if self.rng.random() < 0.1:
+            return self.deviations("%w")
         if self.rng.random() < 0.5:
             x = "%x"
             if self.rng.random() < 0.5:
@@ -90,6 +135,8 @@ def write_module(seed):
     return f"""{STEPS}
 func.func @main(%x: {TYPE}, %w: {TYPE}) -> ({types}) {{
   %three = arith.constant dense<3.0> : {TYPE}
+  %zero4 = arith.constant dense<0.0> : tensor<4xf32>
+  %zero6 = arith.constant dense<0.0> : tensor<6xf32>
 {body}
   return {", ".join(results)} : {types}
 }}
@@ -131,7 +178,8 @@ def test_the_same_results(tmp_path, seed):
     text = write_module(seed)
     raised = optimize(text, "--scaling-raise")
     # Not for nothing: most of them hold an iteration.
-    assert len(re.findall(r"scaling\.project", raised)) >= PROGRAMS // 4
+    found = re.findall(r"scaling\.(?:project|sinkhorn|balance)", raised)
+    assert len(found) >= PROGRAMS // 4
     plain = run(tmp_path, optimize(text))
     for i, (got, want) in enumerate(zip(run(tmp_path, raised), plain, strict=True)):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6, err_msg=f"p{i}")

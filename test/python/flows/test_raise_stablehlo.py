@@ -97,6 +97,41 @@ def sinkformer(query, key, value):
     return jnp.einsum("bnm,bmd->bnd", jnp.exp(z) * z.shape[-1], value)
 
 
+def until(error, returned=slice(2)):
+    """Pairs until an error, of both potentials before and after, is small."""
+
+    def transport(cost, a, b):
+        def go_on(state):
+            return (state[2] > 1e-3) & (state[3] < 100)
+
+        def step(state):
+            g = state[1]
+            f = 0.1 * (jnp.log(a) - logsumexp((g[None, :] - cost) / 0.1, 1))
+            g = 0.1 * (jnp.log(b) - logsumexp((f[:, None] - cost) / 0.1, 0))
+            plan = jnp.exp((f[:, None] + g[None, :] - cost) / 0.1)
+            return f, g, error(plan, a, f - state[0], g - state[1]), state[3] + 1
+
+        start = jnp.zeros_like(a), jnp.zeros_like(b), jnp.inf, 0
+        return jax.lax.while_loop(go_on, step, start)[returned]
+
+    return transport
+
+
+until_rows = until(lambda plan, a, df, dg: jnp.abs(plan.sum(1) - a).sum())
+until_unchanged = until(lambda plan, a, df, dg: jnp.abs(dg).max())
+
+
+def until_matrix(z):
+    def go_on(state):
+        return (jnp.abs(state[0].sum(1) - 1).max() > 1e-4) & (state[1] < 50)
+
+    def step(state):
+        p = state[0] / sums(state[0], 1)
+        return p / sums(p, 0), state[1] + 1
+
+    return jax.lax.while_loop(go_on, step, (jnp.exp(z), 0))[0]
+
+
 def one_softmax(z):
     return jax.nn.softmax(z, -1)
 
@@ -157,6 +192,9 @@ PROGRAMS = {
     "mhc_clamp": ([(7, 4, 4)], "40 half-steps, preset mhc_clamp"),
     "swav": ([(32, 20)], "6 half-steps, preset swav"),
     "transport": ([(6, 9), (6,), (9,)], "20 half-steps"),
+    "until_rows": ([(6, 9), (6,), (9,)], "at most 200 half-steps"),
+    "until_unchanged": ([(6, 9), (6,), (9,)], "at most 200 half-steps"),
+    "until_matrix": ([(6, 6)], "at most 100 half-steps"),
     "sinkformer": ([(2, 16, 8)] * 2 + [(2, 16, 4)], "3 half-steps, preset sinkformer"),
 }
 
@@ -165,31 +203,57 @@ PROGRAMS = {
 def test_programs(tmp_path, name):
     shapes, found = PROGRAMS[name]
     function, inputs = globals()[name], [random(*shape) for shape in shapes]
-    if name == "transport":
+    if len(inputs) == 3 and name != "sinkformer":
         inputs = [np.abs(x) / np.abs(x).sum() for x in inputs]
     elif name == "swav":
         inputs = [0.1 * x for x in inputs]
     text, remarks = raise_text(to_linalg(function, inputs))
-    op = "attention" if name == "sinkformer" else "project"
+    op = {
+        "sinkformer": "attention",
+        "until_rows": "sinkhorn",
+        "until_unchanged": "sinkhorn",
+    }.get(name, "project")
     assert remarks == [f"raised to 'scaling.{op}': {found}"]
     assert "linalg." not in text and "scf." not in text
     (tmp_path / "program.mlir").write_text(text)
+    expected = jax.jit(function)(*inputs)
+    expected = expected if isinstance(expected, tuple) else (expected,)
     for i, x in enumerate(inputs):
         np.save(tmp_path / f"in{i}.npy", x)
     subprocess.run(
         [find_tool("scaling-run"), tmp_path / "program.mlir", "--entry=main"]
         + [f"--input={tmp_path}/in{i}.npy" for i in range(len(inputs))]
-        + [f"--output={tmp_path}/out.npy"],
+        + [f"--output={tmp_path}/out{i}.npy" for i in range(len(expected))],
         check=True,
         timeout=120,
     )
-    np.testing.assert_allclose(
-        np.load(tmp_path / "out.npy"), function(*inputs), rtol=3e-6, atol=3e-6
-    )
+    for i, values in enumerate(expected):
+        np.testing.assert_allclose(
+            np.load(tmp_path / f"out{i}.npy"), values, rtol=3e-6, atol=3e-6
+        )
+
+
+def check_not_raised(function, inputs):
+    text, remarks = raise_text(to_linalg(function, inputs))
+    assert " = scaling." not in text
+    assert not [remark for remark in remarks if remark.startswith("raised")]
+    return remarks
 
 
 @pytest.mark.parametrize("function", [one_softmax, another_guard, all_of_them])
 def test_near_misses(function):
-    text, remarks = raise_text(to_linalg(function, [random(3, 4, 4)]))
-    assert " = scaling." not in text
-    assert not [remark for remark in remarks if remark.startswith("raised")]
+    check_not_raised(function, [random(3, 4, 4)])
+
+
+@pytest.mark.parametrize(
+    "error, returned, reason",
+    [
+        (lambda plan, a, df, dg: jnp.abs(df).max(), slice(2), "another measure"),
+        (lambda plan, a, df, dg: jnp.abs(plan - 1).max(), slice(2), "another measure"),
+        (lambda plan, a, df, dg: jnp.abs(dg).max(), slice(4), "other results"),
+    ],
+)
+def test_other_loops(error, returned, reason):
+    inputs = [random(6, 9), random(6), random(9)]
+    remarks = check_not_raised(until(error, returned), inputs)
+    assert reason in remarks[0]

@@ -305,7 +305,9 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
           .Case<math::SqrtOp>([&](auto) { return e.power(operands[0], 0.5); })
           .Case<math::RsqrtOp>([&](auto) { return e.power(operands[0], -0.5); })
           .Case<math::AbsFOp>([&](auto) -> Term {
-            return operands[0].node->nonNegative ? operands[0] : Term{};
+            return operands[0].node->nonNegative
+                       ? operands[0]
+                       : e.power(e.power(operands[0], 2.0), 0.5);
           })
           .Case<math::PowFOp, math::FPowIOp>([&](auto) -> Term {
             std::optional<double> power = number(1);
@@ -549,19 +551,44 @@ void Evaluator::evaluateLoop(LoopLikeOpInterface op,
   if (outermost) {
     followed = nullptr;
     unknown = false;
-    // What is in the loop is looked at for itself later.
-    op->walk([&](Block *block) {
-      for (Value argument : block->getArguments())
-        terms.erase(argument);
-      for (Operation &inner : *block)
-        if (&inner != op.getOperation())
-          for (Value result : inner.getResults())
-            terms.erase(result);
-    });
+    forgetWithin(op);
   }
   if (known)
     for (auto [result, term] : llvm::zip_equal(op->getResults(), carried))
       setTerm(result, term);
+}
+
+/// What is in the loop is looked at for itself later.
+void Evaluator::forgetWithin(Operation *loop) {
+  loop->walk([&](Block *block) {
+    for (Value argument : block->getArguments())
+      terms.erase(argument);
+    for (Operation &inner : *block)
+      for (Value result : inner.getResults())
+        terms.erase(result);
+  });
+}
+
+Evaluator::LoopStep Evaluator::evaluateStep(scf::WhileOp loop) {
+  auto getTerms = [&](ValueRange values) {
+    return llvm::map_to_vector(values, [&](Value v) { return getTerm(v); });
+  };
+  followed = loop;
+  LoopStep step;
+  step.arguments = getTerms(loop.getBeforeArguments());
+  unknown = false;
+  evaluate(*loop.getBeforeBody());
+  step.goesOn = getTerm(loop.getConditionOp().getCondition());
+  step.handedOut = getTerms(loop.getConditionOp().getArgs());
+  for (auto [argument, term] :
+       llvm::zip_equal(loop.getAfterArguments(), step.handedOut))
+    terms[argument] = term;
+  evaluate(*loop.getAfterBody());
+  step.next = getTerms(loop.getYieldOp().getOperands());
+  followed = nullptr;
+  unknown = false;
+  forgetWithin(loop);
+  return step;
 }
 
 void Evaluator::evaluateFor(scf::ForOp op) {

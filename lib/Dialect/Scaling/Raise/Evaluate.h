@@ -31,6 +31,14 @@ public:
   /// later, with the node's axes as its dimensions; none where there is none.
   Value findValue(const Node *node) const { return values.lookup(node); }
 
+  /// What a loop does: its condition, what it hands out, and what it starts
+  /// again from, as formulas of its arguments.
+  struct LoopStep {
+    Term goesOn;
+    SmallVector<Term> arguments, handedOut, next;
+  };
+  LoopStep evaluateStep(scf::WhileOp loop);
+
   /// To be called before an op is erased.
   void forget(Operation *op);
 
@@ -44,6 +52,7 @@ private:
   void evaluateConcat(Operation *op, int64_t dim);
   void evaluateLoop(LoopLikeOpInterface op,
                     function_ref<bool(SmallVector<Term> &)> iterate);
+  void forgetWithin(Operation *loop);
   void evaluateFor(scf::ForOp op);
   void evaluateWhile(scf::WhileOp op);
   Term makeLeaf(Value value);

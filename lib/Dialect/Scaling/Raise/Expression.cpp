@@ -106,8 +106,6 @@ static bool findSign(const Node &node) {
     return all(nonNegative);
   case Kind::Larger:
     return llvm::any_of(node.operands, nonNegative);
-  case Kind::Other:
-    return node.name->getStringRef() == "math.absf";
   default:
     return false;
   }
@@ -237,10 +235,12 @@ Term Expressions::product(ArrayRef<Operand> operands) {
                })) {
       for (unsigned i = 0, end = node.operands.size(); i < end; ++i)
         self(self, getOperand(term, i), power * node.operands[i].weight);
-    } else if (node.kind == Kind::Other && std::fmod(power, 2.0) == 0.0 &&
-               node.name->getStringRef() == "math.absf") {
-      // An even power needs no magnitude.
-      self(self, getOperand(term, 0), power);
+    } else if (node.kind == Kind::Linear && std::fmod(power, 2.0) == 0.0 &&
+               node.operands[0].weight != 1.0) {
+      // Which one is subtracted from which makes no difference.
+      double weight = node.operands[0].weight;
+      factor *= std::pow(weight, power);
+      flat.push_back({scale(1.0 / weight, term), power});
     } else {
       flat.push_back({term, power});
     }

@@ -9,6 +9,7 @@
 
 #include "Evaluate.h"
 #include "Replace.h"
+#include "Tolerance.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -34,7 +35,8 @@ private:
   void raise(OpResult value);
   bool look(OpResult value, const Term &formula, bool log, Found found);
   bool raisePotential(OpResult value, const Term &term);
-  void report(Operation *op, const Raised &raised, int64_t count);
+  bool raiseLoop(scf::WhileOp loop);
+  void report(Operation *op, const Raised &raised, const Iteration &iteration);
   SmallVector<OpResult> findUsedElsewhere(OpResult value,
                                           ArrayRef<const Node *> statistics,
                                           SmallVectorImpl<Operation *> &parts);
@@ -69,6 +71,8 @@ static bool onlyAsserts(Operation *op) {
 void BlockRaiser::run(Block &block) {
   evaluator.evaluate(block);
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+    if (auto loop = dyn_cast<scf::WhileOp>(op); loop && !loop.use_empty())
+      raiseLoop(loop);
     // What a loop made last comes first.
     SmallVector<OpResult> results(op.getResults());
     if (results.size() > 1)
@@ -176,12 +180,51 @@ BlockRaiser::findUsedElsewhere(OpResult value,
   return used;
 }
 
-void BlockRaiser::report(Operation *op, const Raised &raised, int64_t count) {
+void BlockRaiser::report(Operation *op, const Raised &raised,
+                         const Iteration &iteration) {
   InFlightDiagnostic remark = op->emitRemark("raised to '")
-                              << raised.op->getName() << "': " << count
-                              << " half-steps";
+                              << raised.op->getName() << "': ";
+  if (const std::optional<Tolerance> &tolerance = iteration.tolerance)
+    remark << "at most " << tolerance->limit << " half-steps";
+  else
+    remark << iteration.count << " half-steps";
   if (raised.preset)
     remark << ", preset " << *raised.preset;
+}
+
+/// A loop that stops by a tolerance.
+bool BlockRaiser::raiseLoop(scf::WhileOp loop) {
+  Obstacle obstacle;
+  std::optional<ToleranceLoop> found =
+      recognizeLoop(e, evaluator, loop, obstacle);
+  Raised raised;
+  SmallVector<Value> results;
+  SmallVector<OpResult> values;
+  if (found && found->plan) {
+    Found plan;
+    plan.iteration = found->iteration;
+    plan.isLogarithm = found->iteration.log;
+    values = {found->plan};
+    if (Value result = writeNamedOp(e, evaluator, found->plan, plan,
+                                    options.logDomain, raised, obstacle.reason))
+      results = {result};
+  } else if (found) {
+    Found potentials;
+    potentials.iteration = found->iteration;
+    values = llvm::map_to_vector(found->potentials,
+                                 [](const Potential &p) { return p.value; });
+    results = writePotentials(e, evaluator, found->potentials, potentials,
+                              options.logDomain, loop, raised, obstacle.reason);
+  }
+  if (results.empty()) {
+    explain(loop, obstacle);
+    return false;
+  }
+  report(loop, raised, found->iteration);
+  for (auto [value, result] : llvm::zip_equal(values, results))
+    value.replaceAllUsesWith(result);
+  replaced.insert(loop);
+  return true;
 }
 
 bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
@@ -211,7 +254,7 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
     explain(op, obstacle);
     return false;
   }
-  report(op, raised, found.iteration.count);
+  report(op, raised, found.iteration);
   value.replaceAllUsesWith(replacement);
   replaced.insert_range(parts);
   return true;
@@ -229,22 +272,6 @@ static std::optional<Term> rename(Expressions &e, const Term &term,
       return shifted;
   }
   return std::nullopt;
-}
-
-/// −ε·logsumexp(…) + …: the log-sum-exp that was made last, as an index.
-static std::optional<unsigned> findLogSumExp(const Term &term) {
-  std::optional<unsigned> last;
-  if (term.node->kind != Kind::Linear)
-    return last;
-  for (auto [i, operand] : llvm::enumerate(term.node->operands)) {
-    const Term &x = operand.term;
-    if (x.node->kind == Kind::LogSumExp && operand.weight < 0.0 &&
-        x.at.size() == term.at.size() &&
-        x.node->operands[0].term.at.size() == x.at.size() + 1 &&
-        (!last || term.node->operands[*last].term.node->id < x.node->id))
-      last = i;
-  }
-  return last;
 }
 
 /// Potentials that come out, of rows, of columns or of both: the plan that the
@@ -275,7 +302,7 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
   Found found;
   found.iteration = *iteration;
   SmallVector<Operation *> parts;
-  SmallVector<Potential> potentials = {{value, term, weight}};
+  SmallVector<Potential> potentials = {{value, term, weight, term}};
   Operation *first = op;
   for (OpResult other : findUsedElsewhere(value, obstacle.statistics, parts)) {
     Term otherTerm = evaluator.getTerm(other);
@@ -290,7 +317,7 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
       return false;
     }
     potentials.push_back(
-        {other, *renamed, -otherTerm.node->operands[*own].weight});
+        {other, *renamed, -otherTerm.node->operands[*own].weight, otherTerm});
     if (other.getOwner()->isBeforeInBlock(first))
       first = other.getOwner();
   }
@@ -302,7 +329,7 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
     explain(op, obstacle);
     return false;
   }
-  report(op, raised, iteration->count);
+  report(op, raised, *iteration);
   for (auto [potential, result] : llvm::zip_equal(potentials, results))
     potential.value.replaceAllUsesWith(result);
   replaced.insert_range(parts);

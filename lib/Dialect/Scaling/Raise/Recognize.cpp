@@ -207,12 +207,23 @@ Term Recognizer::findTarget(const Term &term, Label reduced,
   return log ? e.linear(operands) : e.product(operands);
 }
 
+Term raise::getTarget(Expressions &e, const HalfStep &step, bool log) {
+  const Term &target = step.target;
+  if (!target)
+    return e.constant(step.number);
+  if (!log)
+    return target;
+  return target.node->kind == Kind::Log ? getOperand(target, 0) : e.exp(target);
+}
+
 /// In the way of `docs/semantics.md`.
 Term raise::writeResult(Expressions &e, Iteration &iteration) {
   bool log = iteration.log;
   Label labels[] = {iteration.first.reduced, iteration.second.reduced};
   Term(&factors)[2] = iteration.factors;
   factors[0] = factors[1] = e.constant(log ? 0.0 : 1.0);
+  if (iteration.start)
+    factors[1] = iteration.start;
   auto join = [&](const Term &x, const Term &y) {
     return log ? e.add(x, y) : e.product({Operand{x}, Operand{y}});
   };
@@ -250,7 +261,7 @@ Term raise::writeResult(Expressions &e, Iteration &iteration) {
     if (iteration.limit)
       sigma = e.smaller(e.larger(sigma, e.constant(iteration.limit->first)),
                         e.constant(iteration.limit->second));
-    Term target = rule.target ? rule.target : e.constant(rule.number);
+    Term target = getTarget(e, rule, log);
     Term eps = e.constant(iteration.guardEps);
     Term old = factors[own];
     switch (iteration.guard) {

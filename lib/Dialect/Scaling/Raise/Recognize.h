@@ -32,6 +32,17 @@ enum class Measure {
   deviation, // unbiased standard deviations
 };
 
+/// When an iteration stops that has no fixed count.
+struct Tolerance {
+  double tol = 0.0;
+  What what = What::marginal;
+  /// The axis that is judged.
+  Label judged = 0;
+  Norm norm = Norm::l1;
+  /// In half-steps.
+  int64_t every = 0, start = 0, limit = 0;
+};
+
 /// A scaled matrix: `count` half-steps, alternating, `first` and `second`.
 struct Iteration {
   bool log = false;
@@ -40,6 +51,10 @@ struct Iteration {
   Term matrix;
   HalfStep first, second;
   int64_t count = 0;
+  /// Then `count` is that of what is repeated.
+  std::optional<Tolerance> tolerance;
+  /// What the factor of `second` is at first, where it is not neutral.
+  Term start;
   Guard guard = Guard::none;
   double guardEps = 0.0;
   /// What the statistics are clamped to.
@@ -67,6 +82,9 @@ std::optional<Iteration> recognize(Expressions &expressions,
 /// Writes the iteration's result as a formula, and its factors; none where a
 /// size would have to be known.
 Term writeResult(Expressions &expressions, Iteration &iteration);
+
+/// A target's entries, not their logarithms.
+Term getTarget(Expressions &expressions, const HalfStep &step, bool log);
 
 /// The size of an axis of a term.
 int64_t getSize(const Term &term, Label label);

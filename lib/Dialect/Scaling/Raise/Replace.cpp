@@ -123,6 +123,14 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
   attributes.order =
       iteration.first.reduced == col ? Order::rows_first : Order::cols_first;
   attributes.stop = StopAttr::getFixed(context, iteration.count);
+  if (const std::optional<Tolerance> &t = iteration.tolerance)
+    attributes.stop = StopAttr::get(
+        context, StopMode::until, t->limit, /*measureLast=*/false, t->tol,
+        t->what, t->judged == row ? Judged::rows : Judged::cols, t->norm,
+        t->every, t->start, /*patienceFirst=*/false, /*last=*/true,
+        // Over-relaxed, other iterates would come out.
+        t->what == What::marginal ? Relax::none : Relax::where_possible,
+        /*depth=*/0);
   attributes.numerics = NumericsAttr::getDefault(
       context, iteration.log ? Domain::log : Domain::kernel);
   return attributes;
@@ -130,10 +138,7 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
 
 /// A target that is a vector: its entries, not their logarithms.
 Value Replacer::emitMarginal(const HalfStep &step, Label own) {
-  Term target = step.target;
-  if (iteration.log)
-    target =
-        target.node->kind == Kind::Log ? getOperand(target, 0) : e.exp(target);
+  Term target = getTarget(e, step, iteration.log);
   // One for all batch elements or one for each.
   bool shared = llvm::none_of(batch, [&](Label b) { return target.has(b); });
   for (Label label : batch)
@@ -400,6 +405,21 @@ Value Replacer::writeAttention(Raised &raised, std::string &reason) {
   return finish(op.getOutput(), factor);
 }
 
+std::optional<unsigned> raise::findLogSumExp(const Term &term) {
+  std::optional<unsigned> last;
+  if (term.node->kind != Kind::Linear)
+    return last;
+  for (auto [i, operand] : llvm::enumerate(term.node->operands)) {
+    const Term &x = operand.term;
+    if (x.node->kind == Kind::LogSumExp && operand.weight < 0.0 &&
+        x.at.size() == term.at.size() &&
+        x.node->operands[0].term.at.size() == x.at.size() + 1 &&
+        (!last || term.node->operands[*last].term.node->id < x.node->id))
+      last = i;
+  }
+  return last;
+}
+
 /// The number by which a potential is more than a multiple of its factor.
 static std::optional<double> findShift(Expressions &e, const Potential &p,
                                        const Iteration &iteration) {
@@ -416,8 +436,7 @@ Value Replacer::arrangeAs(Value x, const Potential &potential) {
       label = -1;
   auto wanted = cast<RankedTensorType>(potential.value.getType());
   SmallVector<Label> to(wanted.getRank(), -1);
-  Term term = evaluator.getTerm(potential.value);
-  for (auto [label, dim] : llvm::zip_equal(potential.term.at, term.at))
+  for (auto [label, dim] : llvm::zip_equal(potential.term.at, potential.own.at))
     to[dim] = label;
   return from == to ? x : emitter.arrange(x, from, to);
 }
@@ -462,10 +481,21 @@ SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
     reason = "a part of them is used elsewhere";
     return {};
   }
-  Label own = potentials[0].term.has(row) ? row : col;
+  const Potential &model = potentials[0];
+  Label axis = model.term.has(row) ? row : col;
+  Label ownDim =
+      model.own.at[llvm::find(model.term.at, axis) - model.term.at.begin()];
   for (int64_t dim = 0; dim < type.getRank(); ++dim)
-    if (dim != own)
+    if (dim != ownDim)
       batch.push_back(static_cast<Label>(dim));
+  for (Label label : batch)
+    if (type.getDimSize(label) != 1 &&
+        llvm::any_of(potentials, [&](const Potential &potential) {
+          return !potential.term.has(label);
+        })) {
+      reason = "a potential does not have all dimensions of the matrix";
+      return {};
+    }
   Type element = type.getElementType();
   std::optional<Matrix> form;
   Value input, rowMarginal, colMarginal;
@@ -509,10 +539,6 @@ SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
     if (shift != 0.0)
       result = emitter.applyNumber(result, shift, /*adds=*/true);
     result = arrangeAs(result, potential);
-    if (!result) {
-      reason = "a potential does not have all dimensions of the matrix";
-      return {};
-    }
     if (result.getType() != potential.value.getType())
       result = tensor::CastOp::create(builder, loc, potential.value.getType(),
                                       result);

@@ -37,7 +37,13 @@ struct Potential {
   Term term;
   /// The multiple.
   double weight = 1.0;
+  /// Its formula; the axes are named as the value's dimensions.
+  Term own;
 };
+
+/// −ε·logsumexp(…) + …: the log-sum-exp that was made last, as an index; none
+/// where a formula is no such sum.
+std::optional<unsigned> findLogSumExp(const Term &term);
 
 /// Writes the named op that computes potentials, all of one iteration, in front
 /// of `before`; none, and the reason, as below.

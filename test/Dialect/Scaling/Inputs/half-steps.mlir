@@ -142,3 +142,46 @@ func.func private @deviation_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
   %l = arith.select %below, %low, %h : tensor<6xi1>, tensor<6xf32>
   return %l : tensor<6xf32>
 }
+// One pair of half-steps on potentials: ε = 1, targets 1.
+func.func private @pair(%z: tensor<4x6xf32>, %g: tensor<6xf32>) -> (tensor<4xf32>, tensor<6xf32>) {
+  %gb = call @spread_cols(%g) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y0 = arith.addf %z, %gb : tensor<4x6xf32>
+  %l0 = call @lse_rows(%y0) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %f1 = arith.negf %l0 : tensor<4xf32>
+  %fb = call @spread_rows(%f1) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y1 = arith.addf %z, %fb : tensor<4x6xf32>
+  %l1 = call @lse_cols(%y1) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %g1 = arith.negf %l1 : tensor<6xf32>
+  return %f1, %g1 : tensor<4xf32>, tensor<6xf32>
+}
+// exp(z + f + g)
+func.func private @plan(%z: tensor<4x6xf32>, %f: tensor<4xf32>, %g: tensor<6xf32>) -> tensor<4x6xf32> {
+  %fb = call @spread_rows(%f) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %gb = call @spread_cols(%g) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %x = arith.addf %z, %fb : tensor<4x6xf32>
+  %y = arith.addf %x, %gb : tensor<4x6xf32>
+  %p = math.exp %y : tensor<4x6xf32>
+  return %p : tensor<4x6xf32>
+}
+// Σ |1 − Σ p| of the rows
+func.func private @error_rows(%p: tensor<4x6xf32>) -> f32 {
+  %one = arith.constant dense<1.0> : tensor<4xf32>
+  %zero = arith.constant dense<0.0> : tensor<f32>
+  %s = call @sum_rows(%p) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %d = arith.subf %one, %s : tensor<4xf32>
+  %a = math.absf %d : tensor<4xf32>
+  %r = linalg.reduce { arith.addf } ins(%a : tensor<4xf32>) outs(%zero : tensor<f32>) dimensions = [0]
+  %e = tensor.extract %r[] : tensor<f32>
+  return %e : f32
+}
+// max |1 − Σ p| of the columns
+func.func private @error_cols(%p: tensor<4x6xf32>) -> f32 {
+  %one = arith.constant dense<1.0> : tensor<6xf32>
+  %lowest = arith.constant dense<0xFF800000> : tensor<f32>
+  %s = call @sum_cols(%p) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %d = arith.subf %one, %s : tensor<6xf32>
+  %a = math.absf %d : tensor<6xf32>
+  %r = linalg.reduce { arith.maximumf } ins(%a : tensor<6xf32>) outs(%lowest : tensor<f32>) dimensions = [0]
+  %e = tensor.extract %r[] : tensor<f32>
+  return %e : f32
+}

@@ -1,0 +1,400 @@
+//===- Tolerance.cpp - Loops that stop by a tolerance ---------------------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One round is looked at, from a state that can be anything. Where it is the
+// half-steps of an iteration that goes on from that state, all rounds are.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Tolerance.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::scaling;
+using namespace mlir::scaling::raise;
+
+namespace {
+class LoopRecognizer {
+public:
+  LoopRecognizer(Expressions &expressions, Evaluator &evaluator,
+                 scf::WhileOp loop)
+      : e(expressions), loop(loop), step(evaluator.evaluateStep(loop)) {
+    for (Value init : loop.getInits())
+      inits.push_back(evaluator.getTerm(init));
+  }
+
+  std::optional<ToleranceLoop> run(Obstacle &obstacle);
+
+private:
+  bool readCondition(const Term &condition);
+  bool readLimit();
+  std::optional<unsigned> findArgument(const Term &term);
+  bool dependsOnState(const Node *node);
+  bool isSameInAllRounds();
+  bool recognizePotentials(Obstacle &obstacle);
+  bool recognizeMatrix(Obstacle &obstacle);
+  bool assignPotentials();
+  bool assignPlan();
+  bool readError();
+  bool isMeasure(const Term &measured, const Term &plan);
+
+  Expressions &e;
+  scf::WhileOp loop;
+  Evaluator::LoopStep step;
+  SmallVector<Term> inits;
+
+  /// The condition: an error above a number, and a count below one.
+  Term error, counter;
+  double tol = 0.0, bound = 0.0;
+  int64_t rounds = 0;
+  /// Which argument is the potential that is made last, or the matrix.
+  unsigned state = 0;
+  double weight = 1.0;
+  ToleranceLoop result;
+  /// The nodes looked at by `dependsOnState`.
+  DenseMap<const Node *, bool> dependent;
+};
+} // namespace
+
+static bool isNamed(const Term &term, StringRef name) {
+  return term.node->kind == Kind::Other && term.node->name &&
+         term.node->name->getStringRef() == name;
+}
+
+/// `error > tol` and `count < bound`, in either order.
+bool LoopRecognizer::readCondition(const Term &condition) {
+  if (isNamed(condition, "arith.andi"))
+    return readCondition(getOperand(condition, 0)) &&
+           readCondition(getOperand(condition, 1));
+  bool floats = isNamed(condition, "arith.cmpf");
+  if (!floats && !isNamed(condition, "arith.cmpi"))
+    return false;
+  Term x = getOperand(condition, 0), y = getOperand(condition, 1);
+  if (floats) {
+    auto predicate = static_cast<arith::CmpFPredicate>(
+        cast<IntegerAttr>(condition.node->attributes).getInt());
+    if (llvm::is_contained(
+            {arith::CmpFPredicate::OLT, arith::CmpFPredicate::ULT}, predicate))
+      std::swap(x, y);
+    else if (!llvm::is_contained(
+                 {arith::CmpFPredicate::OGT, arith::CmpFPredicate::UGT},
+                 predicate))
+      return false;
+    std::optional<double> number = getConstant(y);
+    if (error || !number || *number < 0.0)
+      return false;
+    error = x;
+    tol = *number;
+    return true;
+  }
+  auto dictionary = cast<DictionaryAttr>(condition.node->attributes);
+  auto attribute = dictionary.getAs<IntegerAttr>("predicate");
+  auto predicate = static_cast<arith::CmpIPredicate>(attribute.getInt());
+  if (llvm::is_contained({arith::CmpIPredicate::sgt, arith::CmpIPredicate::ugt},
+                         predicate))
+    std::swap(x, y);
+  else if (!llvm::is_contained(
+               {arith::CmpIPredicate::slt, arith::CmpIPredicate::ult},
+               predicate))
+    return false;
+  std::optional<double> number = getConstant(y);
+  if (counter || !number)
+    return false;
+  counter = x;
+  bound = *number;
+  return true;
+}
+
+std::optional<unsigned> LoopRecognizer::findArgument(const Term &term) {
+  for (auto [i, argument] : llvm::enumerate(step.arguments))
+    if (argument == term)
+      return i;
+  return std::nullopt;
+}
+
+/// The count starts at a number, and every round adds a number to it.
+bool LoopRecognizer::readLimit() {
+  std::optional<unsigned> i = findArgument(counter);
+  if (!i || !isNamed(step.next[*i], "arith.addi"))
+    return false;
+  const Term &sum = step.next[*i];
+  std::optional<double> first = getConstant(inits[*i]), by;
+  for (unsigned j : {0u, 1u})
+    if (getOperand(sum, j) == counter)
+      by = getConstant(getOperand(sum, 1 - j));
+  if (!first || !by || *by <= 0.0 || *first < 0.0 || bound < 0.0)
+    return false;
+  rounds = static_cast<int64_t>(std::ceil((bound - *first) / *by));
+  return rounds > 0;
+}
+
+bool LoopRecognizer::dependsOnState(const Node *node) {
+  if (llvm::any_of(step.arguments,
+                   [&](const Term &argument) { return argument.node == node; }))
+    return true;
+  if (auto it = dependent.find(node); it != dependent.end())
+    return it->second;
+  bool depends = llvm::any_of(node->operands, [&](const Operand &operand) {
+    return dependsOnState(operand.term.node);
+  });
+  dependent[node] = depends;
+  return depends;
+}
+
+/// Whether a round repeats the same half-steps, whole pairs of them.
+bool LoopRecognizer::isSameInAllRounds() {
+  const Iteration &iteration = result.iteration;
+  return iteration.count % 2 == 0 && !dependsOnState(iteration.matrix.node) &&
+         llvm::none_of(ArrayRef{iteration.first, iteration.second},
+                       [&](const HalfStep &rule) {
+                         return rule.target && dependsOnState(rule.target.node);
+                       });
+}
+
+/// Potentials are carried from round to round.
+bool LoopRecognizer::recognizePotentials(Obstacle &obstacle) {
+  const Node *last = nullptr;
+  unsigned index = 0;
+  for (auto [i, next] : llvm::enumerate(step.next))
+    if (std::optional<unsigned> own = findLogSumExp(next)) {
+      const Node *made = next.node->operands[*own].term.node;
+      if (last && made->id < last->id)
+        continue;
+      last = made;
+      state = i;
+      index = *own;
+    }
+  if (!last)
+    return false;
+  const Term &next = step.next[state];
+  // The elements of a batch would stop together.
+  if (next.at.size() != 1)
+    return false;
+  weight = -next.node->operands[index].weight;
+  Label lost = 0;
+  for (Label label : next.at)
+    lost = std::max(lost, label + 1);
+  Term argument = getOperand(getOperand(next, index), 0, lost);
+  std::optional<Iteration> found = recognize(
+      e, e.add(argument, e.scale(1.0 / weight, next)), /*log=*/true, obstacle);
+  if (!found)
+    return false;
+  result.iteration = *found;
+  Iteration &iteration = result.iteration;
+  iteration.start = e.scale(1.0 / weight, step.arguments[state]);
+  iteration.matrix = e.subtract(iteration.matrix, iteration.start);
+  if (!isSameInAllRounds()) {
+    obstacle.reason = "a round does not go on from where the last one ended";
+    return false;
+  }
+  if (getConstant(inits[state]) != 0.0) {
+    obstacle.reason = "the loop around them starts from potentials that are "
+                      "not 0";
+    return false;
+  }
+  return true;
+}
+
+/// The scaled matrix itself is carried.
+bool LoopRecognizer::recognizeMatrix(Obstacle &obstacle) {
+  for (auto [i, next] : llvm::enumerate(step.next)) {
+    bool log = next.node->kind == Kind::Linear;
+    if (next.at.size() < 2 || (!log && next.node->kind != Kind::Product))
+      continue;
+    std::optional<Iteration> found = recognize(e, next, log, obstacle);
+    if (!found)
+      continue;
+    result.iteration = *found;
+    Iteration &iteration = result.iteration;
+    state = i;
+    bool goesOn = iteration.matrix == step.arguments[i] &&
+                  std::abs(iteration.factor - 1.0) <= 1e-9;
+    iteration.matrix = inits[i];
+    if (!goesOn || !isSameInAllRounds() || iteration.measure != Measure::sum ||
+        iteration.limit || iteration.guard == Guard::add_kernel) {
+      obstacle.reason = "a round does not go on from where the last one ended";
+      return false;
+    }
+    return true;
+  }
+  return false;
+}
+
+/// The results that are used are the potentials, with targets that are plain.
+bool LoopRecognizer::assignPotentials() {
+  Iteration &iteration = result.iteration;
+  Iteration general = iteration;
+  for (bool firstUniform : {false, true})
+    for (bool secondUniform : {false, true}) {
+      iteration = general;
+      result.potentials.clear();
+      bool fits = true;
+      auto set = [&](bool uniform, HalfStep &rule, Label own) {
+        int64_t extent = getSize(iteration.matrix, own);
+        fits &= !uniform || (!rule.target && !ShapedType::isDynamic(extent));
+        rule.number = uniform ? 1.0 / static_cast<double>(extent) : 1.0;
+      };
+      set(firstUniform, iteration.first, iteration.second.reduced);
+      set(secondUniform, iteration.second, iteration.first.reduced);
+      if (!fits || !writeResult(e, iteration))
+        continue;
+      Term own[] = {e.scale(weight, iteration.factors[0]),
+                    e.scale(weight, iteration.factors[1])};
+      if (!(step.next[state] == own[1]))
+        continue;
+      for (OpResult value : loop.getResults()) {
+        if (value.use_empty())
+          continue;
+        std::optional<unsigned> i =
+            findArgument(step.handedOut[value.getResultNumber()]);
+        const Term *term = i && step.next[*i].node == own[1].node   ? &own[1]
+                           : i && step.next[*i].node == own[0].node ? &own[0]
+                                                                    : nullptr;
+        fits &= term && getConstant(inits[*i]) == 0.0;
+        if (fits)
+          result.potentials.push_back({value, *term, weight, step.next[*i]});
+      }
+      if (fits)
+        return true;
+    }
+  return false;
+}
+
+/// The one result that is used is the matrix.
+bool LoopRecognizer::assignPlan() {
+  for (OpResult value : loop.getResults()) {
+    if (value.use_empty())
+      continue;
+    if (result.plan ||
+        findArgument(step.handedOut[value.getResultNumber()]) != state)
+      return false;
+    result.plan = value;
+  }
+  return static_cast<bool>(result.plan);
+}
+
+/// Whether a formula is a measure of a plan that `until` knows, times a number.
+bool LoopRecognizer::isMeasure(const Term &measured, const Term &plan) {
+  Iteration &iteration = result.iteration;
+  Tolerance &tolerance = *iteration.tolerance;
+  auto judge = [&](What what, Label own, const Term &difference) {
+    int64_t extent = getSize(plan, own);
+    double count = static_cast<double>(extent);
+    Term squares = e.power(difference, 2.0);
+    Term magnitudes = e.power(squares, 0.5);
+    Term total = e.sum(magnitudes, own, {extent});
+    std::pair<Norm, Term> norms[] = {
+        {Norm::l1, total},
+        {Norm::l2, e.power(e.sum(squares, own, {extent}), 0.5)},
+        {Norm::linf, e.max(magnitudes, own)},
+        {Norm::mean, total ? e.scale(1.0 / count, total) : Term()}};
+    for (bool plain : {true, false})
+      for (const auto &[norm, term] : norms) {
+        if (!term || (norm == Norm::mean && ShapedType::isDynamic(extent)))
+          continue;
+        std::optional<double> multiple =
+            getConstant(e.product({Operand{measured}, Operand{term, -1.0}}));
+        if (!multiple || *multiple <= 0.0 ||
+            (plain && std::abs(*multiple - 1.0) > 1e-9))
+          continue;
+        tolerance.tol = plain ? tol : tol / *multiple;
+        tolerance.what = what;
+        tolerance.judged = own;
+        tolerance.norm = norm;
+        return true;
+      }
+    return false;
+  };
+  // The half-step that comes next sees how far its sums are from its targets.
+  Term target = getTarget(e, iteration.first, iteration.log);
+  Term sums = e.sum(plan, iteration.first.reduced,
+                    {getSize(plan, iteration.first.reduced)});
+  if (sums &&
+      judge(What::marginal, iteration.second.reduced, e.subtract(sums, target)))
+    return true;
+  // What the last half-step has changed; a matrix has no factors.
+  return iteration.start && tolerance.start > 0 &&
+         judge(What::change, iteration.first.reduced,
+               e.subtract(iteration.factors[1], iteration.start));
+}
+
+/// The error is one of the state a round leaves, or of the state it begins
+/// with.
+bool LoopRecognizer::readError() {
+  Iteration &iteration = result.iteration;
+  iteration.tolerance = Tolerance{};
+  Tolerance &tolerance = *iteration.tolerance;
+  tolerance.every = iteration.count;
+  tolerance.limit = iteration.count * rounds;
+  std::optional<unsigned> carried = findArgument(error);
+  Term plan;
+  if (carried) {
+    std::optional<double> first = getConstant(inits[*carried]);
+    if (!first || !(*first > tol))
+      return false;
+    tolerance.start = iteration.count;
+    plan = step.next[state];
+    if (iteration.start)
+      plan = e.add(iteration.matrix,
+                   e.add(iteration.factors[0], iteration.factors[1]));
+    return isMeasure(step.next[*carried], iteration.log ? e.exp(plan) : plan);
+  }
+  plan = step.arguments[state];
+  if (iteration.start) {
+    // The other potential is an argument too.
+    Term other = e.scale(weight, iteration.factors[0]);
+    for (auto [i, next] : llvm::enumerate(step.next)) {
+      if (next.node != other.node || i == state)
+        continue;
+      if (getConstant(inits[i]) != 0.0)
+        return false;
+      Term before = step.arguments[i];
+      for (auto [label, dim] : llvm::zip_equal(other.at, next.at))
+        for (Label &place : before.at)
+          if (place == dim)
+            place = -1 - label;
+      for (Label &place : before.at)
+        place = -1 - place;
+      plan = e.add(iteration.matrix,
+                   e.add(iteration.start, e.scale(1.0 / weight, before)));
+      return isMeasure(error, e.exp(plan));
+    }
+    return false;
+  }
+  return isMeasure(error, iteration.log ? e.exp(plan) : plan);
+}
+
+std::optional<ToleranceLoop> LoopRecognizer::run(Obstacle &obstacle) {
+  // Without an error it is another loop.
+  bool readable = readCondition(step.goesOn);
+  if (!error)
+    return std::nullopt;
+  bool potentials = recognizePotentials(obstacle);
+  if (!potentials && !obstacle.reason.empty())
+    return std::nullopt;
+  if (!potentials && !recognizeMatrix(obstacle))
+    return std::nullopt;
+  if (!readable || !counter || !readLimit())
+    obstacle.reason = "the loop around them has no limit that is known";
+  else if (!(potentials ? assignPotentials() : assignPlan()))
+    obstacle.reason = "other results of the loop around them are used";
+  else if (!readError())
+    obstacle.reason = "the loop around them stops by another measure";
+  else
+    return result;
+  return std::nullopt;
+}
+
+std::optional<ToleranceLoop> raise::recognizeLoop(Expressions &expressions,
+                                                  Evaluator &evaluator,
+                                                  scf::WhileOp loop,
+                                                  Obstacle &obstacle) {
+  return LoopRecognizer(expressions, evaluator, loop).run(obstacle);
+}
