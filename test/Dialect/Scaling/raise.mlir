@@ -375,3 +375,32 @@ func.func @until_matrix(%k: tensor<4x6xf32>) -> tensor<4x6xf32> {
   }
   return %r#0 : tensor<4x6xf32>
 }
+
+// The potentials are looked at before every pair, the first one too.
+// REMARK: raised to 'scaling.sinkhorn': at most 100 half-steps
+// CHECK-LABEL: @until_start(
+// CHECK: scaling.sinkhorn logits(%{{.*}} : tensor<4x6xf32>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<until 1.0e-03, what = marginal, axis = rows, norm = l1, every = 2, start = 0, limit = 100, relax = none>)
+func.func @until_start(%z: tensor<4x6xf32>) -> tensor<6xf32> {
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %c50 = arith.constant 50 : i32
+  %tol = arith.constant 1.0e-3 : f32
+  %f0 = arith.constant dense<0.0> : tensor<4xf32>
+  %g0 = arith.constant dense<0.0> : tensor<6xf32>
+  %r:3 = scf.while (%f = %f0, %g = %g0, %i = %c0)
+      : (tensor<4xf32>, tensor<6xf32>, i32) -> (tensor<4xf32>, tensor<6xf32>, i32) {
+    %q = func.call @plan(%z, %f, %g) : (tensor<4x6xf32>, tensor<4xf32>, tensor<6xf32>) -> tensor<4x6xf32>
+    %e = func.call @error_rows(%q) : (tensor<4x6xf32>) -> f32
+    %large = arith.cmpf ogt, %e, %tol : f32
+    %few = arith.cmpi slt, %i, %c50 : i32
+    %go = arith.andi %large, %few : i1
+    scf.condition(%go) %f, %g, %i : tensor<4xf32>, tensor<6xf32>, i32
+  } do {
+  ^bb0(%f: tensor<4xf32>, %g: tensor<6xf32>, %i: i32):
+    %p:2 = func.call @pair(%z, %g) : (tensor<4x6xf32>, tensor<6xf32>) -> (tensor<4xf32>, tensor<6xf32>)
+    %j = arith.addi %i, %c1 : i32
+    scf.yield %p#0, %p#1, %j : tensor<4xf32>, tensor<6xf32>, i32
+  }
+  return %r#1 : tensor<6xf32>
+}

@@ -353,15 +353,13 @@ bool LoopRecognizer::readError() {
     for (auto [i, next] : llvm::enumerate(step.next)) {
       if (next.node != other.node || i == state)
         continue;
+      Term before = step.arguments[i];
       if (getConstant(inits[i]) != 0.0)
         return false;
-      Term before = step.arguments[i];
-      for (auto [label, dim] : llvm::zip_equal(other.at, next.at))
-        for (Label &place : before.at)
-          if (place == dim)
-            place = -1 - label;
-      for (Label &place : before.at)
-        place = -1 - place;
+      if (before.at.size() != next.at.size())
+        return false;
+      for (Label &label : before.at)
+        label = other.at[llvm::find(next.at, label) - next.at.begin()];
       plan = e.add(iteration.matrix,
                    e.add(iteration.start, e.scale(1.0 / weight, before)));
       return isMeasure(error, e.exp(plan));
