@@ -284,6 +284,9 @@ static bool isWorthFusing(OpOperand *operand) {
   if (!producer || !consumer || producer.getNumLoops() == 0 ||
       consumer.getNumLoops() == 0 || producer.getNumResults() != 1)
     return false;
+  // What adds to a state would add to it again for every entry that reads it.
+  if (producer.payloadUsesValueFromOperand(producer.getDpsInitOperand(0)))
+    return false;
   bool isOnlyReader = operand->get().hasOneUse();
   AffineMap read = consumer.getMatchingIndexingMap(operand);
   // Read again and again.

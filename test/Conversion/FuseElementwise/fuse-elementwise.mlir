@@ -123,3 +123,29 @@ func.func @overlapping(%x: tensor<?x3x8x8xf32>, %w: tensor<32x3x3x3xf32>, %out: 
       ins(%x, %w : tensor<?x3x8x8xf32>, tensor<32x3x3x3xf32>) outs(%out : tensor<?x32x6x6xf32>) -> tensor<?x32x6x6xf32>
   return %0 : tensor<?x32x6x6xf32>
 }
+
+// -----
+
+// What adds to its state does so once, not for every entry that reads it.
+
+// CHECK-LABEL: func.func @accumulated
+// CHECK: linalg.generic
+// CHECK: arith.addf
+// CHECK: linalg.generic
+// CHECK: arith.mulf
+func.func @accumulated(%w: tensor<f64>, %s: tensor<6xf64>, %p: tensor<6x5xf64>) -> tensor<6x5xf64> {
+  %a = linalg.generic {indexing_maps = [affine_map<(i) -> ()>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%w : tensor<f64>) outs(%s : tensor<6xf64>) {
+  ^bb0(%x: f64, %o: f64):
+    %y = arith.addf %o, %x : f64
+    linalg.yield %y : f64
+  } -> tensor<6xf64>
+  %e = tensor.empty() : tensor<6x5xf64>
+  %b = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%p, %a : tensor<6x5xf64>, tensor<6xf64>) outs(%e : tensor<6x5xf64>) {
+  ^bb0(%x: f64, %q: f64, %o: f64):
+    %y = arith.mulf %q, %x : f64
+    linalg.yield %y : f64
+  } -> tensor<6x5xf64>
+  return %b : tensor<6x5xf64>
+}
