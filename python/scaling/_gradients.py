@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,15 @@ class Mode:
     name: str = "unrolled"
     #: implicit: up to where an iteration counts as converged.
     residual: float = 1e-4
+    #: What the caller names it.
+    argument: InitVar[str] = "mode"
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, argument: str) -> None:
         if self.name not in MODES:
             allowed = ", ".join(map(repr, MODES))
-            raise ValueError(f"mode: {self.name!r} was given, allowed are {allowed}")
+            raise ValueError(
+                f"{argument}: {self.name!r} was given, allowed are {allowed}"
+            )
         if not self.residual >= 0:
             raise ValueError(
                 f"max_residual: {self.residual} was given, it is not to be negative"
@@ -66,6 +70,26 @@ _FELL_BACK = {
     0: "the iteration has not converged",
     2: "the linear system was not solved",
 }
+
+
+#: Between the attributes of an op and the mode of its gradient, in one text.
+_SEPARATOR = " gradient "
+
+
+def with_gradient(text: str, gradient: str) -> str:
+    """The attributes of an op with what its gradient is of."""
+    mode = Mode(gradient, argument="gradient")
+    if mode.name == "envelope":
+        raise ValueError(
+            "gradient: 'envelope' is of dual values, which this op does not compute"
+        )
+    return text if mode == UNROLLED else f"{text}{_SEPARATOR}{mode.name}"
+
+
+def split_gradient(text: str) -> tuple[str, Mode]:
+    """The attributes alone, and what the gradient is of."""
+    text, _, mode = text.partition(_SEPARATOR)
+    return text, Mode(mode) if mode else UNROLLED
 
 
 def check_differentiable(kind: Kind, mode: Mode = UNROLLED) -> None:
@@ -163,11 +187,6 @@ class BoundVJP:
 
     def __call__(
         self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, ...]:
-        return self.with_report(arrays, cotangents)[0]
-
-    def with_report(
-        self, arrays: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]
     ) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
         """The gradients, and of implicit ones how they were found: per problem
         `IMPLICIT` or why not."""
@@ -246,6 +265,7 @@ def call_vjp(
     arrays: Sequence[np.ndarray],
     wrt: Sequence[str],
     cotangents: Sequence[np.ndarray | None],
+    mode: Mode = UNROLLED,
 ) -> tuple[np.ndarray, ...]:
     """Gradients of Σ cotangent·result with respect to the operands `wrt`."""
     given = tuple(cotangent is not None for cotangent in cotangents)
@@ -254,5 +274,8 @@ def call_vjp(
             np.zeros(array.shape, array.dtype if array.dtype.name in FLOATS else None)
             for array in (arrays[names.index(name)] for name in wrt)
         )
-    bound = bind_vjp(key, make, names, arrays, tuple(wrt), given)
-    return bound(arrays, [c for c in cotangents if c is not None])
+    bound = bind_vjp(key, make, names, arrays, tuple(wrt), given, mode)
+    gradients, report = bound(arrays, [c for c in cotangents if c is not None])
+    if report is not None:
+        warn_of_fallback(bound.op, report, 2)
+    return gradients

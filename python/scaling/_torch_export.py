@@ -17,6 +17,7 @@ import torch
 
 from . import _core
 from ._attention import ATTENTION
+from ._gradients import split_gradient
 from ._operands import TRANSPORT
 
 _OPERANDS = {"project": TRANSPORT, "sinkhorn": TRANSPORT, "attention": ATTENTION}
@@ -155,7 +156,10 @@ def _replace_operators(module: Any) -> None:
             target.attributes["scaling.operands"] = ir.ArrayAttr.get(
                 [ir.StringAttr.get(operand) for operand, _ in given]
             )
-            target.attributes["scaling.attributes"] = text.owner.attributes["value"]
+            attributes = ir.StringAttr(text.owner.attributes["value"]).value
+            target.attributes["scaling.attributes"] = ir.StringAttr.get(
+                split_gradient(attributes)[0]
+            )
             with ir.InsertionPoint(op):
                 call = func.CallOp(target, values)
         for old, new in zip(op.results, call.results):

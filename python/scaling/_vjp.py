@@ -110,9 +110,7 @@ class Pullback:
             raise ValueError("cotangent: None was given, an array is needed")
         bound = bind_vjp(*self._call, has, self._mode)
         operands = self._call[3]
-        gradients, report = bound.with_report(
-            operands, [c for c in cotangents if c is not None]
-        )
+        gradients, report = bound(operands, [c for c in cotangents if c is not None])
         if report is not None:
             self.implicit = report == IMPLICIT
             warn_of_fallback(bound.op, report, 2)

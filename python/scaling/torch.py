@@ -32,7 +32,7 @@ except ImportError as error:
 from ._attention import ATTENTION, ATTENTION_STOP
 from ._attributes import Attributes, float_text, number, resolve
 from ._calls import REPORT, Kind, Operand, Result, call
-from ._gradients import call_vjp
+from ._gradients import call_vjp, split_gradient, with_gradient
 from ._operands import TRANSPORT, op_lines
 from ._torch_export import ExportError, export_mlir
 from ._torch_modules import (
@@ -122,6 +122,7 @@ class _Op:
         self, tensors: Sequence[torch.Tensor | None], text: str
     ) -> tuple[tuple, Any, tuple, list[np.ndarray]]:
         """The arguments of `call`."""
+        text, _ = split_gradient(text)
         names = tuple(
             operand.name
             for operand, tensor in zip(self.operands, tensors)
@@ -154,6 +155,7 @@ class _Op:
             *self.prepare(tensors, text),
             [self.operands[i].name for i in wrt],
             [None if c is None else _to_numpy(c) for c in cotangents],
+            split_gradient(text)[1],
         )
         return list(map(_from_numpy, gradients))
 
@@ -359,7 +361,10 @@ def _operands(
 
 
 def _text(
-    op: str, attributes: dict[str, Any], allowed: Sequence[str], **how: Any
+    op: str,
+    attributes: dict[str, Any],
+    allowed: Sequence[str],
+    **how: Any,
 ) -> str:
     for name in attributes:
         if name not in allowed:
@@ -378,14 +383,18 @@ def project(
     row_mask: torch.Tensor | None = None,
     col_mask: torch.Tensor | None = None,
     slack: torch.Tensor | float | None = None,
+    gradient: str = "unrolled",
     return_info: bool = False,
     **attributes: Any,
 ) -> Any:
     """`scaling.project` on tensors `[..., n, m]`; the same keywords.
 
+    gradient: "unrolled" or "implicit", the `mode` of `scaling.vjp`.
+
     Returns the plan; with return_info=True a `Projected`.
     """
     text = _text("project", attributes, PROJECT_ATTRIBUTES, default_stop=PROJECT_STOP)
+    text = with_gradient(text, gradient)
     given = {
         "matrix": matrix, "row_marginal": row_marginal, "col_marginal": col_marginal,
         "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
@@ -406,9 +415,11 @@ def sinkhorn(
     row_mask: torch.Tensor | None = None,
     col_mask: torch.Tensor | None = None,
     slack: torch.Tensor | float | None = None,
+    gradient: str = "unrolled",
     **attributes: Any,
 ) -> Potentials:
-    """`scaling.sinkhorn` on tensors `[..., n, m]`; the same keywords."""
+    """`scaling.sinkhorn` on tensors `[..., n, m]`; the same keywords, and `gradient`
+    as in `project`."""
     text = _text(
         "sinkhorn",
         attributes,
@@ -417,6 +428,7 @@ def sinkhorn(
         default_target="uniform",
         default_stop=SINKHORN_STOP,
     )
+    text = with_gradient(text, gradient)
     given = {
         "matrix": matrix, "row_marginal": row_marginal, "col_marginal": col_marginal,
         "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
@@ -444,10 +456,12 @@ def attention(
     row_mask: torch.Tensor | None = None,
     col_mask: torch.Tensor | None = None,
     logit_scale: float | None = None,
+    gradient: str = "unrolled",
     return_info: bool = False,
     **attributes: Any,
 ) -> Any:
-    """`scaling.attention` on tensors; the same keywords.
+    """`scaling.attention` on tensors; the same keywords, and `gradient` as in
+    `project`.
 
     Returns the output `[..., n, k]`; with return_info=True an `Attended`.
     """
@@ -457,6 +471,7 @@ def attention(
     )
     if logit_scale is not None:
         text += f" logit_scale({float_text(number('logit_scale', logit_scale))} : f64)"
+    text = with_gradient(text, gradient)
     given = {
         "query": query, "key": key, "value": value, "bias": bias, "row_mask": row_mask,
         "col_mask": col_mask, "temperature": temperature,

@@ -11,9 +11,9 @@ jax_enable_x64 is set. Their programs are compiled when JAX compiles, by shape
 class, and kept in the cache that `scaling` has.
 
 A traced function cannot warn: what did not converge says so in the status that
-`return_info=True` gives. All operands but masks have gradients, those of the
-half-steps that were taken; there are none of second order, no forward mode, and
-none of iterations that stop with "best".
+`return_info=True` gives. All operands but masks have gradients: those that the
+keyword `gradient` says, the `mode` of `scaling.vjp`, by itself "unrolled". There are
+none of second order, no forward mode, and none of iterations that stop with "best".
 
 `scaling.jax.composite` has the same for every backend of JAX, and for everything
 else that reads StableHLO.
@@ -43,6 +43,7 @@ except ImportError as error:
 
 from .. import _attention, _normalize, _transport
 from .._calls import Info
+from .._gradients import UNROLLED, Mode
 from .._normalize import BalanceResult
 from .._transport import SinkhornResult
 from ._primitive import JaxArray
@@ -80,19 +81,26 @@ def on_jax(
         if "ArrayLike" in str(parameter.annotation)
     }
 
-    def enter(value: Any) -> Any:
+    def enter(value: Any, mode: Mode) -> Any:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, SinkhornResult):
-            return replace(value, f=enter(value.f), g=enter(value.g))
-        return array(jnp.asarray(value))
+            f, g = enter(value.f, mode), enter(value.g, mode)
+            return replace(value, f=f, g=g)
+        entered = array(jnp.asarray(value))
+        entered.mode = mode
+        return entered
 
     @functools.wraps(function)
     def wrapped(*args: _P.args, **keywords: _P.kwargs) -> _R:
+        mode = UNROLLED
+        # Composites have the gradients of plain code.
+        if "gradient" in keywords and array is JaxArray:
+            mode = Mode(keywords.pop("gradient"), argument="gradient")
         bound = signature.bind(*args, **keywords)
         for name, value in bound.arguments.items():
             if name in parameters:
-                bound.arguments[name] = enter(value)
+                bound.arguments[name] = enter(value, mode)
         return function(*bound.args, **bound.kwargs)
 
     wrapped.__module__ = module

@@ -17,8 +17,14 @@ from jax.interpreters import batching, mlir
 
 from .. import _core, _jax
 from .._arrays import FLOATS, Foreign
-from .._calls import Kind, Layout, refused
-from .._gradients import check_differentiable, differentiable_results, vjp_passes
+from .._calls import REPORT, Kind, Layout, refused
+from .._gradients import (
+    UNROLLED,
+    Mode,
+    check_differentiable,
+    differentiable_results,
+    vjp_passes,
+)
 from .._programs import CompileError, get_program
 
 TARGET = "scaling_call"
@@ -43,6 +49,14 @@ class Call:
     key: str
     names: tuple[str, ...]
     kind: Kind = field(compare=False)
+    #: What the gradient is of.
+    mode: Mode = UNROLLED
+
+    @property
+    def reports(self) -> bool:
+        """Whether a program for gradients says how it found them."""
+        own = self.kind.results[-len(REPORT) :]
+        return self.mode.name == "implicit" and own == REPORT
 
     @property
     def operands(self) -> list[Any]:
@@ -68,6 +82,8 @@ class JaxArray(Foreign):
     def __init__(self, array: jax.Array) -> None:
         self.array = array
         self.dtype, self.shape, self.ndim = array.dtype, array.shape, array.ndim
+        #: What the gradient of a call is of.
+        self.mode = UNROLLED
 
     @staticmethod
     def run(call: Call, batch_dims: int, *arrays: Any) -> tuple:
@@ -77,7 +93,7 @@ class JaxArray(Foreign):
         self, key: tuple, make: Callable[[], Kind], names: tuple, arrays: Sequence[Any]
     ) -> tuple:
         kind = make()
-        call = Call(repr(key), names, kind)
+        call = Call(repr(key), names, kind, self.mode)
         operands = call.operands
         arrays = [
             array.array if isinstance(array, JaxArray) else jnp.asarray(array)
@@ -193,7 +209,11 @@ def _shapes(
     operands = arrays[: len(call.names)]
     if wrt is not None:
         chosen = [operands[call.names.index(name)] for name in wrt]
-        return [jax.core.ShapedArray(array.shape, array.dtype) for array in chosen]
+        found = [jax.core.ShapedArray(array.shape, array.dtype) for array in chosen]
+        if call.reports:
+            batch = _batch(operands, batch_dims)
+            found.append(jax.core.ShapedArray(batch, np.dtype(np.int32)))
+        return found
     batch = _batch(operands, batch_dims)
     sizes = call.sizes([array.shape for array in operands], batch_dims)
     storage = next(
@@ -250,9 +270,10 @@ def _lower(
     else:
         chosen = [i for i, has in enumerate(given) if has]
         text = layout.text(kind, chosen, visibility="private ")
-        passes = vjp_passes(kind, call.names, wrt)
+        passes = vjp_passes(kind, call.names, wrt, call.mode)
         function = f"{kind.op}_vjp"
         results = [layout.batched[name] for name in wrt]
+        results += [bool(layout.batch)] * call.reports
     batched = [layout.batched[name] for name in call.names]
     batched += [bool(layout.batch)] * (len(values) - len(operands))
     if all(isinstance(size, int) for aval in ctx.avals_in for size in aval.shape):
@@ -302,7 +323,8 @@ def _vmap(
     )
     if wrt is not None:
         shapes = [moved[call.names.index(name)].shape for name in wrt]
-        results = [_sum_to(result, shape) for result, shape in zip(results, shapes)]
+        sums = [_sum_to(result, shape) for result, shape in zip(results, shapes)]
+        results = [*sums, *results[len(sums) :]]
     return results, [0] * len(results)
 
 
@@ -324,7 +346,7 @@ def _run(call: Call, batch_dims: int, *arrays: Any) -> tuple:
 
 
 def _forward(call: Call, batch_dims: int, *arrays: Any) -> tuple:
-    check_differentiable(call.kind)
+    check_differentiable(call.kind, call.mode)
     values = tuple(array.value for array in arrays)
     # What is known while tracing is kept as structure: () is wanted, None is not.
     wanted = tuple(() if array.perturbed else None for array in arrays)

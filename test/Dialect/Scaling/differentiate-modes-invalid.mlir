@@ -3,8 +3,17 @@
 // CHECK: 'residual' and 'max-solver-steps' must not be negative
 
 func.func @statistic(%x: tensor<4x4xf32>) -> tensor<4xf32> {
-  // expected-error @below {{has no implicit derivative: the rule of the rows is of 'l2', not of sums}}
-  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<l2>) cols(#scaling.rule<l2>)
+  // expected-error @below {{has no implicit derivative: the rule of the rows is of 'linf', not of 'sum', 'l1' or 'l2'}}
+  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<linf>) cols(#scaling.rule<linf>)
+      stop(#scaling.stop<fixed 8>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @both(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no implicit derivative: the rule of the rows is of 'l1', the other one of 'sum'}}
+  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<l1>) cols(#scaling.rule<sum>)
       stop(#scaling.stop<fixed 8>)
   return %u : tensor<4xf32>
 }

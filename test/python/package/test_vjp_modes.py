@@ -48,7 +48,7 @@ def random_cotangents(value):
     return found
 
 
-MARGINALS = ("row_marginal", "col_marginal")
+MARGINALS = ("row_marginal", "col_marginal", "row_target", "col_target")
 
 
 def check(function, mode, given, free=False, tolerance=TOLERANCE, **keywords):
@@ -181,8 +181,14 @@ CASES = {
          "value": rng(5).normal(size=(3, 6, 2)), "temperature": E}, half_steps=600,
     ),
     "balance": lambda: check(
-        scaling.balance, "implicit", {"matrix": np.exp(X[:, :5])},
-        rows=scaling.Rule(), cols=scaling.Rule(), half_steps=400,
+        scaling.balance, "implicit",
+        {"matrix": X[:, :5] + 0.1, "row_target": 2 * weights(5, 3),
+         "col_target": 2 * weights(5, seed=2)}, half_steps=800,
+    ),
+    "2-norms": lambda: check(
+        scaling.balance, "implicit",
+        {"matrix": X[:, :5], "row_target": np.ones(5)}, half_steps=800,
+        rows=scaling.Rule("l2"), cols=scaling.Rule("l2"),
     ),
     "large": lambda: check(
         scaling.project, "implicit", {"matrix": rng(2).normal(size=(40, 40))}, **EXACT
@@ -200,7 +206,7 @@ CASES = {
 }  # fmt: skip
 #: One of each kind; the long run has the rest.
 SHORT = {"potentials", "zero weight", "unbalanced", "guards", "kernel guard", "slack",
-         "masks", "attention", "balance", "dual"}  # fmt: skip
+         "masks", "attention", "balance", "2-norms", "dual"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in CASES if FULL or n in SHORT])
@@ -304,7 +310,7 @@ def test_what_is_wrong_is_named():
         (scaling.project, {"mode": "envelope"}, "no envelope derivative"),
         (scaling.sinkhorn, {"mode": "envelope"}, "no envelope derivative"),
         (scaling.apply, {"mode": "envelope", "kind": "value"}, "no envelope"),
-        (scaling.balance, {"mode": "implicit", "preset": "ruiz"}, "not of sums"),
+        (scaling.balance, {"mode": "implicit", "preset": "ruiz"}, "not of 'sum', 'l1'"),
         (scaling.project, {"mode": "implicit", "stop": scaling.Stop.best(4)}, "'best'"),
         (scaling.apply, {"kind": "dual"}, "row_marginal: with kind 'dual'"),
     ]
@@ -329,3 +335,60 @@ def test_dual_value():
     np.testing.assert_allclose(
         scaling.apply(C, f=potentials, kind="dual", **options), value, rtol=1e-12
     )
+
+
+def test_keyword_of_torch():
+    torch = pytest.importorskip("torch")
+    import scaling.torch as st
+
+    w = rng(1).normal(size=X.shape)
+    given = {"temperature": 0.7, "tol": 1e-9}
+    _, pullback = scaling.vjp(scaling.project, X[:, :5], mode="implicit", **given)
+    expected = pullback(w[:, :5])[0]
+    leaf = torch.tensor(X[:, :5], requires_grad=True)
+    p = st.project(leaf, gradient="implicit", **given)
+    (found,) = torch.autograd.grad(p, leaf, torch.tensor(w[:, :5]))
+    np.testing.assert_array_equal(found.numpy(), expected)
+    # What did not converge is unrolled, and says so.
+    p = st.project(leaf, gradient="implicit", half_steps=2)
+    with pytest.warns(scaling.ConvergenceWarning, match="in 3 of 3 problems"):
+        (found,) = torch.autograd.grad(p, leaf, torch.tensor(w[:, :5]))
+    p = st.project(leaf, half_steps=2)
+    (expected,) = torch.autograd.grad(p, leaf, torch.tensor(w[:, :5]))
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    for word, message in (("envelope", "dual values"), ("exact", "allowed are")):
+        with pytest.raises(ValueError, match=f"gradient: '{word}' .*{message}"):
+            st.sinkhorn(leaf, gradient=word)
+
+
+def test_keyword_of_jax():
+    jax = pytest.importorskip("jax")
+    sj = pytest.importorskip("scaling.jax")
+    w = rng(1).normal(size=X[:, :5].shape)
+    given = {"temperature": 0.7, "tol": 1e-9}
+    _, pullback = scaling.vjp(scaling.project, X[:, :5], mode="implicit", **given)
+    expected = pullback(w)[0]
+    with jax.enable_x64(True):
+        x = jax.numpy.asarray(X[:, :5])
+
+        def loss(x, w):
+            return (sj.project(x, gradient="implicit", **given) * w).sum()
+
+        found = jax.jit(jax.grad(loss))(x, w)
+        mapped = jax.vmap(jax.grad(loss))(x, jax.numpy.asarray(w))
+        a, b = weights(6), weights(5)
+        dual = lambda c: sj.apply(
+            c,
+            kind="dual",
+            row_marginal=a,
+            col_marginal=b,
+            gradient="envelope",
+            tol=1e-9,
+        )
+        c_bar = jax.grad(dual)(jax.numpy.asarray(C[0]))
+        with pytest.raises(ValueError, match="gradient: 'exact' was given"):
+            sj.project(x, gradient="exact")
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(mapped, expected, rtol=1e-12)
+    p = scaling.plan(C[0], row_marginal=a, col_marginal=b, tol=1e-9)
+    np.testing.assert_allclose(c_bar, p, rtol=1e-6)

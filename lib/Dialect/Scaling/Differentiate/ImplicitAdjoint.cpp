@@ -21,6 +21,9 @@
 // with the diagonal for a preconditioner. Each step is two sums over the
 // matrix.
 //
+// The 1-norm is the sum of what is positive; the square of the 2-norm is a sum
+// whose logarithms are twice as large, of F, G and X.
+//
 // Where E and E' are zero, (1, −1) is in the kernel: the gauge. Cotangents are
 // made orthogonal to it, and so is the solution.
 //
@@ -60,6 +63,8 @@ private:
     double tau = rule.getTau(), exponent = rule.getExponent();
     return (1.0 - tau) / (tau * exponent);
   }
+  /// The power of entries and factors that is summed.
+  int64_t power() { return isa<L2Attr>(d.rule(Axis::rows).getStat()) ? 2 : 1; }
   bool guardsKernel(Axis axis) {
     return d.rule(axis).getGuard() == Guard::add_kernel;
   }
@@ -92,11 +97,9 @@ private:
   /// Sums of rows or columns of the plan, each entry times that of `weights`
   /// along the other axis; null is 1.
   Value planSums(Axis axis, Value weights);
-  Value planEntry(OpBuilder &builder, Location l, ValueRange in) {
-    return createPlanEntry(builder, l, d.isLog, /*logarithm=*/false,
-                           castFloat(builder, l, in[0], d.accumulate), in[1],
-                           in[2], Value(), Value());
-  }
+  Value planEntry(OpBuilder &builder, Location l, ValueRange in);
+  /// What it changes by, per change of the matrix' entry.
+  Value planSlope(OpBuilder &builder, Location l, ValueRange in);
   SmallVector<MappedTensor> planInputs() {
     return {mapped(d.matrix, {0, 1}), mapped(factors.row, {0}),
             mapped(factors.col, {1})};
@@ -140,10 +143,15 @@ private:
 LogicalResult ImplicitAdjoint::verify(Axis axis) {
   RuleAttr rule = d.rule(axis);
   StringRef name = axis == Axis::rows ? "rows" : "columns";
-  if (!isa<SumAttr>(rule.getStat()))
+  StatisticAttrInterface across = d.rule(other(axis)).getStat();
+  if (!isa<SumAttr, L1Attr, L2Attr>(rule.getStat()))
     return op.emitOpError("has no implicit derivative: the rule of the ")
            << name << " is of '" << rule.getStat().getStatisticName()
-           << "', not of sums";
+           << "', not of 'sum', 'l1' or 'l2'";
+  if (across != rule.getStat())
+    return op.emitOpError("has no implicit derivative: the rule of the ")
+           << name << " is of '" << rule.getStat().getStatisticName()
+           << "', the other one of '" << across.getStatisticName() << "'";
   if (rule.getRoundPow2())
     return op.emitOpError("has no implicit derivative: the rule of the ")
            << name << " rounds to powers of two";
@@ -193,7 +201,54 @@ ImplicitAdjoint::Wanted ImplicitAdjoint::wantedSum(OpBuilder &builder,
     sum = arith::SubFOp::create(
         builder, l, sum, createConstant(builder, l, d.accumulate, epsilon));
   }
+  if (power() == 2) {
+    Value two = createConstant(builder, l, d.accumulate, 2.0);
+    byTarget = arith::MulFOp::create(
+        builder, l, arith::MulFOp::create(builder, l, two, sum), byTarget);
+    if (slope)
+      slope = arith::MulFOp::create(builder, l, sum, slope);
+    sum = arith::MulFOp::create(builder, l, sum, sum);
+  }
   return {sum, slope, byTarget};
+}
+
+Value ImplicitAdjoint::planEntry(OpBuilder &builder, Location l,
+                                 ValueRange in) {
+  Value entry = createPlanEntry(builder, l, d.isLog, /*logarithm=*/false,
+                                castFloat(builder, l, in[0], d.accumulate),
+                                in[1], in[2], Value(), Value());
+  StatisticAttrInterface stat = d.rule(Axis::rows).getStat();
+  if (isa<L1Attr>(stat))
+    return math::AbsFOp::create(builder, l, entry);
+  if (isa<L2Attr>(stat))
+    return arith::MulFOp::create(builder, l, entry, entry);
+  return entry;
+}
+
+Value ImplicitAdjoint::planSlope(OpBuilder &builder, Location l,
+                                 ValueRange in) {
+  if (d.isLog)
+    return planEntry(builder, l, in);
+  Value product = arith::MulFOp::create(builder, l, in[1], in[2]);
+  Value entry = castFloat(builder, l, in[0], d.accumulate);
+  StatisticAttrInterface stat = d.rule(Axis::rows).getStat();
+  if (isa<L1Attr>(stat)) {
+    Value zero = createConstant(builder, l, d.accumulate, 0.0);
+    auto onlyIf = [&](arith::CmpFPredicate predicate, Value value,
+                      Value otherwise) -> Value {
+      Value holds = arith::CmpFOp::create(builder, l, predicate, entry, zero);
+      return arith::SelectOp::create(builder, l, holds, value, otherwise);
+    };
+    Value negative = arith::NegFOp::create(builder, l, product);
+    return onlyIf(arith::CmpFPredicate::OGT, product,
+                  onlyIf(arith::CmpFPredicate::OLT, negative, zero));
+  }
+  if (isa<L2Attr>(stat)) {
+    Value square = arith::MulFOp::create(builder, l, product, product);
+    Value twice = arith::AddFOp::create(builder, l, entry, entry);
+    return arith::MulFOp::create(builder, l, twice, square);
+  }
+  return product;
 }
 
 Value ImplicitAdjoint::onWeights(Axis axis, ArrayRef<EmitterInput> inputs,
@@ -364,6 +419,9 @@ void ImplicitAdjoint::makeSystem() {
           Value value = in[1];
           if (!d.isLog)
             value = arith::MulFOp::create(inner, l, value, in[2]);
+          if (power() == 2)
+            value = arith::MulFOp::create(
+                inner, l, value, createConstant(inner, l, d.accumulate, 0.5));
           return arith::SelectOp::create(inner, l, in[0], value, zero);
         });
   }
@@ -535,22 +593,19 @@ void ImplicitAdjoint::addGradients() {
   SmallVector<MappedTensor> inputs = planInputs();
   inputs.push_back(mapped(solution.row, {0}));
   inputs.push_back(mapped(solution.col, {1}));
-  outer.accumulate(
-      loc, d.matrix, inputs[0].map, inputs,
-      [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-        Value both = arith::AddFOp::create(inner, l, in[3], in[4]), entry;
-        if (d.isLog)
-          entry = planEntry(inner, l, in);
-        else
-          entry = arith::MulFOp::create(inner, l, in[1], in[2]);
-        // Nothing, of an element without a solution.
-        Value zero = createConstant(inner, l, d.accumulate, 0.0);
-        Value none = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::OEQ,
-                                           both, zero);
-        Value product = arith::MulFOp::create(inner, l, entry, both);
-        Value term = arith::NegFOp::create(inner, l, product);
-        return arith::SelectOp::create(inner, l, none, zero, term);
-      });
+  outer.accumulate(loc, d.matrix, inputs[0].map, inputs,
+                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                     Value both = arith::AddFOp::create(inner, l, in[3], in[4]);
+                     Value entry = planSlope(inner, l, in);
+                     // Nothing, of an element without a solution.
+                     Value zero = createConstant(inner, l, d.accumulate, 0.0);
+                     Value none = arith::CmpFOp::create(
+                         inner, l, arith::CmpFPredicate::OEQ, both, zero);
+                     Value product =
+                         arith::MulFOp::create(inner, l, entry, both);
+                     Value term = arith::NegFOp::create(inner, l, product);
+                     return arith::SelectOp::create(inner, l, none, zero, term);
+                   });
   for (Axis axis : axes) {
     Value target = d.target(axis);
     if (!target || !outer.isActive(target))

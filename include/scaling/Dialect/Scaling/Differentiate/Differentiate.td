@@ -62,7 +62,7 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     without a solution after `max-solver-steps`. Behind the gradients `@f_vjp`
     returns which it was, an i32 per iteration and batch element: 0 unrolled
     because the iteration had not converged, 1 implicit, 2 unrolled because the
-    system was not solved. Rules must be of `sum`.
+    system was not solved. Both rules must be of `sum`, `l1` or `l2`.
 
     What has no derivative is an error at the op: `argmax`,
     `similarity_balance`; but for `envelope`, `best`, annealing,
