@@ -63,6 +63,16 @@ createElementwise(VectorEmitter &e, int64_t rank, ArrayRef<MappedBuffer> inputs,
   });
 }
 
+/// Lets products be fused with the sums that they are part of.
+static void allowFusing(llvm::iterator_range<Block::iterator> ops) {
+  for (Operation &op : ops) {
+    if (auto product = dyn_cast<arith::MulFOp>(op))
+      product.setFastmath(arith::FastMathFlags::contract);
+    else if (auto sum = dyn_cast<arith::AddFOp>(op))
+      sum.setFastmath(arith::FastMathFlags::contract);
+  }
+}
+
 namespace {
 struct UpdateToVector final : OpRewritePattern<UpdateOp> {
   UpdateToVector(MLIRContext *context,
@@ -90,9 +100,17 @@ struct UpdateToVector final : OpRewritePattern<UpdateOp> {
       createElementwise(
           e, rank, inputs, outs, inLanes, [&](ArrayRef<Value> values) {
             Value own = values[0], target = values[1], mask = values[2];
+            Block *block = rewriter.getInsertionBlock();
+            auto point = rewriter.getInsertionPoint();
+            Operation *before =
+                point == block->begin() ? nullptr : &*std::prev(point);
             Updated updated = createUpdate(
                 rewriter, op.getLoc(), op.getRule(), op.getDomain(),
                 values.drop_front(4), own, target, mask, /*omega=*/values[3]);
+            if (e.contract)
+              allowFusing(
+                  {before ? std::next(before->getIterator()) : block->begin(),
+                   point});
             SmallVector<Value> results{updated.factor};
             if (outs.size() == 2)
               results.push_back(updated.planStatistic);

@@ -113,6 +113,12 @@ void LanesLowering::transpose(bool intoLanes, Value begin, int64_t count,
   Values square;
   if (intoLanes) {
     for (int64_t i = 0; i < width; ++i) {
+      // What predicts addresses has forgotten them when it is the next tile's
+      // turn. Behind the last row nothing is read: it is no access.
+      Value next = e.add(offset, e.index(lanes + lane + i));
+      memref::PrefetchOp::create(b, loc, batch, indices(next, begin),
+                                 /*isWrite=*/false, /*localityHint=*/3,
+                                 /*isDataCache=*/true);
       Values at = indices(rowOf(lane + i), begin);
       square.push_back(
           mask ? vector::MaskedLoadOp::create(b, loc, type, batch, at, mask,

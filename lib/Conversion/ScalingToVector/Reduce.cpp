@@ -116,6 +116,7 @@ public:
           e.compute.isF64() && !getElementTypeOrSelf(matrix.value).isF64();
       if (n && m && !isWide)
         e.unrollIfFew(*n * *m);
+      e.signedZeros = false;
       e.vectors(e.index(0), sizes[e.vectorDim], [&](Value begin, Value lanes) {
         at[e.vectorDim] = begin;
         lowerKeptBlocks(lanes);

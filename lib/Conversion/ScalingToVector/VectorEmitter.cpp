@@ -453,7 +453,7 @@ Value VectorEmitter::select(Value condition, Value ifTrue, Value ifFalse) {
 
 Value VectorEmitter::combine(bool isMax, Value lhs, Value rhs) {
   if (!isMax)
-    return arith::AddFOp::create(b, loc, lhs, rhs);
+    return arith::AddFOp::create(b, loc, lhs, rhs, getSumFlags());
   switch (maximum) {
   case Maximum::ofAny:
     break;
@@ -495,7 +495,7 @@ Value VectorEmitter::accumulate(bool isMax, Value sum, Value term, Value mask,
       lhs = select(inside, lhs, constant(0.0));
       rhs = select(inside, rhs, constant(0.0));
     }
-    next = math::FmaOp::create(b, loc, lhs, rhs, sum);
+    next = math::FmaOp::create(b, loc, lhs, rhs, sum, getSumFlags());
     fused.insert(product);
   } else {
     next = combine(isMax, sum, select(inside, term, identity));

@@ -11,6 +11,7 @@
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -78,6 +79,9 @@ public:
   bool contract;
   int64_t lanes;
   Maximum maximum = Maximum::ofAny;
+  /// Whether the sign of a sum that is zero matters: where not, sums need not
+  /// start from zero.
+  bool signedZeros = true;
 
   /// No more lanes than the vector dimension needs; one where a buffer is
   /// strided along it.
@@ -197,6 +201,9 @@ public:
   void eraseDead();
 
 private:
+  arith::FastMathFlags getSumFlags() const {
+    return signedZeros ? arith::FastMathFlags::none : arith::FastMathFlags::nsz;
+  }
   Value maskOfFirst(Value count);
   Value loadVector(Value buffer, ValueRange indices, Value mask, int64_t count,
                    bool raw = false);

@@ -292,6 +292,14 @@ Updated scaling::createUpdate(OpBuilder &builder, Location loc, RuleAttr rule,
       next = r.times(own, r.power(r.over(goal, limited), rule.getExponent()));
     break;
   case Guard::add_plan:
+    // h/(h·s + ε) where t is one: a division alone, of which lanes with a zero
+    // factor are not a part.
+    if (!isLog && !target && rule.getExponent() == 1.0 &&
+        rule.getLimit().empty() && !rule.getRoundPow2()) {
+      Value plan = e.add(plain, e.constant(rule.getGuardEps()));
+      next = e.select(ownIsZero, e.constant(0.0), e.div(own, plan));
+      break;
+    }
     next =
         r.times(own, r.power(r.over(goal, r.plus(limited, rule.getGuardEps())),
                              rule.getExponent()));
