@@ -48,3 +48,43 @@ func.func @shared(%c: tensor<6x?x5x7xf32>, %a: tensor<5xf32>, %b: tensor<?x7xf32
     {scaling.schedule = #scaling.schedule<tiny_batched, lanes = 16>}
   return %f, %k : tensor<6x?x5xf32>, tensor<6x?xi32>
 }
+
+// -----
+
+// Code around reductions goes into lanes as a whole, loops and what they keep
+// included; what sums over the batch stays behind.
+
+// CHECK-LABEL: func.func @code
+// CHECK: scf.forall (%{{.*}}) = (0) to (100)
+// CHECK: scaling.to_lanes %{{.*}} -> tensor<4x4x8xf32>
+// CHECK: scf.for {{.*}} -> (tensor<4x8xf32>, tensor<7x4x8xf32>)
+// CHECK: tensor.insert_slice %{{.*}} into %{{.*}}[%{{.*}}, 0, 0] [1, 4, 8] [1, 1, 1] : tensor<4x8xf32> into tensor<7x4x8xf32>
+// CHECK: scaling.reduce along(rows) {{.*}} {dims = array<i64: 0, 1>
+// CHECK: tensor.extract_slice %{{.*}}[3, 0, 0] [1, 4, 8] [1, 1, 1] : tensor<7x4x8xf32> to tensor<4x8xf32>
+// CHECK: scaling.from_lanes
+// CHECK: scf.forall.in_parallel
+// CHECK: linalg.generic {{.*}}iterator_types = ["reduction", "parallel"]} ins({{.*}} : tensor<100x4xf32>)
+func.func @code(%k: tensor<100x4x4xf32>, %w: tensor<100x4xf32>) -> (tensor<100x4xf32>, tensor<4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c7 = arith.constant 7 : index
+  %zero = arith.constant 0.0 : f32
+  %kept = tensor.empty() : tensor<100x7x4xf32>
+  %end:2 = scf.for %i = %c0 to %c7 step %c1 iter_args(%v = %w, %all = %kept) -> (tensor<100x4xf32>, tensor<100x7x4xf32>) {
+    %more = tensor.insert_slice %v into %all[0, %i, 0] [100, 1, 4] [1, 1, 1] : tensor<100x4xf32> into tensor<100x7x4xf32>
+    %e = tensor.empty() : tensor<100x4xf32>
+    %z = linalg.fill ins(%zero : f32) outs(%e : tensor<100x4xf32>) -> tensor<100x4xf32>
+    %s = scaling.reduce along(rows) stat(#scaling.sum) matrix(%k : tensor<100x4x4xf32>) factor(%v : tensor<100x4xf32>) outs(%z : tensor<100x4xf32>) -> tensor<100x4xf32>
+    scf.yield %s, %more : tensor<100x4xf32>, tensor<100x7x4xf32>
+  }
+  %third = tensor.extract_slice %end#1[0, 3, 0] [100, 1, 4] [1, 1, 1] : tensor<100x7x4xf32> to tensor<100x4xf32>
+  %e = tensor.empty() : tensor<4xf32>
+  %z = linalg.fill ins(%zero : f32) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  %sum = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>], iterator_types = ["reduction", "parallel"]}
+      ins(%third : tensor<100x4xf32>) outs(%z : tensor<4xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %t = arith.addf %in, %out : f32
+    linalg.yield %t : f32
+  } -> tensor<4xf32>
+  return %third, %sum : tensor<100x4xf32>, tensor<4xf32>
+}

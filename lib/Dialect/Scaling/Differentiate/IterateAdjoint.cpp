@@ -6,10 +6,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "IterateDecomposer.h"
-#include "ScalarAdjoint.h"
+#include "ReductionAdjoint.h"
 #include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -42,7 +43,6 @@ public:
                  Value skipped)
       : outer(outer), op(op), skipped(skipped), loc(op.getLoc()), end(end),
         b(outer.b), d(b, op), results{op.getRow(), op.getCol()},
-        batchRank(d.batchSizes.size()),
         firstAxis(op.getOrder() == Order::cols_first ? Axis::cols
                                                      : Axis::rows) {}
 
@@ -57,8 +57,8 @@ private:
   };
   using Steps = SmallVector<Step, 2>;
   /// What is kept of the pairs of a segment, one pair behind the other: the
-  /// factors they start from and the states of their half-steps, in the order
-  /// of `keptTypes`.
+  /// factors they start from, behind the last pair those it ends with, and the
+  /// states of their half-steps.
   using Histories = SmallVector<Value>;
   /// What the loop back carries.
   struct Carried {
@@ -95,9 +95,9 @@ private:
   LogicalResult storeStart(Axis axis, Value startAdjoint);
 
   /// The steps of pair `pair`, in their order; `kept` are their states where
-  /// these are known.
+  /// these are known, `middle` what the first one made.
   Steps stepsOfPair(const Factors &factors, Value pair,
-                    ArrayRef<Value> kept = {});
+                    ArrayRef<Value> kept = {}, Value middle = Value());
   SmallVector<Value> states(Axis axis, Value other, ArrayRef<Value> &kept);
   /// The half-step after `k` of them; in place where its own factor was not
   /// kept.
@@ -107,15 +107,13 @@ private:
   Factors doPairs(const Factors &start, Value first, Value count,
                   Histories &histories);
   LogicalResult back(const Step &step, Value nextAdjoint, Carried &carried,
-                     Value &ownAdjoint, Value &otherAdjoint);
-  void backThroughReduction(const Step &step, ArrayRef<Value> stateAdjoints,
-                            TensorAdjoint &local);
+                     Value &ownAdjoint, Value &otherAdjoint,
+                     SmallVectorImpl<ReductionAdjoint> &reductions);
 
   /// The first pair of a segment, and how many it has.
   Value firstPair(Value segment);
   Value pairsOf(Value first);
 
-  MappedTensor mapped(Value value, ArrayRef<int64_t> tail, int64_t tailRank);
   /// Room for `count` vectors of an axis per batch element.
   Value emptyHistory(OpFoldResult count, Axis axis);
   Histories emptyHistories();
@@ -141,7 +139,6 @@ private:
   IterateDecomposer d;
   /// The factors that came out.
   Factors results;
-  int64_t batchRank;
   Axis firstAxis;
   /// Half-steps done per batch element; null as long as all are done.
   Value counts;
@@ -167,18 +164,6 @@ LogicalResult IterateAdjoint::verify() {
     return op.emitOpError("that stops with 'best' has no derivative: which "
                           "factors are the best is a choice");
   return success();
-}
-
-MappedTensor IterateAdjoint::mapped(Value value, ArrayRef<int64_t> tail,
-                                    int64_t tailRank) {
-  int64_t own = cast<RankedTensorType>(value.getType()).getRank() -
-                static_cast<int64_t>(tail.size());
-  SmallVector<AffineExpr> dims;
-  for (int64_t i = batchRank - own; i < batchRank; ++i)
-    dims.push_back(b.getAffineDimExpr(i));
-  for (int64_t position : tail)
-    dims.push_back(b.getAffineDimExpr(batchRank + position));
-  return {value, AffineMap::get(batchRank + tailRank, 0, dims, b.getContext())};
 }
 
 SmallVector<Value> IterateAdjoint::states(Axis axis, Value other,
@@ -235,7 +220,8 @@ void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
 
 IterateAdjoint::Steps IterateAdjoint::stepsOfPair(const Factors &factors,
                                                   Value pair,
-                                                  ArrayRef<Value> kept) {
+                                                  ArrayRef<Value> kept,
+                                                  Value middle) {
   Axis second = other(firstAxis);
   bool inPlace = kept.empty();
   Value k = arith::MulIOp::create(b, loc, pair, constant(2));
@@ -250,7 +236,8 @@ IterateAdjoint::Steps IterateAdjoint::stepsOfPair(const Factors &factors,
     steps.push_back(read(second, factors[second], factors[firstAxis]));
   update(steps[0], k, inPlace);
   if (!jacobi)
-    steps.push_back(read(second, factors[second], steps[0].next));
+    steps.push_back(
+        read(second, factors[second], middle ? middle : steps[0].next));
   update(steps[1], later, inPlace);
   return steps;
 }
@@ -268,8 +255,12 @@ IterateAdjoint::Histories IterateAdjoint::emptyHistories() {
   for (Axis axis : {Axis::rows, Axis::cols})
     all += d.stat(axis).getNumPasses();
   Histories histories;
+  AffineExpr more = b.getAffineDimExpr(0) + 1;
+  OpFoldResult starts =
+      affine::makeComposedFoldedAffineApply(b, loc, more, segmentPairs);
   for (unsigned index = 0; index < all; ++index)
-    histories.push_back(emptyHistory(segmentPairs, axisOfHistory(index)));
+    histories.push_back(
+        emptyHistory(index < 2 ? starts : segmentPairs, axisOfHistory(index)));
   return histories;
 }
 
@@ -282,6 +273,14 @@ Axis IterateAdjoint::axisOfHistory(size_t index) {
 
 Factors IterateAdjoint::doPairs(const Factors &start, Value first, Value count,
                                 Histories &histories) {
+  auto keepFactors = [&](const Factors &factors, SmallVector<Value> &kept,
+                         Value index) {
+    if (kept.empty())
+      return;
+    kept[0] = keep(factors.row, kept[0], index);
+    kept[1] = keep(factors.col, kept[1], index);
+  };
+  keepFactors(start, histories, constant(0));
   SmallVector<Value> init{start.row, start.col};
   llvm::append_range(init, histories);
   auto loop = scf::ForOp::create(
@@ -290,10 +289,6 @@ Factors IterateAdjoint::doPairs(const Factors &start, Value first, Value count,
         Factors factors{carried[0], carried[1]};
         SmallVector<Value> kept(carried.drop_front(2));
         Value pair = arith::AddIOp::create(b, loc, first, turn);
-        if (!kept.empty()) {
-          kept[0] = keep(factors.row, kept[0], turn);
-          kept[1] = keep(factors.col, kept[1], turn);
-        }
         Steps steps = stepsOfPair(factors, pair);
         for (const Step &step : steps)
           factors[step.axis] = step.next;
@@ -305,6 +300,8 @@ Factors IterateAdjoint::doPairs(const Factors &start, Value first, Value count,
               ++next;
             }
         }
+        Value after = arith::AddIOp::create(b, loc, turn, constant(1));
+        keepFactors(factors, kept, after);
         SmallVector<Value> yielded{factors.row, factors.col};
         llvm::append_range(yielded, kept);
         scf::YieldOp::create(b, loc, yielded);
@@ -313,90 +310,10 @@ Factors IterateAdjoint::doPairs(const Factors &start, Value first, Value count,
   return {loop.getResult(0), loop.getResult(1)};
 }
 
-/// What states have to do with entries: the states a pass looks at are pivots
-/// (a maximum, a mean), the derivative along which is zero.
-void IterateAdjoint::backThroughReduction(const Step &step,
-                                          ArrayRef<Value> stateAdjoints,
-                                          TensorAdjoint &local) {
-  StatisticAttrInterface stat = d.stat(step.axis);
-  int64_t kept = step.axis == Axis::rows ? 0 : 1;
-  SmallVector<unsigned> passes;
-  for (auto [pass, adjoint] : llvm::enumerate(stateAdjoints))
-    if (adjoint && !(stat.isMaxPass(pass) && stat.getNumPasses() > 1))
-      passes.push_back(pass);
-  Value mask = d.mask(other(step.axis));
-  SmallVector<MappedTensor> inputs{mapped(d.matrix, {0, 1}, 2),
-                                   mapped(step.other, {1 - kept}, 2)};
-  if (mask)
-    inputs.push_back(mapped(mask, {1 - kept}, 2));
-  size_t firstState = inputs.size(), numStates = step.states.size();
-  for (Value state : step.states)
-    inputs.push_back(mapped(state, {kept}, 2));
-
-  auto lift = [&](unsigned pass, OpBuilder &inner, Location l, ValueRange in) {
-    Value entry = createScaledEntry(inner, l, stat.isLog(),
-                                    castFloat(inner, l, in[0], d.accumulate),
-                                    in[1], Value());
-    return stat.lift(inner, l, pass, entry, in.slice(firstState, pass));
-  };
-  auto onlyUnmasked = [&](OpBuilder &inner, Location l, ValueRange in,
-                          Value value, double instead) -> Value {
-    if (!mask)
-      return value;
-    Value other = createConstant(inner, l, d.accumulate, instead);
-    return arith::SelectOp::create(inner, l, in[2], value, other);
-  };
-  ArrayRef<MappedTensor> entries = ArrayRef(inputs).take_front(firstState);
-  SmallVector<MappedTensor> adjoints;
-  for (unsigned pass : passes) {
-    adjoints.push_back(mapped(stateAdjoints[pass], {kept}, 2));
-    if (stat.isMaxPass(pass))
-      adjoints.back().value = sharedAdjoint(
-          b, loc, adjoints.back(), mapped(step.states[pass], {kept}, 2),
-          entries, [&](OpBuilder &inner, Location l, ValueRange in) {
-            // No maximum is −1.
-            return onlyUnmasked(inner, l, in, lift(pass, inner, l, in), -1.0);
-          });
-  }
-  llvm::append_range(inputs, adjoints);
-
-  auto derivative = [&](unsigned argument, OpBuilder &inner, Location l,
-                        ValueRange in) -> Value {
-    Block *body = inner.getInsertionBlock();
-    Operation *before = body->empty() ? nullptr : &body->back();
-    SmallVector<std::pair<Value, Value>> seeds;
-    for (auto [index, pass] : llvm::enumerate(passes)) {
-      Value seed = in[firstState + numStates + index];
-      Value lifted = lift(pass, inner, l, in);
-      if (stat.isMaxPass(pass)) {
-        Value isIt = arith::CmpFOp::create(inner, l, arith::CmpFPredicate::OEQ,
-                                           lifted, in[firstState + pass]);
-        Value zero = createConstant(inner, l, d.accumulate, 0.0);
-        seed = arith::SelectOp::create(inner, l, isIt, seed, zero);
-      }
-      seeds.emplace_back(lifted, onlyUnmasked(inner, l, in, seed, 0.0));
-    }
-    SmallVector<Operation *> ops;
-    for (Operation *at = before ? before->getNextNode() : &body->front(); at;
-         at = at->getNextNode())
-      ops.push_back(at);
-    ScalarAdjoint scalars(inner, l);
-    for (auto [lifted, seed] : seeds)
-      scalars.add(lifted, seed);
-    Operation *unsupported = scalars.run(ops);
-    assert(!unsupported && "statistics have derivatives");
-    return unsupported ? Value() : scalars.get(in[argument]);
-  };
-  for (unsigned argument : {0u, 1u})
-    local.accumulate(loc, inputs[argument].value, inputs[argument].map, inputs,
-                     [&](OpBuilder &inner, Location l, ValueRange in) {
-                       return derivative(argument, inner, l, in);
-                     });
-}
-
-LogicalResult IterateAdjoint::back(const Step &step, Value nextAdjoint,
-                                   Carried &carried, Value &ownAdjoint,
-                                   Value &otherAdjoint) {
+LogicalResult
+IterateAdjoint::back(const Step &step, Value nextAdjoint, Carried &carried,
+                     Value &ownAdjoint, Value &otherAdjoint,
+                     SmallVectorImpl<ReductionAdjoint> &reductions) {
   TensorAdjoint local(b);
   Value target = d.target(step.axis);
   for (Value state : step.states)
@@ -410,8 +327,12 @@ LogicalResult IterateAdjoint::back(const Step &step, Value nextAdjoint,
   }
   if (ownAdjoint)
     local.set(step.own, ownAdjoint);
-  if (failed(local.run(step.next.getDefiningOp())))
+  Operation *update = step.next.getDefiningOp();
+  if (failed(local.run(update)))
     return failure();
+  // It was there to be differentiated.
+  if (isOpTriviallyDead(update))
+    update->erase();
   ownAdjoint = local.get(step.own);
   if (carried.targets[step.axis])
     carried.targets[step.axis] = local.get(target);
@@ -419,19 +340,18 @@ LogicalResult IterateAdjoint::back(const Step &step, Value nextAdjoint,
   SmallVector<Value> stateAdjoints;
   for (Value state : step.states)
     stateAdjoints.push_back(local.get(state));
+  ReductionAdjoint made(b, loc,
+                        {step.axis, static_cast<int64_t>(d.batchSizes.size()),
+                         d.stat(step.axis), d.accumulate, d.matrix, step.other,
+                         d.mask(other(step.axis)), step.states, stateAdjoints});
   // A factor may be its own and the other's neighbour at once.
   TensorAdjoint reduction(b);
   reduction.markActive(step.other);
   if (otherAdjoint)
     reduction.set(step.other, otherAdjoint);
-  if (carried.matrix) {
-    reduction.markActive(d.matrix);
-    reduction.set(d.matrix, carried.matrix);
-  }
-  backThroughReduction(step, stateAdjoints, reduction);
+  made.addToFactor(reduction);
   otherAdjoint = reduction.getOrZero(loc, step.other);
-  if (carried.matrix)
-    carried.matrix = reduction.get(d.matrix);
+  reductions.push_back(std::move(made));
   return success();
 }
 
@@ -666,10 +586,16 @@ FailureOr<Factors> IterateAdjoint::backOverPair(const Steps &steps,
   Value afterFirst = carried.factors[firstAxis];
   Value afterSecond = carried.factors[second];
   Value &seen = op.getOrder() == Order::jacobi ? start[firstAxis] : afterFirst;
-  if (failed(back(steps[1], afterSecond, carried, start[second], seen)) ||
-      failed(
-          back(steps[0], afterFirst, carried, start[firstAxis], start[second])))
+  SmallVector<ReductionAdjoint, 0> reductions;
+  if (failed(back(steps[1], afterSecond, carried, start[second], seen,
+                  reductions)) ||
+      failed(back(steps[0], afterFirst, carried, start[firstAxis],
+                  start[second], reductions)))
     return failure();
+  // The matrix is gone through once for both.
+  if (carried.matrix)
+    carried.matrix =
+        ReductionAdjoint::addToMatrix(b, loc, carried.matrix, reductions);
   return start;
 }
 
@@ -686,8 +612,11 @@ FailureOr<IterateAdjoint::Carried> IterateAdjoint::backOverSegment(
         for (auto [index, history] : llvm::enumerate(histories))
           kept.push_back(element(history, at, axisOfHistory(index)));
         Value pair = arith::AddIOp::create(b, loc, first, at);
-        Steps steps =
-            stepsOfPair({kept[0], kept[1]}, pair, ArrayRef(kept).drop_front(2));
+        Value after = arith::AddIOp::create(b, loc, at, constant(1));
+        Value middle = element(histories[firstAxis == Axis::rows ? 0 : 1],
+                               after, firstAxis);
+        Steps steps = stepsOfPair({kept[0], kept[1]}, pair,
+                                  ArrayRef(kept).drop_front(2), middle);
         FailureOr<Factors> start = backOverPair(steps, carried);
         ok = succeeded(start);
         if (ok)

@@ -92,11 +92,15 @@ Value scaling::sumInto(OpBuilder &b, Location loc, Value out, AffineMap map,
       .getResult(0);
 }
 
+static Value emptyLike(OpBuilder &b, Location loc, Value value) {
+  return tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, value),
+                                 getElementTypeOrSelf(value));
+}
+
 static Value zerosLike(OpBuilder &b, Location loc, Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   Value zero = createConstant(b, loc, type.getElementType(), 0.0);
-  Value empty = tensor::EmptyOp::create(
-      b, loc, tensor::getMixedSizes(b, loc, value), type.getElementType());
+  Value empty = emptyLike(b, loc, value);
   Value filled = linalg::FillOp::create(b, loc, zero, empty).getResult(0);
   if (filled.getType() != type)
     filled = tensor::CastOp::create(b, loc, type, filled);
@@ -153,6 +157,47 @@ void TensorAdjoint::accumulate(Location loc, Value value, AffineMap map,
                                ArrayRef<MappedTensor> inputs, EntryBody body) {
   if (isActive(value))
     adjoints[value] = sumInto(b, loc, getOrZero(loc, value), map, inputs, body);
+}
+
+void TensorAdjoint::accumulateTogether(
+    Location loc, ArrayRef<MappedTensor> values, ArrayRef<MappedTensor> inputs,
+    function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)> body) {
+  SmallVector<Value> operands, outs;
+  SmallVector<AffineMap> maps;
+  SmallVector<Type> types;
+  for (const MappedTensor &input : inputs) {
+    operands.push_back(input.value);
+    maps.push_back(input.map);
+  }
+  for (const MappedTensor &value : values) {
+    Value sum = get(value.value);
+    outs.push_back(sum ? sum : emptyLike(b, loc, value.value));
+    maps.push_back(value.map);
+    types.push_back(outs.back().getType());
+  }
+  auto sums = linalg::GenericOp::create(
+      b, loc, types, operands, outs, maps,
+      SmallVector<IteratorType>(values.front().map.getNumDims(),
+                                IteratorType::parallel),
+      [&](OpBuilder &inner, Location l, ValueRange in) {
+        SmallVector<Value> terms = body(inner, l, in.take_front(inputs.size()));
+        SmallVector<Value> yielded;
+        for (auto [value, term, out] :
+             llvm::zip_equal(values, terms, in.drop_front(inputs.size()))) {
+          Value total = term ? castFloat(inner, l, term, out.getType())
+                             : createConstant(inner, l, out.getType(), 0.0);
+          if (get(value.value))
+            total = arith::AddFOp::create(inner, l, out, total);
+          yielded.push_back(total);
+        }
+        linalg::YieldOp::create(inner, l, yielded);
+      });
+  for (auto [value, result] : llvm::zip_equal(values, sums.getResults())) {
+    Value sum = result;
+    if (!get(value.value) && sum.getType() != value.value.getType())
+      sum = tensor::CastOp::create(b, loc, value.value.getType(), sum);
+    adjoints[value.value] = sum;
+  }
 }
 
 LogicalResult TensorAdjoint::run(ArrayRef<Operation *> ops) {
@@ -281,8 +326,8 @@ LogicalResult TensorAdjoint::differentiate(linalg::GenericOp op) {
   }
 
   Operation *unsupported = nullptr;
-  auto derivative = [&](Value argument, OpBuilder &inner, Location l,
-                        ValueRange in) -> Value {
+  auto derivatives = [&](ArrayRef<unsigned> positions, OpBuilder &inner,
+                         Location l, ValueRange in) -> SmallVector<Value> {
     IRMapping mapping;
     SmallVector<Operation *> ops = cloneBody(inner, body, in, mapping);
     ScalarAdjoint scalars(inner, l);
@@ -302,28 +347,41 @@ LogicalResult TensorAdjoint::differentiate(linalg::GenericOp op) {
       }
       scalars.add(mapping.lookupOrDefault(yielded), seed);
     }
-    if (Operation *op = scalars.run(ops)) {
-      unsupported = op;
-      return Value();
-    }
-    return scalars.get(mapping.lookup(argument));
+    unsupported = scalars.run(ops);
+    return llvm::map_to_vector(positions, [&](unsigned position) {
+      return unsupported
+                 ? Value()
+                 : scalars.get(mapping.lookup(body->getArgument(position)));
+    });
   };
   // In place: a read of what was there is one more input.
   unsigned numRead = reduces ? numInputs : op->getNumOperands();
+  SmallVector<unsigned> together, alone;
+  llvm::DenseSet<Value> seen;
   for (unsigned i = 0; i < numRead; ++i) {
-    Value operand = op->getOperand(i), argument = body->getArgument(i);
-    if (argument.use_empty() || !isActive(operand) ||
+    Value operand = op->getOperand(i);
+    if (body->getArgument(i).use_empty() || !isActive(operand) ||
         isa<FloatType>(operand.getType()))
       continue;
-    // What was there is written over: its adjoint is only what comes now.
-    accumulate(loc, operand, maps[i], inputs,
-               [&](OpBuilder &inner, Location l, ValueRange in) {
-                 return derivative(argument, inner, l, in);
-               });
-    if (unsupported)
-      return op.emitOpError("computes '")
-             << unsupported->getName() << "', which has no derivative here";
+    bool isAlone = !maps[i].isPermutation() || !seen.insert(operand).second;
+    (isAlone ? alone : together).push_back(i);
   }
+  // What was there is written over: its adjoint is only what comes now.
+  if (!together.empty())
+    accumulateTogether(
+        loc,
+        llvm::map_to_vector(together, [&](unsigned i) { return inputs[i]; }),
+        inputs, [&](OpBuilder &inner, Location l, ValueRange in) {
+          return derivatives(together, inner, l, in);
+        });
+  for (unsigned i : alone)
+    accumulate(loc, op->getOperand(i), maps[i], inputs,
+               [&](OpBuilder &inner, Location l, ValueRange in) {
+                 return derivatives(i, inner, l, in).front();
+               });
+  if (unsupported)
+    return op.emitOpError("computes '")
+           << unsupported->getName() << "', which has no derivative here";
   for (unsigned r : seeded)
     if (reduces && combinations[r]->isSum)
       add(loc, op.getDpsInits()[r], get(op.getResult(r)));

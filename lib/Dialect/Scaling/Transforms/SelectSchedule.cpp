@@ -136,14 +136,14 @@ static bool recomputes(Operation *op, PairwiseOp points, int64_t entries,
 }
 
 int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
-                              Type element) {
+                              Type element, bool mayPair) {
   if (targetsGPU(op) || rows * cols > kTinyEntries)
     return 0;
   int64_t bits = targetInteger(op, "max_vector_op_width", kDefaultVectorBits);
   int64_t l1 = targetInteger(op, "L1_cache_size_in_bytes", kDefaultL1Bytes);
   if (rows * cols * bits / 8 > kTileOfL1 * l1)
     return 0;
-  int64_t vectors = rows * cols <= kPairedEntries ? 2 : 1;
+  int64_t vectors = mayPair && rows * cols <= kPairedEntries ? 2 : 1;
   return vectors * bits / (element.isF64() ? 64 : 32);
 }
 

@@ -421,8 +421,10 @@ LogicalResult scaling::tileCodeIntoLanes(RewriterBase &rewriter,
       type.isDynamicDim(2) || type.getDimSize(0) < 2 ||
       type.getDimSize(1) * type.getDimSize(2) > kEntriesWithDerivatives)
     return success();
+  // The way back has enough to do for one vector to wait for another, and the
+  // matrix, its gradient and the factors stay in registers.
   int64_t lanes = getTinyLanes(anchor, type.getDimSize(1), type.getDimSize(2),
-                               type.getElementType());
+                               type.getElementType(), /*mayPair=*/false);
   if (lanes < 2)
     return success();
   OpBuilder::InsertionGuard guard(rewriter);

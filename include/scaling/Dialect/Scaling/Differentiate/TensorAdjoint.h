@@ -103,6 +103,13 @@ public:
   SmallVector<Value> reports;
 
 private:
+  /// The same of several values, none of which is there twice, that all loops
+  /// run over one to one: by one op.
+  void accumulateTogether(
+      Location loc, ArrayRef<MappedTensor> values,
+      ArrayRef<MappedTensor> inputs,
+      function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)> body);
+
   LogicalResult differentiate(Operation *op);
   LogicalResult differentiate(linalg::GenericOp op);
   LogicalResult differentiateLookups(linalg::GenericOp op);
