@@ -90,3 +90,23 @@ func.func @long(%x: tensor<6x5xf32>, %y: tensor<2xf32>) -> tensor<6xf32> {
       stop(#scaling.stop<fixed 200>)
   return %u : tensor<6xf32>
 }
+
+// -----
+
+// With respect to points: 64 rows of the costs at a time, then the rest.
+
+// CHECK-LABEL: func.func @points_vjp(
+// CHECK-NOT: tensor<200x150x
+// CHECK: scf.for
+// CHECK: scaling.pairwise sqeuclidean points({{.*}} : tensor<64x3xf32>, tensor<150x3xf32>)
+// CHECK-NOT: tensor<200x150x
+// CHECK: scaling.pairwise sqeuclidean points({{.*}} : tensor<8x3xf32>, tensor<150x3xf32>)
+// CHECK-NOT: tensor<200x150x
+// CHECK: return {{.*}} : tensor<200x3xf32>, tensor<150x3xf32>
+func.func @points(%x: tensor<200x3xf32>, %y: tensor<150x3xf32>) -> tensor<200xf32> {
+  %e = tensor.empty() : tensor<200x150xf32>
+  %c = scaling.pairwise sqeuclidean points(%x, %y : tensor<200x3xf32>, tensor<150x3xf32>) outs(%e : tensor<200x150xf32>) -> tensor<200x150xf32>
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%c : tensor<200x150xf32>) form(#scaling.form<cost>)
+      stop(#scaling.stop<fixed 20>) numerics(#scaling.numerics<log>)
+  return %f : tensor<200xf32>
+}

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "IterateDecomposer.h"
+#include "MatrixBlocks.h"
 #include "ReductionAdjoint.h"
 #include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
@@ -64,9 +65,15 @@ private:
   struct Carried {
     Factors factors, targets;
     Value matrix;
+    /// What the matrix is computed from, where that is done by blocks; null for
+    /// what has no adjoint.
+    SmallVector<Value> sources;
     SmallVector<Value> values() const {
       SmallVector<Value> all{factors.row, factors.col};
       for (Value value : {targets.row, targets.col, matrix})
+        if (value)
+          all.push_back(value);
+      for (Value value : sources)
         if (value)
           all.push_back(value);
       return all;
@@ -75,6 +82,7 @@ private:
 
   LogicalResult verify();
   void chooseSegments();
+  void chooseBlocks();
   /// How many half-steps each element took that did not diverge.
   void countSteps();
   Value pairsTaken();
@@ -99,6 +107,10 @@ private:
   Steps stepsOfPair(const Factors &factors, Value pair,
                     ArrayRef<Value> kept = {}, Value middle = Value());
   SmallVector<Value> states(Axis axis, Value other, ArrayRef<Value> &kept);
+  SmallVector<Value> readBlocks(Axis axis, Value factor);
+  /// The way back over a reduction, block by block.
+  LogicalResult backOverBlocks(const ReductionStep &step, Carried &carried,
+                               Value &factorAdjoint);
   /// The half-step after `k` of them; in place where its own factor was not
   /// kept.
   void update(Step &step, Value k, bool inPlace);
@@ -147,6 +159,8 @@ private:
   /// Room for so many segments of so many pairs, and how many there are.
   OpFoldResult maxSegments, segmentPairs;
   Value segments;
+  /// Where the matrix is made from points.
+  std::optional<MatrixBlocks> blocks;
   /// What segments start from; null where there is one segment, which starts
   /// where the iteration does. `whole` is what is kept of that.
   Factors checkpoints;
@@ -169,11 +183,47 @@ LogicalResult IterateAdjoint::verify() {
 SmallVector<Value> IterateAdjoint::states(Axis axis, Value other,
                                           ArrayRef<Value> &kept) {
   if (kept.empty())
-    return d.read(axis, other);
+    return blocks ? readBlocks(axis, other) : d.read(axis, other);
   unsigned count = d.stat(axis).getNumPasses();
   SmallVector<Value> own(kept.take_front(count));
   kept = kept.drop_front(count);
   return own;
+}
+
+SmallVector<Value> IterateAdjoint::readBlocks(Axis axis, Value factor) {
+  StatisticAttrInterface stat = d.stat(axis);
+  SmallVector<Value> init;
+  for (unsigned pass = 0; pass < stat.getNumPasses(); ++pass) {
+    Value identity = arith::ConstantOp::create(
+        b, loc,
+        b.getFloatAttr(
+            d.accumulate,
+            stat.getIdentity(pass, d.accumulate.getFloatSemantics())));
+    init.push_back(d.e.filled(d.vectorSizes(axis), identity));
+  }
+  Value mask = d.mask(other(axis));
+  bool ofRows = axis == Axis::rows;
+  return blocks->forEach(init, [&](const MatrixBlocks::Block &block,
+                                   ValueRange carried) {
+    auto own = [&](Value value) {
+      return value ? blocks->part(value, block) : Value();
+    };
+    SmallVector<Value> outs(carried);
+    if (ofRows)
+      llvm::transform(outs, outs.begin(), own);
+    SmallVector<Value> states(
+        ReduceOp::create(b, loc, ValueRange(outs).getTypes(), block.matrix,
+                         ofRows ? factor : own(factor),
+                         ofRows ? mask : own(mask), Value(), outs, axis, stat,
+                         DenseI64ArrayAttr())
+            .getResults());
+    // Merging looks at old states as well as new ones.
+    for (auto [state, whole] : llvm::zip_equal(states, carried))
+      state = ofRows
+                  ? blocks->store(state, whole, block)
+                  : linalg::CopyOp::create(b, loc, state, whole).getResult(0);
+    return states;
+  });
 }
 
 void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
@@ -340,10 +390,18 @@ IterateAdjoint::back(const Step &step, Value nextAdjoint, Carried &carried,
   SmallVector<Value> stateAdjoints;
   for (Value state : step.states)
     stateAdjoints.push_back(local.get(state));
-  ReductionAdjoint made(b, loc,
-                        {step.axis, static_cast<int64_t>(d.batchSizes.size()),
-                         d.stat(step.axis), d.accumulate, d.matrix, step.other,
-                         d.mask(other(step.axis)), step.states, stateAdjoints});
+  ReductionStep read{step.axis,
+                     static_cast<int64_t>(d.batchSizes.size()),
+                     d.stat(step.axis),
+                     d.accumulate,
+                     d.matrix,
+                     step.other,
+                     d.mask(other(step.axis)),
+                     step.states,
+                     stateAdjoints};
+  if (blocks)
+    return backOverBlocks(read, carried, otherAdjoint);
+  ReductionAdjoint made(b, loc, read);
   // A factor may be its own and the other's neighbour at once.
   TensorAdjoint reduction(b);
   reduction.markActive(step.other);
@@ -353,6 +411,60 @@ IterateAdjoint::back(const Step &step, Value nextAdjoint, Carried &carried,
   otherAdjoint = reduction.getOrZero(loc, step.other);
   reductions.push_back(std::move(made));
   return success();
+}
+
+LogicalResult IterateAdjoint::backOverBlocks(const ReductionStep &step,
+                                             Carried &carried,
+                                             Value &factorAdjoint) {
+  bool ok = true, ofRows = step.axis == Axis::rows;
+  if (!factorAdjoint)
+    factorAdjoint = TensorAdjoint(b).getOrZero(loc, step.factor);
+  SmallVector<Value> init{factorAdjoint};
+  llvm::copy_if(carried.sources, std::back_inserter(init),
+                [](Value adjoint) { return adjoint != nullptr; });
+  SmallVector<Value> values = blocks->forEach(
+      init, [&](const MatrixBlocks::Block &block, ValueRange in) {
+        auto own = [&](Value value) {
+          return value ? blocks->part(value, block) : Value();
+        };
+        ReductionStep here = step;
+        here.matrix = block.matrix;
+        if (ofRows) {
+          llvm::transform(step.states, here.states.begin(), own);
+          llvm::transform(step.adjoints, here.adjoints.begin(), own);
+        } else {
+          here.factor = own(step.factor);
+          here.mask = own(step.mask);
+        }
+        ReductionAdjoint made(b, loc, here);
+        TensorAdjoint reduction(b);
+        reduction.markActive(here.factor);
+        reduction.set(here.factor, ofRows ? in.front() : own(in.front()));
+        made.addToFactor(reduction);
+        Value factor = reduction.get(here.factor);
+        SmallVector<Value> out{
+            ofRows ? factor : blocks->store(factor, in.front(), block)};
+
+        SmallVector<Value> sources(carried.sources);
+        size_t next = 1;
+        for (Value &adjoint : sources)
+          if (adjoint)
+            adjoint = in[next++];
+        if (next > 1) {
+          Value sum = ReductionAdjoint::addToMatrix(
+              b, loc, TensorAdjoint(b).getOrZero(loc, block.matrix), made);
+          ok &= succeeded(blocks->addToSources(block, sum, sources));
+        }
+        llvm::copy_if(sources, std::back_inserter(out),
+                      [](Value adjoint) { return adjoint != nullptr; });
+        return out;
+      });
+  factorAdjoint = values.front();
+  size_t next = 1;
+  for (Value &adjoint : carried.sources)
+    if (adjoint)
+      adjoint = values[next++];
+  return success(ok);
 }
 
 /// Where a vector per batch element is among `count` of them.
@@ -394,13 +506,18 @@ Factors IterateAdjoint::moved(const Factors &next, const Factors &old) {
 }
 
 IterateAdjoint::Carried IterateAdjoint::fromValues(ValueRange values) {
-  Carried carried{{values[0], values[1]}, {}, {}};
+  Carried carried{{values[0], values[1]}, {}, {}, {}};
   size_t next = 2;
   for (Axis axis : {Axis::rows, Axis::cols})
     if (Value t = d.target(axis); t && outer.isActive(t))
       carried.targets[axis] = values[next++];
-  if (outer.isActive(d.matrix))
+  if (blocks) {
+    for (Value source : blocks->getSources())
+      carried.sources.push_back(outer.isActive(source) ? values[next++]
+                                                       : Value());
+  } else if (outer.isActive(d.matrix)) {
     carried.matrix = values[next++];
+  }
   return carried;
 }
 
@@ -480,6 +597,16 @@ void IterateAdjoint::chooseSegments() {
   }
   segments =
       arith::CeilDivUIOp::create(b, loc, pairs, d.e.indexValue(segmentPairs));
+}
+
+void IterateAdjoint::chooseBlocks() {
+  // A maximum of columns is shared among the entries of all rows.
+  auto isPartial = [&](Axis axis) {
+    return d.stat(axis).getNumPasses() > 1 || !d.stat(axis).isMaxPass(0);
+  };
+  if (d.batchSizes.empty() && isPartial(Axis::rows) && isPartial(Axis::cols) &&
+      getElementTypeOrSelf(d.matrix) == d.accumulate)
+    blocks = MatrixBlocks::create(b, loc, d.matrix);
 }
 
 Value IterateAdjoint::firstPair(Value segment) {
@@ -565,7 +692,12 @@ IterateAdjoint::Carried IterateAdjoint::startBackward() {
     if (Value t = d.target(axis); t && outer.isActive(t))
       init.targets[axis] = TensorAdjoint(b).getOrZero(loc, t);
   }
-  if (outer.isActive(d.matrix)) {
+  if (blocks) {
+    for (Value source : blocks->getSources())
+      init.sources.push_back(outer.isActive(source)
+                                 ? TensorAdjoint(b).getOrZero(loc, source)
+                                 : Value());
+  } else if (outer.isActive(d.matrix)) {
     // On top of what there is: a second matrix would have to be added.
     Value sum = outer.get(d.matrix);
     if (sum && getElementTypeOrSelf(sum) == d.accumulate)
@@ -689,6 +821,7 @@ LogicalResult IterateAdjoint::run() {
   if (failed(verify()))
     return failure();
   d.start = d.startFactors();
+  chooseBlocks();
   bool replaces = replacesIteration();
   forward(replaces);
   b.restoreInsertionPoint(end);
@@ -697,6 +830,11 @@ LogicalResult IterateAdjoint::run() {
     return failure();
   if (done->matrix)
     storeMatrix(done->matrix);
+  if (blocks)
+    for (auto [source, adjoint] :
+         llvm::zip_equal(blocks->getSources(), done->sources))
+      if (adjoint)
+        outer.add(loc, source, adjoint);
   for (Axis axis : {Axis::rows, Axis::cols}) {
     if (done->targets[axis])
       outer.add(loc, d.target(axis), done->targets[axis]);

@@ -30,6 +30,8 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     matrix. `checkpoints` is the number of segments; with one (by itself: up to
     64 half-steps) all is kept, and no half-step is done again. The loop that
     keeps them is the iteration itself where the number of half-steps is fixed.
+    A matrix that is made from points is made 64 rows at a time: neither it nor
+    its gradient is there as a whole.
 
     Of an `until` iteration the half-steps that were taken are differentiated,
     not when it stops; it does not over-relax. Residuals have no derivative:
