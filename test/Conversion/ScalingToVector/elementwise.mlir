@@ -20,6 +20,27 @@ func.func @update(%s: memref<?xf32>, %h: memref<?xf32>, %t: memref<?xf32>) {
 
 // -----
 
+// A sum of the plan that is guarded is a product and a sum that may be fused,
+// and one division where the target is one; a factor of zero stays zero.
+
+// CHECK-LABEL: func @guarded
+// CHECK-SAME: (%[[S:.*]]: memref<16xf32>, %[[H:.*]]: memref<16xf32>)
+// CHECK-DAG:     %[[OWN:.*]] = vector.load %[[H]]
+// CHECK-DAG:     %[[SUM:.*]] = vector.load %[[S]]
+// CHECK-DAG:     %[[PRODUCT:.*]] = arith.mulf %[[OWN]], %[[SUM]] fastmath<contract>
+// CHECK-DAG:     %[[PLAN:.*]] = arith.addf %[[PRODUCT]], %{{.*}} fastmath<contract>
+// CHECK-DAG:     %[[NEW:.*]] = arith.divf %[[OWN]], %[[PLAN]]
+// CHECK-DAG:     %[[ZERO:.*]] = arith.cmpf oeq, %[[OWN]]
+// CHECK:         arith.select %[[ZERO]], %{{.*}}, %[[NEW]]
+// CHECK-NOT:     arith.divf
+func.func @guarded(%s: memref<16xf32>, %h: memref<16xf32>) {
+  scaling.update rule(#scaling.rule<sum, guard = add_plan(1.0e-6)>) domain(kernel)
+      states(%s : memref<16xf32>) own(%h : memref<16xf32>) outs(%h : memref<16xf32>)
+  return
+}
+
+// -----
+
 // An ω of one needs no logarithms: what a half-step between two reads does.
 
 // CHECK-LABEL: func @relaxed

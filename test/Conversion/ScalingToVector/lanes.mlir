@@ -9,6 +9,7 @@
 // CHECK-DAG: %[[B:.*]] = memref.dim %[[K]]
 // CHECK-DAG: %[[LAST:.*]] = arith.subi %[[B]], %c1
 // CHECK-DAG: memref.collapse_shape %[[K]] {{.*}} into memref<?x16xf32>
+// CHECK: memref.prefetch
 // CHECK: arith.minsi %{{.*}}, %[[LAST]]
 // CHECK-COUNT-16: vector.load {{.*}} vector<16xf32>
 // CHECK-NOT: vector.load
@@ -167,5 +168,18 @@ func.func @sum(%s: memref<50xf32>, %out: memref<f32>) {
 // CHECK: return
 func.func @three_lanes(%t: memref<8x1x3xf64>, %i: index, %P: memref<?x8x1xf64>) {
   scaling.from_lanes %t[%i] outs(%P : memref<?x8x1xf64>) : memref<8x1x3xf64>
+  return
+}
+
+// -----
+
+// The sign of a sum that is zero does not matter: it starts from its first term.
+
+// CHECK-LABEL: func.func @sums
+// CHECK-COUNT-16: math.fma {{.*}} fastmath<nsz>
+// CHECK: return
+func.func @sums(%K: memref<4x4x16xf32>, %v: memref<4x16xf32>, %s: memref<4x16xf32>) {
+  scaling.reduce along(rows) stat(#scaling.sum) matrix(%K : memref<4x4x16xf32>)
+      factor(%v : memref<4x16xf32>) outs(%s : memref<4x16xf32>) {dims = array<i64: 0, 1>}
   return
 }
