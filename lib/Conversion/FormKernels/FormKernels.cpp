@@ -267,7 +267,8 @@ LogicalResult KernelFormer::lowerPoints(OpTy op, Level level) {
   waitBefore(op, level);
   int64_t sharedBefore = sharedUsed;
   PointBlocks blocks{thread, blockId, numBlocks,
-                     *getConstantIntValue(numThreads)};
+                     *getConstantIntValue(numThreads),
+                     (options.sharedBytes - sharedUsed) / 4};
   auto allocate = [&](int64_t floats) -> FailureOr<Value> {
     auto alloc = memref::AllocOp::create(
         b, op.getLoc(), MemRefType::get({floats}, b.getF32Type()));

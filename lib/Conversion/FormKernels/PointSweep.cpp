@@ -20,8 +20,13 @@ using namespace mlir::scaling;
 
 static constexpr int64_t kFloatBytes = 4;
 
-/// Coordinates of a tile that are in shared memory at a time, and those of a
-/// block's rows that stay there.
+/// Buffers in shared memory begin on boundaries of so many.
+static constexpr int64_t kAlignedFloats = 16;
+
+/// Coordinates of a tile that are in shared memory at a time: all, up to so
+/// many, where there is room, or fewer. Those of a block's rows that stay
+/// there.
+static constexpr int64_t kWholeDepth = 64;
 static constexpr int64_t kMostDepth = 32;
 static constexpr int64_t kMostResident = 128;
 
@@ -71,13 +76,19 @@ void PointSweep::describeChunks(Value scale) {
   int64_t known = x.type.getShape().back();
   if (ShapedType::isDynamic(known))
     known = y.type.getShape().back();
+  auto floatsOf = [&](int64_t depth) {
+    return strideOf(depth) * (product->getRows() + 2 * product->getColumns()) +
+           2 * product->getColumns();
+  };
   if (ShapedType::isDynamic(known)) {
     chunkDepth = kMostDepth;
     numChunks = arith::CeilDivUIOp::create(b, x.depth, index(chunkDepth));
     resident = false;
   } else {
     // Chunks of one size.
-    int64_t chunks = std::max<int64_t>(llvm::divideCeil(known, kMostDepth), 1);
+    bool isWhole = known <= kWholeDepth && floatsOf(known) <= freeFloats;
+    int64_t chunks =
+        isWhole ? 1 : std::max<int64_t>(llvm::divideCeil(known, kMostDepth), 1);
     chunkDepth = std::max<int64_t>(
         llvm::alignTo(llvm::divideCeil(known, chunks), kVectorFloats),
         kVectorFloats);
@@ -359,9 +370,9 @@ SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
     Value now = arith::RemUIOp::create(b, step, index(2));
     Value chunkTile =
         createAddress(b, columnTile, mul(now, numColumns * strideY));
-    SmallVector<Value> next =
-        product->accumulate(b, rowsAt(chunk, step), strideX, chunkTile, strideY,
-                            chunkDepth, loop.getRegionIterArgs());
+    SmallVector<Value> next = product->accumulate(
+        b, rowsAt(chunk, step), strideX, chunkTile, strideY, chunkDepth,
+        isConstantIntValue(numChunks, 1), loop.getRegionIterArgs());
     waitForCopies();
     scf::YieldOp::create(b, next);
   }
@@ -397,6 +408,7 @@ FailureOr<Value> PointSweep::allocateShared(AllocateShared allocate,
   FailureOr<Value> buffer = allocate(floats);
   if (failed(buffer))
     return failure();
+  freeFloats -= llvm::alignTo(floats, kAlignedFloats);
   return pointerOf(*buffer, kSharedSpace);
 }
 

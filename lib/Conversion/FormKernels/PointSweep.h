@@ -21,6 +21,8 @@ struct PointBlocks {
   Value thread, block, numBlocks;
   /// Of a block.
   int64_t numThreads;
+  /// Shared memory that is left.
+  int64_t freeFloats;
 };
 
 inline constexpr unsigned kGlobalSpace = 1, kSharedSpace = 3;
@@ -74,7 +76,7 @@ public:
 
 protected:
   PointSweep(OpBuilder &builder, Location loc, const PointBlocks &blocks)
-      : b(loc, builder), blocks(blocks) {}
+      : b(loc, builder), blocks(blocks), freeFloats(blocks.freeFloats) {}
 
   /// `product` is there.
   LogicalResult run(const PointSources &sources, AllocateShared allocate);
@@ -153,7 +155,7 @@ private:
 
   Metric metric;
   Value columns, outs;
-  int64_t chunkDepth, residentDepth;
+  int64_t freeFloats, chunkDepth, residentDepth;
   Value numChunks;
   bool isProduct, resident;
   int64_t strideX, strideY;

@@ -9,6 +9,7 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 #include <limits>
@@ -66,10 +67,12 @@ SmallVector<Value> ReduceSweep::addTile(Value tile, ValueRange exponents,
     for (Value exponent : own)
       most = LLVM::MaxNumOp::create(b, most, exponent);
     Value moved = exp2(arith::SubFOp::create(b, states[2 * i], most));
-    Value sum = arith::MulFOp::create(b, states[2 * i + 1], moved);
-    for (Value exponent : own)
-      sum = arith::AddFOp::create(
-          b, sum, exp2(arith::SubFOp::create(b, exponent, most)));
+    Value sum = states[2 * i + 1];
+    for (auto [j, exponent] : llvm::enumerate(own)) {
+      Value power = exp2(arith::SubFOp::create(b, exponent, most));
+      sum = j == 0 ? math::FmaOp::create(b, sum, moved, power).getResult()
+                   : arith::AddFOp::create(b, sum, power);
+    }
     next.push_back(most);
     next.push_back(sum);
   }

@@ -78,8 +78,8 @@ void scaling::storeFloats(ImplicitLocOpBuilder &b, Value floats,
 static constexpr int64_t kThreadsOfRow = 16;
 static constexpr int64_t kScalarRows = 8;
 
-/// Vectors of coordinates taken in straight code.
-static constexpr int64_t kUnrolled = 2;
+/// Vectors of coordinates taken in straight code, at most.
+static constexpr int64_t kMostUnrolled = 5;
 
 namespace {
 class ScalarProduct final : public TileProduct {
@@ -112,9 +112,14 @@ public:
   }
   SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
                                 int64_t strideX, Value y, int64_t strideY,
-                                int64_t depth, ValueRange sums) const override;
+                                int64_t depth, bool isAll,
+                                ValueRange sums) const override;
 
 private:
+  /// Adds `count` vectors of coordinates.
+  SmallVector<Value> addVectors(ImplicitLocOpBuilder &b, Value x,
+                                int64_t strideX, Value y, int64_t strideY,
+                                int64_t count, ValueRange sums) const;
   /// What one coordinate adds to a sum.
   Value addTerm(ImplicitLocOpBuilder &b, Value x, Value y, Value sum) const;
 
@@ -134,38 +139,21 @@ Value ScalarProduct::addTerm(ImplicitLocOpBuilder &b, Value x, Value y,
   return math::FmaOp::create(b, difference, difference, sum);
 }
 
-SmallVector<Value> ScalarProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
+SmallVector<Value> ScalarProduct::addVectors(ImplicitLocOpBuilder &b, Value x,
                                              int64_t strideX, Value y,
-                                             int64_t strideY, int64_t depth,
+                                             int64_t strideY, int64_t count,
                                              ValueRange sums) const {
-  auto index = [&](int64_t value) -> Value {
-    return arith::ConstantIndexOp::create(b, value);
-  };
-  Value ownX =
-      createAddress(b, x, arith::MulIOp::create(b, row, index(strideX)));
-  Value ownY =
-      createAddress(b, y, arith::MulIOp::create(b, column, index(strideY)));
-  int64_t unrolled = depth % (kUnrolled * kVectorFloats) == 0 ? kUnrolled : 1;
-  auto loop = scf::ForOp::create(b, index(0), index(depth),
-                                 index(unrolled * kVectorFloats), sums);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  Value first = loop.getInductionVar();
-  Value nowX = createAddress(b, ownX, first);
-  Value nowY = createAddress(b, ownY, first);
-  SmallVector<Value> results(loop.getRegionIterArgs());
-  for (int64_t step = 0; step < unrolled; ++step) {
-    int64_t from = step * kVectorFloats;
+  SmallVector<Value> results(sums);
+  for (int64_t from = 0; from < count * kVectorFloats; from += kVectorFloats) {
     SmallVector<SmallVector<Value>> rows;
     for (int64_t i = 0; i < kScalarRows; ++i)
       rows.push_back(splitFloats(
-          b,
-          loadFloats(b, createAddress(b, nowX, i * rowStride * strideX + from),
-                     kVectorFloats)));
+          b, loadFloats(b, createAddress(b, x, i * rowStride * strideX + from),
+                        kVectorFloats)));
     for (int64_t j = 0; j < getNumColumns(); ++j) {
-      Value vector = loadFloats(
-          b, createAddress(b, nowY, j * kThreadsOfRow * strideY + from),
-          kVectorFloats);
+      Value vector =
+          loadFloats(b, createAddress(b, y, j * kThreadsOfRow * strideY + from),
+                     kVectorFloats);
       for (auto [k, other] : llvm::enumerate(splitFloats(b, vector))) {
         for (int64_t i = 0; i < kScalarRows; ++i) {
           Value &sum = results[i * getNumColumns() + j];
@@ -174,7 +162,39 @@ SmallVector<Value> ScalarProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
       }
     }
   }
-  scf::YieldOp::create(b, results);
+  return results;
+}
+
+SmallVector<Value> ScalarProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
+                                             int64_t strideX, Value y,
+                                             int64_t strideY, int64_t depth,
+                                             bool isAll,
+                                             ValueRange sums) const {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, value);
+  };
+  Value ownX =
+      createAddress(b, x, arith::MulIOp::create(b, row, index(strideX)));
+  Value ownY =
+      createAddress(b, y, arith::MulIOp::create(b, column, index(strideY)));
+  SmallVector<Value> begun(sums);
+  int64_t before = isAll ? 1 : 0;
+  if (isAll)
+    begun = addVectors(b, ownX, strideX, ownY, strideY, before, begun);
+  int64_t left = depth / kVectorFloats - before;
+  if (left == 0)
+    return begun;
+  int64_t unrolled = kMostUnrolled;
+  while (left % unrolled != 0)
+    --unrolled;
+  auto loop = scf::ForOp::create(b, index(before * kVectorFloats), index(depth),
+                                 index(unrolled * kVectorFloats), begun);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value first = loop.getInductionVar();
+  scf::YieldOp::create(b, addVectors(b, createAddress(b, ownX, first), strideX,
+                                     createAddress(b, ownY, first), strideY,
+                                     unrolled, loop.getRegionIterArgs()));
   return SmallVector<Value>(loop.getResults());
 }
 

@@ -48,11 +48,13 @@ public:
   virtual Value createIsFirst(ImplicitLocOpBuilder &b) const = 0;
 
   /// Adds `depth` coordinates to the sums, row by row. `x` and `y` are the
-  /// tiles, pointers to shared memory.
+  /// tiles, pointers to shared memory. Where these are all coordinates, the
+  /// first ones are added outside of the loop: what the sums begin with need
+  /// not be copied to where they are.
   virtual SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
                                         int64_t strideX, Value y,
                                         int64_t strideY, int64_t depth,
-                                        ValueRange sums) const = 0;
+                                        bool isAll, ValueRange sums) const = 0;
 
 protected:
   TileProduct(int64_t tileRows, int64_t tileColumns, int64_t numRows,

@@ -41,3 +41,15 @@ func.func @points(%x: tensor<64x5xf32>) -> (tensor<64x64xf32>, tensor<64x64xf32>
   %Q, %l, %t, %u = scaling.project logits(%z : tensor<64x64xf32>) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<kernel>)
   return %P, %Q : tensor<64x64xf32>, tensor<64x64xf32>
 }
+
+// Heads that do not fit a block, all at once.
+// CHECK-LABEL: func.func @heads
+// CHECK: scaling.attention {{.*}}#scaling.schedule<cloud, row_block = 8>
+// TILE-LABEL: func.func @heads
+// TILE-NOT: scf.for
+// TILE: scaling.attention
+func.func @heads(%q: tensor<2x300x16xf32>, %k: tensor<2x300x16xf32>, %v: tensor<2x300x16xf32>) -> tensor<2x300x16xf32> {
+  %o, %h, %r, %s = scaling.attention query(%q : tensor<2x300x16xf32>) key(%k : tensor<2x300x16xf32>)
+      value(%v : tensor<2x300x16xf32>) preset(sinkformer) stop(#scaling.stop<fixed 3>)
+  return %o : tensor<2x300x16xf32>
+}

@@ -224,3 +224,48 @@ def test_products_with_the_plan(n, m, d, k, known):
     if known and d == 32:
         assert report["shared"]["bank_conflicts"] == 0
     assert report["local_bytes"] == 0
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("heads", ["?x2x", ""])
+def test_attention(heads, masks):
+    """The logits and the plan are nowhere."""
+    # Larger than what is resident.
+    n, m, d, k = 230, 236, 16, 12
+    batch = (1, 2) if heads else ()
+    q, key, v, row, col = (
+        f"tensor<{heads}{tail}>"
+        for tail in (
+            f"{n}x{d}xf32",
+            f"{m}x{d}xf32",
+            f"{m}x{k}xf32",
+            f"{n}xi1",
+            f"{m}xi1",
+        )
+    )
+    o = f"tensor<{heads}{n}x{k}xf32>"
+    arguments = f"%q: {q}, %k: {key}, %v: {v}"
+    extra = ""
+    if masks:
+        arguments += f", %r: {row}, %c: {col}"
+        extra = f" row_mask(%r : {row}) col_mask(%c : {col})"
+    text = f"""
+        func.func @f({arguments}) -> {o} {{
+          %o:4 = scaling.attention query(%q : {q}) key(%k : {key})
+              value(%v : {v}){extra} preset(sinkformer) stop(#scaling.stop<fixed 3>)
+          return %o#0 : {o}
+        }}"""
+    inputs = [
+        points(batch + size, i) for i, size in enumerate([(n, d), (m, d), (m, k)])
+    ]
+    keep = {}
+    if masks:
+        generator = np.random.default_rng(5)
+        keep["row_mask"] = generator.random(batch + (n,)) < 0.8
+        keep["col_mask"] = generator.random(batch + (m,)) < 0.8
+    (found,), report = solve(
+        text, inputs + list(keep.values()), [(batch + (n, k), "f32")], grid=3
+    )
+    expected = sr.attention(*inputs, **keep, stop=sr.fixed(3)).output
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+    assert report["global"]["written_bytes"] < 4 * n * m * max(1, int(np.prod(batch)))

@@ -84,13 +84,18 @@ void scaling::setScheduleOf(Operation *op, ScheduleAttr schedule) {
     op->setAttr(kScheduleAttrName, schedule);
 }
 
+template <typename OpTy> static bool hasSlack(OpTy op) {
+  return static_cast<bool>(op.getSlack());
+}
+static bool hasSlack(AttentionOp) { return false; }
+
 /// Whether the iteration's matrix is the op's own times a number.
 template <typename OpTy> static bool isScaledInput(OpTy op) {
   FormAttr form = op.getForm();
   return form.getInput() != scaling::Input::kernel &&
          form.getMap() == Map::exp && form.getShift() == Shift::none &&
          form.getEntryEps() == 0.0 && form.getNormalizeTotal().empty() &&
-         !form.getStandardize() && !op.getSlack() && op.getNumerics().isLog();
+         !form.getStandardize() && !hasSlack(op) && op.getNumerics().isLog();
 }
 
 /// The points an op's matrix is made from, where it may as well be made in
@@ -147,17 +152,19 @@ int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
   return vectors * bits / (element.isF64() ? 64 : 32);
 }
 
-/// Whether a GPU's sweeps make the costs from points as they are.
-static bool isSweptFromPoints(Operation *op, PairwiseOp points) {
-  if (points.getMetric() == Metric::cosine)
+/// Whether a GPU's sweeps make the op's matrix from points as they are.
+static bool isSweptFromPoints(Operation *op) {
+  auto isF32 = [](Type type) {
+    Type element = getElementTypeOrSelf(type);
+    return element.isF32() || element.isInteger();
+  };
+  if (!llvm::all_of(op->getOperandTypes(), isF32))
     return false;
-  return llvm::all_of(op->getOperandTypes(),
-                      [](Type type) {
-                        Type element = getElementTypeOrSelf(type);
-                        return element.isF32() || element.isInteger();
-                      }) &&
-         getElementTypeOrSelf(points.getX()).isF32() &&
-         getElementTypeOrSelf(points.getY()).isF32();
+  if (auto attention = dyn_cast<AttentionOp>(op))
+    return isScaledInput(attention) && !attention.getBias();
+  PairwiseOp points = findPoints(op);
+  return points && points.getMetric() != Metric::cosine &&
+         isF32(points.getX().getType()) && isF32(points.getY().getType());
 }
 
 ScheduleAttr scaling::selectSchedule(Operation *op) {
@@ -184,10 +191,8 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
       return make(Regime::tiny_batched, 0, 0);
     if (batched && known && n * m * bytes <= getSharedBytes(op) - kSharedSpare)
       return make(Regime::resident, 0, 0);
-    if (PairwiseOp points = findPoints(op);
-        points && isSweptFromPoints(op, points))
-      return make(Regime::cloud, 0, rowBlock);
-    return make(Regime::streaming, 0, rowBlock);
+    return make(isSweptFromPoints(op) ? Regime::cloud : Regime::streaming, 0,
+                rowBlock);
   }
   if (int64_t lanes = batched && known ? getTinyLanes(op, n, m, element) : 0)
     return make(Regime::tiny_batched, lanes, 0);

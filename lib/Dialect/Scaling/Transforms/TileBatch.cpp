@@ -32,6 +32,9 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op,
   ProblemShape shape = *inferProblemShape(getBatchedOperands(op), "", nullptr);
   if (shape[Size::rows] == 0 || shape[Size::cols] == 0)
     return success();
+  // There, a sweep from points is of all matrices at once.
+  if (schedule.getRegime() == Regime::cloud && targetsGPU(op))
+    return success();
   if (takesLanes(op))
     return tileIntoLanes(rewriter, op);
   // A large matrix occupies all threads by itself.

@@ -75,7 +75,8 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
     On a module for a GPU (`--scaling-describe-gpu`) a batch is `tiny_batched`,
     a matrix for a thread, where a matrix has at most 256 bytes, `resident`, a
     matrix for a block, where it fits the block's shared memory, `cloud` where
-    it is made of f32 points and taken as logarithms, and else `streaming`.
+    it is made of f32 points and taken as logarithms, as in attention without a
+    bias, and else `streaming`.
   }];
 }
 
@@ -108,7 +109,8 @@ def ScalingTileBatchPass : Pass<"scaling-tile-batch"> {
     code around `scaling.reduce` of tiny matrices in a loop, as derivatives have
     it: all that treats the elements of the batch alike, and each alone. On a
     module for a GPU the `scf.forall` is mapped: an iteration is for a thread
-    (`tiny_batched`) or for a block of threads (`resident`).
+    (`tiny_batched`) or for a block of threads (`resident`); `cloud` stays as it
+    is there, all matrices at once.
   }];
   let options = [
     Option<"sideBySide", "side-by-side", "bool", /*default=*/"false",
