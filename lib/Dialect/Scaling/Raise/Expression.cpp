@@ -419,6 +419,12 @@ Term Expressions::larger(const Term &x, const Term &y) {
       if (most && *least <= *most)
         return smaller(larger(getOperand(bounded, 0), constant(*least)),
                        constant(*most));
+    } else if (least && bounded.node->kind == Kind::Larger) {
+      // Of two bounds the stricter one.
+      if (std::optional<double> other = getConstant(getOperand(bounded, 1)))
+        return make(Formula(Kind::Larger,
+                            {Operand{getOperand(bounded, 0)},
+                             Operand{constant(std::max(*least, *other))}}));
     }
   return make(Formula(Kind::Larger, {Operand{x}, Operand{y}}));
 }
@@ -429,6 +435,12 @@ Term Expressions::smaller(const Term &x, const Term &y) {
     return constant(std::min(*xNumber, *yNumber));
   if (x == y)
     return x;
+  for (auto [bounded, most] : {std::pair(x, yNumber), std::pair(y, xNumber)})
+    if (most && bounded.node->kind == Kind::Smaller)
+      if (std::optional<double> other = getConstant(getOperand(bounded, 1)))
+        return make(Formula(Kind::Smaller,
+                            {Operand{getOperand(bounded, 0)},
+                             Operand{constant(std::min(*most, *other))}}));
   return make(Formula(Kind::Smaller, {Operand{x}, Operand{y}}));
 }
 

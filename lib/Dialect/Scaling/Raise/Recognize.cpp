@@ -38,11 +38,13 @@ struct Statistic {
   Measure measure = Measure::sum;
   Guard guard = Guard::none;
   double guardEps = 0.0;
-  std::optional<std::pair<double, double>> limit;
+  std::optional<std::pair<double, double>> limit, clamp;
 
+  /// The first of several factors in bounds is no product yet: what it looks
+  /// like is compared with the rest.
   bool isGuardedAs(const Statistic &other) const {
-    return guard == other.guard && guardEps == other.guardEps &&
-           limit == other.limit;
+    return other.clamp || (guard == other.guard && guardEps == other.guardEps &&
+                           limit == other.limit);
   }
   /// Whether all of it is a factor of the result.
   bool isPlain() const { return guard == Guard::none && !limit; }
@@ -121,8 +123,26 @@ std::optional<Statistic> Recognizer::readStatistic(const Term &factor) {
     std::optional<double> most = getConstant(getOperand(factor, 1));
     if (!least || !most || *least <= 0.0 || *most < *least)
       return std::nullopt;
-    statistic.limit = {*least, *most};
     sum = getOperand(larger, 0);
+    // A factor and a statistic, both in bounds.
+    Term inner;
+    for (unsigned i = 0, end = sum.node->operands.size();
+         sum.node->kind == Kind::Product && i < end; ++i)
+      if (Term operand = getOperand(sum, i);
+          sum.node->operands[i].weight == 1.0 &&
+          operand.node->kind == Kind::Smaller &&
+          getOperand(operand, 0).node->kind == Kind::Larger &&
+          (!inner || operand.node->id > inner.node->id))
+        inner = operand;
+    if (inner) {
+      std::optional<Statistic> own = readStatistic(inner);
+      if (!own || own->clamp)
+        return std::nullopt;
+      own->factor = factor;
+      own->clamp = {*least, *most};
+      return own;
+    }
+    statistic.limit = {*least, *most};
   }
   if (isMultiple(sum))
     sum = getOperand(sum, 0);
@@ -285,6 +305,12 @@ Term raise::writeResult(Expressions &e, Iteration &iteration) {
           e.product({Operand{target}, Operand{e.add(statistic, eps), -1.0}});
       break;
     }
+    if (iteration.clamp) {
+      Term divisor = e.larger(e.power(factors[own], -1.0),
+                              e.constant(iteration.clamp->first));
+      divisor = e.smaller(divisor, e.constant(iteration.clamp->second));
+      factors[own] = e.power(divisor, -1.0);
+    }
   }
   return join(join(iteration.matrix, factors[0]), factors[1]);
 }
@@ -339,6 +365,7 @@ std::optional<Iteration> Recognizer::run(Obstacle &obstacle) {
   iteration.guard = steps[0].guard;
   iteration.guardEps = steps[0].guardEps;
   iteration.limit = steps[0].limit;
+  iteration.clamp = steps[0].clamp;
   iteration.first.reduced = steps.back().reduced;
   iteration.second.reduced = steps[steps.size() - 2].reduced;
   iteration.statistics = obstacle.statistics;

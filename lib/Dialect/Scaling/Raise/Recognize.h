@@ -59,6 +59,8 @@ struct Iteration {
   double guardEps = 0.0;
   /// What the statistics are clamped to.
   std::optional<std::pair<double, double>> limit;
+  /// What is divided by is clamped to these, each time.
+  std::optional<std::pair<double, double>> clamp;
   /// What the half-steps of `first` and of `second` have made in the end.
   Term factors[2];
   /// What the formula is times the scaled matrix of these half-steps.

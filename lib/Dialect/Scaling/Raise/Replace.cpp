@@ -112,10 +112,13 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
     SmallVector<Number> limit;
     if (iteration.limit)
       limit = {iteration.limit->first, iteration.limit->second};
+    SmallVector<Number> clamp;
+    if (iteration.clamp)
+      clamp = {1.0 / iteration.clamp->second, 1.0 / iteration.clamp->first};
     return RuleAttr::get(context, statistic, iteration.guard,
                          iteration.guardEps, target, /*exponent=*/1.0,
                          /*tau=*/1.0, Reference::kernel, /*omega=*/1.0, limit,
-                         /*step=*/{}, /*clamp=*/{},
+                         /*step=*/{}, clamp,
                          /*roundPow2=*/false);
   };
   attributes.rows = makeRule(convention.rowTarget);
