@@ -404,3 +404,34 @@ func.func @until_start(%z: tensor<4x6xf32>) -> tensor<6xf32> {
   }
   return %r#1 : tensor<6xf32>
 }
+
+// Factors that are in bounds each time; the first is in those of both.
+// REMARK: raised to 'scaling.balance': 3 half-steps{{$}}
+// CHECK-LABEL: @bounded(
+// CHECK: scaling.balance matrix(%{{.*}} : tensor<4x6xf32>)
+// CHECK-SAME: rows(#scaling.rule<std, limit = [1.0e-03, 1.0e+03], clamp = [1.25e-01, 2.0e+00]>)
+// CHECK-SAME: order(rows_first) stop(#scaling.stop<fixed 3>)
+func.func @bounded(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
+  %low4 = arith.constant dense<0.5> : tensor<4xf32>
+  %high4 = arith.constant dense<8.0> : tensor<4xf32>
+  %low6 = arith.constant dense<0.5> : tensor<6xf32>
+  %high6 = arith.constant dense<8.0> : tensor<6xf32>
+  %s = call @deviation_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %sl = arith.maximumf %s, %low4 : tensor<4xf32>
+  %m = arith.minimumf %sl, %high4 : tensor<4xf32>
+  %b = call @spread_rows(%m) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %b : tensor<4x6xf32>
+  %t = call @deviation_cols(%y) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %tl = arith.maximumf %t, %low6 : tensor<6xf32>
+  %n = arith.minimumf %tl, %high6 : tensor<6xf32>
+  %c = call @spread_cols(%n) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %z = arith.divf %y, %c : tensor<4x6xf32>
+  %u = call @deviation_rows(%z) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %v = arith.mulf %u, %m : tensor<4xf32>
+  %vl = arith.maximumf %v, %low4 : tensor<4xf32>
+  %w = arith.minimumf %vl, %high4 : tensor<4xf32>
+  %d = call @spread_rows(%w) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %p = arith.divf %x, %d : tensor<4x6xf32>
+  %q = arith.divf %p, %c : tensor<4x6xf32>
+  return %q : tensor<4x6xf32>
+}

@@ -183,6 +183,20 @@ def deviations_log(x):
     return x / col.exp() / row.exp()
 
 
+def deviations_bounded(x):
+    """KVarN's steps, all of them: the logarithms are clamped too."""
+    col, row = torch.zeros(1, x.shape[1]), torch.zeros(x.shape[0], 1)
+    scaled = x
+    for _ in range(4):
+        std = scaled.std(0, keepdim=True).clamp(1e-3, 1e3)
+        col = (col + std.log()).clamp(-0.3, 10)
+        scaled = x / col.exp() / row.exp()
+        std = scaled.std(1, keepdim=True).clamp(1e-3, 1e3)
+        row = (row + std.log()).clamp(-0.3, 10)
+        scaled = x / col.exp() / row.exp()
+    return scaled
+
+
 def middle(z):
     """The matrix is in dimensions 1 and 2."""
     p = torch.exp(z)
@@ -259,6 +273,17 @@ def deviations_of_absolutes(x):
         x = x / x.abs().std(1, keepdim=True).clamp(1e-3, 1e3)
         x = x / x.abs().std(0, keepdim=True).clamp(1e-3, 1e3)
     return x
+
+
+def deviations_other_bounds(x):
+    """The rows' factors have other bounds than the columns'."""
+    col, row = torch.zeros_like(x[..., :1, :]), torch.zeros_like(x[..., :1])
+    for _ in range(3):
+        std = (x / col.exp() / row.exp()).std(-2, keepdim=True).clamp(1e-3, 1e3)
+        col = (col + std.log()).clamp(-0.3, 10)
+        std = (x / col.exp() / row.exp()).std(-1, keepdim=True).clamp(1e-3, 1e3)
+        row = (row + std.log()).clamp(-0.2, 10)
+    return x / col.exp() / row.exp()
 
 
 def older_potential(z):

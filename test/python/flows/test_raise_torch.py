@@ -207,10 +207,15 @@ def test_last_potential(tmp_path):
         ("deviations", "limit = [1.0e-03, 1.0e+03]"),
         ("deviations_guarded", "guard = add_plan(1.0e-06)"),
         ("deviations_log", "limit = [1.0e-03, 1.0e+03]"),
+        (
+            "deviations_bounded",
+            "limit = [1.0e-03, 1.0e+03], "
+            "clamp = [4.539992976248485e-05, 1.3498588075760032e+00]",
+        ),
     ],
 )
 def test_deviations(tmp_path, name, rule):
-    layer, x = getattr(layers, name), logits(12, 9)
+    layer, x = getattr(layers, name), logits(12, 9) * logits(12, 1).exp()
     text, remarks = raise_text(export(layer, [x]))
     steps = 10 if name == "deviations" else 8
     assert remarks == [f"raised to 'scaling.balance': {steps} half-steps"]
@@ -243,6 +248,7 @@ def test_matrix_in_the_middle(tmp_path):
         "three_axes",
         "deviations_biased",
         "deviations_of_absolutes",
+        "deviations_other_bounds",
         "older_potential",
         "averaged_potentials",
     ],
