@@ -54,3 +54,19 @@ func.func @rows(%x: tensor<4x4xf32>) -> tensor<4x4xf32> {
   %p = scaling.normalize along(rows) logits(%x : tensor<4x4xf32>) form(#scaling.form<logits>)
   return %p : tensor<4x4xf32>
 }
+
+// -----
+
+// Of points: nothing has the costs' size but what the iteration reads.
+
+// CHECK-LABEL: func.func @points_vjp(
+// CHECK: scaling.iterate matrix({{.*}} : tensor<200x150xf64>)
+// CHECK-NOT: 200x150
+// CHECK: return
+func.func @points(%x: tensor<200x3xf64>, %y: tensor<150x3xf64>) -> (tensor<200xf64>, tensor<150xf64>) {
+  %ce = tensor.empty() : tensor<200x150xf64>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<200x3xf64>, tensor<150x3xf64>) outs(%ce : tensor<200x150xf64>) -> tensor<200x150xf64>
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<200x150xf64>) form(#scaling.form<cost, epsilon = 0.2>)
+      stop(#scaling.stop<fixed 300>) numerics(#scaling.numerics<log>)
+  return %f, %g : tensor<200xf64>, tensor<150xf64>
+}

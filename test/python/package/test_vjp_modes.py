@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import scaling
+from scaling._programs import CompiledFunction, get_program
 
 FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
 STEP = 1e-4
@@ -392,3 +393,35 @@ def test_keyword_of_jax():
     np.testing.assert_allclose(mapped, expected, rtol=1e-12)
     p = scaling.plan(C[0], row_marginal=a, col_marginal=b, tol=1e-9)
     np.testing.assert_allclose(c_bar, p, rtol=1e-6)
+
+
+def test_points():
+    """Through the costs, a block of rows at a time; as unrolled."""
+    text = """
+    func.func @f(%x: tensor<200x3xf64>, %y: tensor<150x3xf64>)
+        -> (tensor<200xf64>, tensor<150xf64>) {
+      %e = tensor.empty() : tensor<200x150xf64>
+      %C = scaling.pairwise sqeuclidean
+          points(%x, %y : tensor<200x3xf64>, tensor<150x3xf64>)
+          outs(%e : tensor<200x150xf64>) -> tensor<200x150xf64>
+      %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<200x150xf64>)
+          form(#scaling.form<cost, epsilon = 0.2>)
+          rows(#scaling.rule<sum, target = uniform>)
+          cols(#scaling.rule<sum, target = uniform>)
+          stop(#scaling.stop<fixed 300>) numerics(#scaling.numerics<log>)
+      return %f, %g : tensor<200xf64>, tensor<150xf64>
+    }"""
+    x, y = rng(0).uniform(size=(200, 3)), rng(1).uniform(size=(150, 3))
+    f, g = rng(2).normal(size=200), rng(3).normal(size=150)
+    found = {}
+    for mode in ("unrolled", "implicit"):
+        passes = f"scaling-differentiate{{mode={mode}}}"
+        program = get_program(
+            text, name="f", linalg=False, threads=False, passes=passes
+        )
+        call = CompiledFunction(program, "f_vjp")
+        found[mode] = call(x, y, f - f.mean(), g - g.mean())
+    *gradients, report = found["implicit"]
+    assert report == 1
+    for got, want in zip(gradients, found["unrolled"], strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-10 * np.abs(want).max())

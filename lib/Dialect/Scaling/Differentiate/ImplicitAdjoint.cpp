@@ -30,6 +30,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "IterateDecomposer.h"
+#include "MatrixBlocks.h"
 #include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
@@ -100,10 +101,17 @@ private:
   Value planEntry(OpBuilder &builder, Location l, ValueRange in);
   /// What it changes by, per change of the matrix' entry.
   Value planSlope(OpBuilder &builder, Location l, ValueRange in);
-  SmallVector<MappedTensor> planInputs() {
-    return {mapped(d.matrix, {0, 1}), mapped(factors.row, {0}),
-            mapped(factors.col, {1})};
+  SmallVector<MappedTensor> planInputs(Value matrix, const Factors &own) {
+    return {mapped(matrix, {0, 1}), mapped(own.row, {0}), mapped(own.col, {1})};
   }
+
+  /// The same of some rows or all, on top of `out`.
+  Value addPlanSums(Axis axis, Value matrix, const Factors &own, Value weights,
+                    Value out);
+  /// Adds the adjoint of the matrix, given the solution, to `out`.
+  Value addMatrixAdjoint(Value matrix, const Factors &own,
+                         const Factors &solved, Value out);
+  LogicalResult addToPoints();
 
   /// The sums of the plan and what they are to be; per batch element whether
   /// these are near enough.
@@ -122,7 +130,7 @@ private:
   void solve();
   /// The half-steps for the elements without a solution.
   LogicalResult unroll();
-  void addGradients();
+  LogicalResult addGradients();
 
   static constexpr std::array<Axis, 2> axes{Axis::rows, Axis::cols};
 
@@ -134,6 +142,8 @@ private:
   int64_t batchRank;
   Factors factors;
   Factors sums, diagonal, rightSide, solution;
+  /// Where the matrix is made from points.
+  std::optional<MatrixBlocks> blocks;
   /// Per batch element: whether the iteration converged, whether the system
   /// was solved as well, and the number of entries with weight.
   Value converged, solved, count;
@@ -303,19 +313,37 @@ MappedTensor ImplicitAdjoint::mapped(Value value, ArrayRef<int64_t> tail) {
   return {value, AffineMap::get(batchRank + 2, 0, dims, b.getContext())};
 }
 
-Value ImplicitAdjoint::planSums(Axis axis, Value weights) {
+Value ImplicitAdjoint::addPlanSums(Axis axis, Value matrix, const Factors &own,
+                                   Value weights, Value out) {
   int64_t kept = axis == Axis::rows ? 0 : 1;
-  SmallVector<MappedTensor> inputs = planInputs();
+  SmallVector<MappedTensor> inputs = planInputs(matrix, own);
   if (weights)
     inputs.push_back(mapped(weights, {1 - kept}));
-  Value zeros = d.e.filled(d.vectorSizes(axis), d.e.scalar(d.accumulate, 0.0));
-  return sumInto(b, loc, zeros, mapped(zeros, {kept}).map, inputs,
+  return sumInto(b, loc, out, mapped(out, {kept}).map, inputs,
                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
                    Value entry = planEntry(inner, l, in);
                    if (!weights)
                      return entry;
                    return arith::MulFOp::create(inner, l, entry, in[3]);
                  });
+}
+
+Value ImplicitAdjoint::planSums(Axis axis, Value weights) {
+  Value zeros = d.e.filled(d.vectorSizes(axis), d.e.scalar(d.accumulate, 0.0));
+  if (!blocks)
+    return addPlanSums(axis, d.matrix, factors, weights, zeros);
+  bool ofRows = axis == Axis::rows;
+  return blocks->forEach(
+      zeros,
+      [&](const MatrixBlocks::Block &block,
+          ValueRange carried) -> SmallVector<Value> {
+        Factors own{blocks->part(factors.row, block), factors.col};
+        Value here =
+            weights && !ofRows ? blocks->part(weights, block) : weights;
+        Value out = ofRows ? blocks->part(carried[0], block) : carried[0];
+        out = addPlanSums(axis, block.matrix, own, here, out);
+        return {ofRows ? blocks->store(out, carried[0], block) : out};
+      })[0];
 }
 
 Value ImplicitAdjoint::isNear(Axis axis) {
@@ -589,23 +617,62 @@ LogicalResult ImplicitAdjoint::unroll() {
   return differentiateUnrolled(outer, op, solved);
 }
 
-void ImplicitAdjoint::addGradients() {
-  SmallVector<MappedTensor> inputs = planInputs();
-  inputs.push_back(mapped(solution.row, {0}));
-  inputs.push_back(mapped(solution.col, {1}));
-  outer.accumulate(loc, d.matrix, inputs[0].map, inputs,
-                   [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
-                     Value both = arith::AddFOp::create(inner, l, in[3], in[4]);
-                     Value entry = planSlope(inner, l, in);
-                     // Nothing, of an element without a solution.
-                     Value zero = createConstant(inner, l, d.accumulate, 0.0);
-                     Value none = arith::CmpFOp::create(
-                         inner, l, arith::CmpFPredicate::OEQ, both, zero);
-                     Value product =
-                         arith::MulFOp::create(inner, l, entry, both);
-                     Value term = arith::NegFOp::create(inner, l, product);
-                     return arith::SelectOp::create(inner, l, none, zero, term);
-                   });
+Value ImplicitAdjoint::addMatrixAdjoint(Value matrix, const Factors &own,
+                                        const Factors &solved, Value out) {
+  SmallVector<MappedTensor> inputs = planInputs(matrix, own);
+  inputs.push_back(mapped(solved.row, {0}));
+  inputs.push_back(mapped(solved.col, {1}));
+  return sumInto(b, loc, out, inputs[0].map, inputs,
+                 [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                   Value both = arith::AddFOp::create(inner, l, in[3], in[4]);
+                   Value entry = planSlope(inner, l, in);
+                   // Nothing, of an element without a solution.
+                   Value zero = createConstant(inner, l, d.accumulate, 0.0);
+                   Value none = arith::CmpFOp::create(
+                       inner, l, arith::CmpFPredicate::OEQ, both, zero);
+                   Value product = arith::MulFOp::create(inner, l, entry, both);
+                   Value term = arith::NegFOp::create(inner, l, product);
+                   return arith::SelectOp::create(inner, l, none, zero, term);
+                 });
+}
+
+LogicalResult ImplicitAdjoint::addToPoints() {
+  SmallVector<Value> init;
+  for (Value source : blocks->getSources())
+    if (outer.isActive(source))
+      init.push_back(TensorAdjoint(b).getOrZero(loc, source));
+  bool ok = true;
+  SmallVector<Value> found = blocks->forEach(
+      init, [&](const MatrixBlocks::Block &block, ValueRange carried) {
+        Factors own{blocks->part(factors.row, block), factors.col};
+        Factors here{blocks->part(solution.row, block), solution.col};
+        Value adjoint =
+            addMatrixAdjoint(block.matrix, own, here,
+                             TensorAdjoint(b).getOrZero(loc, block.matrix));
+        SmallVector<Value> sources, out;
+        size_t next = 0;
+        for (Value source : blocks->getSources())
+          sources.push_back(outer.isActive(source) ? carried[next++] : Value());
+        ok &= succeeded(blocks->addToSources(block, adjoint, sources));
+        llvm::copy_if(sources, std::back_inserter(out),
+                      [](Value value) { return value != nullptr; });
+        return out;
+      });
+  size_t next = 0;
+  for (Value source : blocks->getSources())
+    if (outer.isActive(source))
+      outer.add(loc, source, found[next++]);
+  return success(ok);
+}
+
+LogicalResult ImplicitAdjoint::addGradients() {
+  if (blocks) {
+    if (failed(addToPoints()))
+      return failure();
+  } else if (outer.isActive(d.matrix)) {
+    outer.set(d.matrix, addMatrixAdjoint(d.matrix, factors, solution,
+                                         outer.getOrZero(loc, d.matrix)));
+  }
   for (Axis axis : axes) {
     Value target = d.target(axis);
     if (!target || !outer.isActive(target))
@@ -632,18 +699,22 @@ void ImplicitAdjoint::addGradients() {
         loc, target, vectorMap(target), MappedTensor{part, vectorMap(part)},
         [](OpBuilder &, Location, ValueRange in) { return in[0]; });
   }
+  return success();
 }
 
 LogicalResult ImplicitAdjoint::run() {
   for (Axis axis : axes)
     if (failed(verify(axis)))
       return failure();
+  if (d.batchSizes.empty() && getElementTypeOrSelf(d.matrix) == d.accumulate)
+    blocks = MatrixBlocks::create(b, loc, d.matrix);
   judge();
   makeSystem();
   solve();
   if (failed(unroll()))
     return failure();
-  addGradients();
+  if (failed(addGradients()))
+    return failure();
   outer.reports.push_back(d.onBatch(
       b.getI32Type(), {converged, solved},
       [](OpBuilder &inner, Location l, ValueRange in) -> Value {
