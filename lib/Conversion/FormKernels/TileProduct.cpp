@@ -78,8 +78,9 @@ void scaling::storeFloats(ImplicitLocOpBuilder &b, Value floats,
 static constexpr int64_t kThreadsOfRow = 16;
 static constexpr int64_t kScalarRows = 8;
 
-/// Vectors of coordinates taken in straight code, at most.
-static constexpr int64_t kMostUnrolled = 5;
+/// Vectors of coordinates taken in straight code, at most: of more, so many are
+/// loaded ahead that registers are spilled.
+static constexpr int64_t kMostUnrolled = 2;
 
 namespace {
 class ScalarProduct final : public TileProduct {
