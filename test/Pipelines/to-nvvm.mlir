@@ -19,7 +19,7 @@
 // CHECK-COUNT-4: ld.shared.v4.b32
 // CHECK-NOT: ld.shared
 // CHECK: ex2.approx.ftz.f32
-// CHECK: div.full.f32
+// CHECK: rcp.approx.f32
 // CHECK-COUNT-4: st.shared.v4.b32
 // CHECK: bar.sync
 // CHECK: st.global.v4.b32

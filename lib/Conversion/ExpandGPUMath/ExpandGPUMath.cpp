@@ -15,6 +15,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -135,6 +136,16 @@ struct ApproximateDivision final : OpRewritePattern<arith::DivFOp> {
                                 PatternRewriter &rewriter) const override {
     if (failed(checkApproximate(op, rewriter)))
       return failure();
+    if (matchPattern(op.getLhs(), m_OneFloat())) {
+      // The back end has `rcp.approx` for that, which is shorter and more
+      // exact, and no intrinsic that keeps subnormal numbers.
+      if (bitEnumContainsAll(op.getFastmath(), arith::FastMathFlags::afn))
+        return rewriter.notifyMatchFailure(op, "already approximate");
+      rewriter.modifyOpInPlace(op, [&] {
+        op.setFastmath(op.getFastmath() | arith::FastMathFlags::afn);
+      });
+      return success();
+    }
     rewriter.replaceOp(op, createIntrinsic(rewriter, op.getLoc(),
                                            "llvm.nvvm.div.full",
                                            op->getOperands()));

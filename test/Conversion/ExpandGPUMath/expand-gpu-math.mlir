@@ -122,3 +122,19 @@ func.func @strict_sum(%x: f32, %y: f32, %z: f32) -> f32 attributes {scaling.stri
   %r = arith.addf %p, %z : f32
   return %r : f32
 }
+
+// The back end has an instruction for a reciprocal that need not be exact.
+
+// CHECK-LABEL: func.func @reciprocal
+// CHECK: arith.divf %{{.*}}, %arg0 fastmath<afn> : f32
+// CHECK: arith.divf %{{.*}}, %arg1 : f64
+// EXACT-LABEL: func.func @reciprocal
+// EXACT-NOT: fastmath
+// EXACT: return
+func.func @reciprocal(%x: f32, %y: f64) -> (f32, f64) {
+  %c = arith.constant 1.0 : f32
+  %d = arith.constant 1.0 : f64
+  %r = arith.divf %c, %x : f32
+  %s = arith.divf %d, %y : f64
+  return %r, %s : f32, f64
+}

@@ -22,7 +22,7 @@ def ScalingExpandGPUMathPass : Pass<"scaling-expand-gpu-math"> {
     | `math.log2` | `lg2.approx` (absolute error 2^-22 near 1) | the same |
     | `math.log` | the same, times ln 2 | the same |
     | `math.powf` | as `--scaling-expand-math` | the same |
-    | `arith.divf` | `div.full` (2 ulp) | exact |
+    | `arith.divf` | `div.full` (2 ulp); of 1, `rcp.approx` (1 ulp) | exact |
     | `math.erf`, `math.fpowi` | as `--scaling-expand-other-math` | not supported; the same |
     | `math.rsqrt`, `math.tanh`, `math.sinh`, `math.cosh`, `math.tan` | upstream's expansions into these | the same |
     | `arith.addf` of an `arith.mulf` that nothing else uses | `fma` | `fma` |
