@@ -64,7 +64,8 @@ public:
   }
 
   void unroll() { walkPoints(0); }
-  void distribute(const Workers &workers);
+  void distribute(const Workers &workers,
+                  function_ref<Value(MemRefType)> allocate);
 
 private:
   Value index(int64_t value) {
@@ -126,6 +127,14 @@ private:
   bool distributeByLaneRows(const Workers &workers);
   void distributeByRow(const Workers &workers);
   void distributeByWarp(const Workers &workers);
+  /// Fewer rows than there are warps. Whether that fits.
+  bool distributeByWarps(const Workers &workers,
+                         function_ref<Value(MemRefType)> allocate);
+  /// As many neutral elements for each output.
+  SmallVector<Value> createNeutral(int64_t count);
+  /// Joins the chains of a row's states, in order.
+  Value joinChains(size_t output, int64_t row, int64_t chains,
+                   ValueRange states);
   /// The entries of a matrix that lies in global memory without gaps, whose
   /// rows begin anywhere in a sector. Whether it is such a matrix.
   bool distributeBySector(const Workers &workers);
@@ -458,7 +467,8 @@ SmallVector<Value> GenericEmitter::walkSpan(
 // To workers
 //===----------------------------------------------------------------------===//
 
-void GenericEmitter::distribute(const Workers &workers) {
+void GenericEmitter::distribute(const Workers &workers,
+                                function_ref<Value(MemRefType)> allocate) {
   // The first operand with all dimensions says which runs along memory.
   int64_t fastest = -1;
   for (OpOperand &operand : op->getOpOperands()) {
@@ -477,7 +487,9 @@ void GenericEmitter::distribute(const Workers &workers) {
     if (!known || *known >= kWarpEntries) {
       llvm::erase(reduced, fastest);
       reduced.push_back(fastest);
-      return distributeByWarp(workers);
+      if (!allocate || !distributeByWarps(workers, allocate))
+        distributeByWarp(workers);
+      return;
     }
   }
   if (llvm::is_contained(parallel, fastest)) {
@@ -796,6 +808,96 @@ static int64_t getLanes(std::optional<int64_t> accesses) {
                                               : kWarpThreads;
 }
 
+SmallVector<Value> GenericEmitter::createNeutral(int64_t count) {
+  SmallVector<Value> states;
+  for (int64_t i = 0; i < count; ++i)
+    for (Operation *combiner : combiners)
+      states.push_back(arith::ConstantOp::create(
+          b, loc, *arith::getNeutralElement(combiner)));
+  return states;
+}
+
+Value GenericEmitter::joinChains(size_t output, int64_t row, int64_t chains,
+                                 ValueRange states) {
+  SmallVector<Value> parts;
+  for (int64_t chain = 0; chain < chains; ++chain)
+    parts.push_back(states[(row * chains + chain) * combiners.size() + output]);
+  for (int64_t count = chains; count > 1; count /= 2)
+    for (int64_t chain = 0; chain < count / 2; ++chain)
+      parts[chain] =
+          combine(combiners[output], parts[chain], parts[chain + count / 2]);
+  return parts[0];
+}
+
+bool GenericEmitter::distributeByWarps(
+    const Workers &workers, function_ref<Value(MemRefType)> allocate) {
+  int64_t dim = reduced.back();
+  int64_t vector = getVector(dim);
+  std::optional<int64_t> size = getConstantIntValue(sizes[dim]),
+                         warps = getConstantIntValue(workers.numWarps),
+                         rows = getConstantIntValue(foldedProduct(parallel));
+  if (!size || !warps || !rows || *rows == 0)
+    return false;
+  // Every part is worth two accesses of all lanes.
+  int64_t parts = std::min(*warps / *rows, *size / (2 * vector * kWarpThreads));
+  if (parts < 2)
+    return false;
+  SmallVector<Value> scratch;
+  for (Value out : op.getDpsInits()) {
+    scratch.push_back(allocate(MemRefType::get(
+        {*rows * parts}, cast<MemRefType>(out.getType()).getElementType())));
+    if (!scratch.back())
+      return false;
+  }
+  Value row = arith::DivUIOp::create(b, loc, workers.warp, index(parts));
+  Value part = arith::RemUIOp::create(b, loc, workers.warp, index(parts));
+  Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, row,
+                                    index(*rows));
+  auto reduce = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(reduce.thenBlock());
+    delinearize(parallel, row);
+    AffineExpr d0, d1;
+    bindDims(b.getContext(), d0, d1);
+    Value lane = affine::AffineApplyOp::create(b, loc, d0 * kWarpThreads + d1,
+                                               ValueRange{part, workers.lane});
+    Span span{sizes[dim], lane, kWarpThreads * parts, vector};
+    span.unroll = std::max<int64_t>(1, atOnce / vector);
+    SmallVector<Value> states =
+        reduceFrom(0, {point}, span, createNeutral(kMostRows), kMostRows);
+    SmallVector<Value> results;
+    for (auto [i, combiner] : llvm::enumerate(combiners)) {
+      SmallVector<Value> own{joinChains(i, 0, kMostRows, states)};
+      butterfly(combiner, own, workers.lane, kWarpThreads / 2, 1);
+      results.push_back(own[0]);
+    }
+    Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
+                                          workers.lane, index(0));
+    auto keep = scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(keep.thenBlock());
+    for (auto [buffer, value] : llvm::zip_equal(scratch, results))
+      memref::StoreOp::create(b, loc, value, buffer, workers.warp);
+  }
+  gpu::BarrierOp::create(b, loc);
+  Value joins = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                      workers.thread, index(*rows));
+  auto join = scf::IfOp::create(b, loc, joins, /*withElseRegion=*/false);
+  b.setInsertionPointToStart(join.thenBlock());
+  delinearize(parallel, workers.thread);
+  Value first = arith::MulIOp::create(b, loc, workers.thread, index(parts));
+  for (auto [i, out] : llvm::enumerate(op.getDpsInitsMutable())) {
+    Value state = load(out);
+    for (int64_t j = 0; j < parts; ++j) {
+      Value place = b.createOrFold<arith::AddIOp>(loc, first, index(j));
+      state = combine(combiners[i], state,
+                      memref::LoadOp::create(b, loc, scratch[i], place));
+    }
+    store(state, out);
+  }
+  return true;
+}
+
 void GenericEmitter::distributeByWarp(const Workers &workers) {
   AffineExpr d0, d1;
   bindDims(b.getContext(), d0, d1);
@@ -845,26 +947,13 @@ void GenericEmitter::distributeByWarp(const Workers &workers) {
   span.unroll = std::max<int64_t>(1, atOnce / vector);
   // Sums that do not wait for each other: of several rows, or of one's parts.
   int64_t chains = after > 1 ? 1 : kMostRows;
-  SmallVector<Value> states;
-  for (int64_t i = 0; i < after * chains; ++i)
-    for (Operation *combiner : combiners)
-      states.push_back(arith::ConstantOp::create(
-          b, loc, *arith::getNeutralElement(combiner)));
-  states = reduceFrom(0, points, span, states, chains);
+  SmallVector<Value> states =
+      reduceFrom(0, points, span, createNeutral(after * chains), chains);
   SmallVector<Value> results;
-  size_t outputs = combiners.size();
   for (auto [i, combiner] : llvm::enumerate(combiners)) {
     SmallVector<Value> ofRows;
-    for (int64_t row = 0; row < after; ++row) {
-      SmallVector<Value> parts;
-      for (int64_t chain = 0; chain < chains; ++chain)
-        parts.push_back(states[(row * chains + chain) * outputs + i]);
-      for (int64_t count = chains; count > 1; count /= 2)
-        for (int64_t chain = 0; chain < count / 2; ++chain)
-          parts[chain] =
-              combine(combiner, parts[chain], parts[chain + count / 2]);
-      ofRows.push_back(parts[0]);
-    }
+    for (int64_t row = 0; row < after; ++row)
+      ofRows.push_back(joinChains(i, row, chains, states));
     butterfly(combiner, ofRows, lane, lanes / 2, 1);
     results.push_back(ofRows[0]);
   }
@@ -965,9 +1054,10 @@ bool GenericEmitter::distributeByLaneRows(const Workers &workers) {
 }
 
 void scaling::distribute(OpBuilder &b, linalg::GenericOp op,
-                         const Workers &workers) {
+                         const Workers &workers,
+                         function_ref<Value(MemRefType)> allocate) {
   OpBuilder::InsertionGuard guard(b);
-  GenericEmitter(b, op).distribute(workers);
+  GenericEmitter(b, op).distribute(workers, allocate);
 }
 
 void scaling::unroll(OpBuilder &b, linalg::GenericOp op) {

@@ -26,8 +26,12 @@ struct Workers {
   Value lane;
 };
 
-/// Gives the entries of an op on memrefs to threads, before the op.
-void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers);
+/// Gives the entries of an op on memrefs to threads, before the op. Several
+/// warps share a row where there are few, if they are a block's: `allocate`
+/// gives shared memory for what they exchange, or null; a barrier is in
+/// between.
+void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers,
+                function_ref<Value(MemRefType)> allocate = nullptr);
 
 /// Does all of an op on memrefs, before the op; of static shape it is straight
 /// code.

@@ -45,6 +45,9 @@ static constexpr int64_t kAlignment = 64;
 /// blocks as a multiprocessor has threads for fit beside each other.
 static constexpr int64_t kItemBytes = 32 << 10;
 
+/// Shared memory that is left for what the warps of a block exchange.
+static constexpr int64_t kExchangeBytes = 2 << 10;
+
 static int64_t getBytes(MemRefType type) {
   return llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
          type.getNumElements();
@@ -435,8 +438,8 @@ LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
         used += llvm::alignTo(getBytes(alloc.getType()), kAlignment);
     });
     Touched own = touchedBy(op);
-    stageMatrices(b, op, options.sharedBytes - used, blockWorkers,
-                  [&](Value source) {
+    stageMatrices(b, op, options.sharedBytes - used - kExchangeBytes,
+                  blockWorkers, [&](Value source) {
                     void *buffer = getBuffer(source);
                     return buffer && !own.written.contains(nullptr) &&
                            !own.written.contains(buffer);
@@ -503,7 +506,15 @@ LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
       unroll(b, generic);
     } else {
       waitBefore(generic, level);
-      distribute(b, generic, workersOf(level));
+      auto allocate = [&](MemRefType type) -> Value {
+        if (level != Level::block ||
+            sharedUsed + getBytes(type) + kAlignment > options.sharedBytes)
+          return {};
+        auto alloc = memref::AllocOp::create(b, op->getLoc(), type);
+        return succeeded(lowerAlloc(alloc, level)) ? alloc.getResult()
+                                                   : Value();
+      };
+      distribute(b, generic, workersOf(level), allocate);
     }
     b.eraseOp(generic);
     return success();

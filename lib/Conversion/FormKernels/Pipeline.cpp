@@ -110,39 +110,60 @@ void Pipeliner::copy(Value iteration) {
   Value begin = arith::MulIOp::create(b, loc, slotOf(iteration),
                                       index(type.getNumElements()))
                     .getResult();
-  auto each = scf::ForOp::create(b, loc, workers.thread,
-                                 index(type.getNumElements() / perCopy),
-                                 workers.numThreads);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(each.getBody());
-  Value element =
-      arith::MulIOp::create(b, loc, each.getInductionVar(), index(perCopy));
-  Value from = getValueOrCreateConstantIndexOp(
-      b, loc, metadata.getConstifiedMixedOffset());
-  Value rest = element;
   SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
-  for (int64_t dim = type.getRank() - 1; dim >= 0; --dim) {
-    Value at = rest;
-    if (dim > 0) {
-      at = arith::RemUIOp::create(b, loc, rest, index(type.getDimSize(dim)));
-      rest = arith::DivUIOp::create(b, loc, rest, index(type.getDimSize(dim)));
+  bool isWhole = type.areTrailingDimsContiguous(type.getRank());
+  auto copyOne = [&](Value number) {
+    Value element = b.createOrFold<arith::MulIOp>(loc, number, index(perCopy));
+    Value from = getValueOrCreateConstantIndexOp(
+        b, loc, metadata.getConstifiedMixedOffset());
+    Value rest = element;
+    if (isWhole)
+      from = arith::AddIOp::create(b, loc, from, element);
+    for (int64_t dim = type.getRank() - 1; !isWhole && dim >= 0; --dim) {
+      Value at = rest;
+      if (dim > 0) {
+        at = arith::RemUIOp::create(b, loc, rest, index(type.getDimSize(dim)));
+        rest =
+            arith::DivUIOp::create(b, loc, rest, index(type.getDimSize(dim)));
+      }
+      from = getValueOrCreateConstantIndexOp(
+          b, loc,
+          affine::makeComposedFoldedAffineApply(b, loc, d0 + d1 * d2,
+                                                {from, at, strides[dim]}));
     }
-    from = getValueOrCreateConstantIndexOp(
+    Value to = arith::AddIOp::create(b, loc, begin, element);
+    NVVM::CpAsyncOp::create(
         b, loc,
-        affine::makeComposedFoldedAffineApply(b, loc, d0 + d1 * d2,
-                                              {from, at, strides[dim]}));
+        createAddress(b, loc, copies, to,
+                      static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
+        createAddress(b, loc, metadata.getBaseBuffer(), from,
+                      static_cast<unsigned>(NVVM::NVVMMemorySpace::Global)),
+        bytes,
+        bytes == kWideBytes ? NVVM::LoadCacheModifierKind::CG
+                            : NVVM::LoadCacheModifierKind::CA,
+        /*cpSize=*/Value());
+  };
+  // All threads have as many, but for the last: the number of rounds is known,
+  // and they are unrolled.
+  int64_t numCopies = type.getNumElements() / perCopy;
+  int64_t threads = *getConstantIntValue(workers.numThreads);
+  int64_t whole = numCopies / threads * threads;
+  auto rounds =
+      scf::ForOp::create(b, loc, index(0), index(whole), index(threads));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(rounds.getBody());
+    copyOne(arith::AddIOp::create(b, loc, rounds.getInductionVar(),
+                                  workers.thread));
   }
-  Value to = arith::AddIOp::create(b, loc, begin, element);
-  NVVM::CpAsyncOp::create(
-      b, loc,
-      createAddress(b, loc, copies, to,
-                    static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
-      createAddress(b, loc, metadata.getBaseBuffer(), from,
-                    static_cast<unsigned>(NVVM::NVVMMemorySpace::Global)),
-      bytes,
-      bytes == kWideBytes ? NVVM::LoadCacheModifierKind::CG
-                          : NVVM::LoadCacheModifierKind::CA,
-      /*cpSize=*/Value());
+  if (whole == numCopies)
+    return;
+  Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                    workers.thread, index(numCopies - whole));
+  auto last = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(last.thenBlock());
+  copyOne(arith::AddIOp::create(b, loc, workers.thread, index(whole)));
 }
 
 void Pipeliner::request(Value iteration) {

@@ -284,3 +284,38 @@ func.func @ahead(%in: memref<256x512xf32>, %sum: memref<256xf32>, %max: memref<4
   } {mapping = [#gpu.block<linear_dim_0>]}
   return
 }
+
+// -----
+
+// Fewer rows than a block has warps: four warps share a row, and what they have
+// is joined in order after a barrier.
+
+// CHECK: gpu.func @share(%[[IN:[^:]*]]: memref<6x1024xf32>
+// CHECK-SAME: scaling.shared_bytes = 64 : i64
+// CHECK: scf.if
+// CHECK-COUNT-5: gpu.shuffle xor
+// CHECK-NOT: gpu.shuffle
+// CHECK: memref.store %{{.*}}, %[[SHARED:.*]][%{{.*}}] : memref<8xf32, #gpu.address_space<workgroup>>
+// CHECK: gpu.barrier
+// CHECK: scf.if
+// CHECK-COUNT-4: memref.load %[[SHARED]]
+// CHECK-NOT: memref.load %[[SHARED]]
+// CHECK: memref.store
+// CHECK: gpu.return
+func.func @share(%in: memref<6x1024xf32>, %out: memref<6xf32>, %wide: memref<3x8192xf32>) {
+  scf.forall (%i) = (0) to (6) step (2) {
+    %x = memref.subview %in[%i, 0] [2, 1024] [1, 1] : memref<6x1024xf32> to memref<2x1024xf32, strided<[1024, 1], offset: ?>>
+    %y = memref.subview %out[%i] [2] [1] : memref<6xf32> to memref<2xf32, strided<[1], offset: ?>>
+    linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : memref<2x1024xf32, strided<[1024, 1], offset: ?>>) outs(%y : memref<2xf32, strided<[1], offset: ?>>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.addf %b, %a : f32
+      linalg.yield %e : f32
+    }
+    %k = affine.apply affine_map<(d0) -> (d0 floordiv 2)>(%i)
+    %w = memref.subview %wide[%k, 0] [1, 8192] [1, 1] : memref<3x8192xf32> to memref<8192xf32, strided<[1], offset: ?>>
+    %zero = arith.constant 0.0 : f32
+    linalg.fill ins(%zero : f32) outs(%w : memref<8192xf32, strided<[1], offset: ?>>)
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}

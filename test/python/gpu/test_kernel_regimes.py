@@ -21,6 +21,7 @@ REGIMES = {
     "grid": "?x?",
     "grid_aligned": "96x516",
     "grid_ragged": "75x259",
+    "grid_long": "64x2052",
 }
 SIZES = {
     "thread": [(1, 4, 4), (127, 4, 4), (300, 4, 4)],
@@ -34,6 +35,7 @@ SIZES = {
     "grid": [(1, 1), (7, 70), (90, 65)],
     "grid_aligned": [(96, 516)],
     "grid_ragged": [(75, 259)],
+    "grid_long": [(64, 2052)],
 }
 HALF_STEPS = 6
 

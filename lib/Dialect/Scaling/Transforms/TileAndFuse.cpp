@@ -22,14 +22,20 @@ using namespace mlir::scaling;
 static constexpr int64_t kGroupRows = 64;
 static constexpr int64_t kMaxGroups = 64;
 
+/// The same for a GPU, whose multiprocessors are more.
+static constexpr int64_t kGPUGroupRows = 32;
+static constexpr int64_t kMaxGPUGroups = 256;
+
 /// Fewer entries are not worth waking threads for.
 static constexpr int64_t kParallelEntries = 1 << 14;
 
 /// Rows of a parallel loop's item: a function of the shape alone.
-static int64_t groupRows(int64_t rows, int64_t block) {
-  int64_t group = kGroupRows;
+static int64_t groupRows(Operation *op, int64_t rows, int64_t block) {
+  bool onGPU = targetsGPU(op);
+  int64_t group = onGPU ? kGPUGroupRows : kGroupRows;
   if (!ShapedType::isDynamic(rows))
-    group = std::max<int64_t>(group, llvm::divideCeil(rows, kMaxGroups));
+    group = std::max<int64_t>(
+        group, llvm::divideCeil(rows, onGPU ? kMaxGPUGroups : kMaxGroups));
   return llvm::alignTo(group, std::max<int64_t>(block, 1));
 }
 
@@ -157,7 +163,7 @@ static LogicalResult tileElementwise(RewriterBase &rewriter, Operation *op) {
   if (outer == shape.end())
     return success();
   bool isRow = outer == std::prev(shape.end(), 2);
-  int64_t size = isRow ? groupRows(*outer, /*block=*/1) : 1;
+  int64_t size = isRow ? groupRows(op, *outer, /*block=*/1) : 1;
   if (!ShapedType::isDynamic(*outer) && *outer <= size)
     return success();
   return tileParallel(rewriter, op, outer - shape.begin(), size);
@@ -189,7 +195,7 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
     if (rows && link == Link::none)
       options.sibling = rows;
     options.block = std::max<int64_t>(schedule.getRowBlock(), 1);
-    options.group = groupRows(shape[shape.size() - 2], options.block);
+    options.group = groupRows(reduce, shape[shape.size() - 2], options.block);
     options.recomputeMatrix = schedule.getRecompute();
     rewriter.setInsertionPoint(reduce);
     // Where the second level of tiling fails, the first has erased the op.
@@ -208,7 +214,7 @@ LogicalResult scaling::tileSweeps(RewriterBase &rewriter, Operation *root) {
     auto shape = cast<ShapedType>(reduce.getMatrix().getType()).getShape();
     ScheduleAttr schedule = getStreaming(reduce);
     int64_t block = std::max<int64_t>(schedule.getRowBlock(), 1);
-    int64_t group = groupRows(shape[shape.size() - 2], block);
+    int64_t group = groupRows(reduce, shape[shape.size() - 2], block);
     // What is made anew is as much as stays in cache.
     if (failed(tileParallel(rewriter, reduce, reduce.getMatrixDims().first,
                             schedule.getRecompute() ? block : group,
