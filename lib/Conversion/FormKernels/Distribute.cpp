@@ -563,27 +563,39 @@ void GenericEmitter::distributeByColumn(const Workers &workers) {
   bindDims(b.getContext(), d0);
   OpFoldResult accesses = affine::makeComposedFoldedAffineApply(
       b, loc, d0.floorDiv(vector), {total});
+  auto emitColumns = [&](Value access) {
+    delinearize(parallel,
+                b.createOrFold<arith::MulIOp>(loc, access, index(vector)));
+    SmallVector<SmallVector<Value>> points = getNeighbours(last, vector);
+    SmallVector<Value> states;
+    for (const SmallVector<Value> &each : points) {
+      point = each;
+      for (OpOperand &out : op.getDpsInitsMutable())
+        states.push_back(load(out));
+    }
+    Span rows{sizes[reduced.back()], Value(), 1, 1, atOnce};
+    states = reduceFrom(0, points, rows, states);
+    auto state = states.begin();
+    for (const SmallVector<Value> &each : points) {
+      point = each;
+      for (OpOperand &out : op.getDpsInitsMutable())
+        store(*state++, out);
+    }
+  };
+  if (threads) {
+    // All threads go round as often, as far as possible.
+    Span all{accesses, workers.thread, *threads, 1, 1};
+    walkSpan(all, {}, [&](Positions positions, ValueRange) {
+      emitColumns(positions.front());
+      return SmallVector<Value>();
+    });
+    return;
+  }
   scf::ForOp entries =
       loop(workers.thread, getValueOrCreateConstantIndexOp(b, loc, accesses),
            workers.numThreads);
   b.setInsertionPointToStart(entries.getBody());
-  delinearize(parallel, b.createOrFold<arith::MulIOp>(
-                            loc, entries.getInductionVar(), index(vector)));
-  SmallVector<SmallVector<Value>> points = getNeighbours(last, vector);
-  SmallVector<Value> states;
-  for (const SmallVector<Value> &each : points) {
-    point = each;
-    for (OpOperand &out : op.getDpsInitsMutable())
-      states.push_back(load(out));
-  }
-  Span rows{sizes[reduced.back()], Value(), 1, 1, atOnce};
-  states = reduceFrom(0, points, rows, states);
-  auto state = states.begin();
-  for (const SmallVector<Value> &each : points) {
-    point = each;
-    for (OpOperand &out : op.getDpsInitsMutable())
-      store(*state++, out);
-  }
+  emitColumns(entries.getInductionVar());
 }
 
 void GenericEmitter::distributeByRow(const Workers &workers) {
@@ -863,7 +875,7 @@ bool GenericEmitter::distributeByWarps(
     Value lane = affine::AffineApplyOp::create(b, loc, d0 * kWarpThreads + d1,
                                                ValueRange{part, workers.lane});
     Span span{sizes[dim], lane, kWarpThreads * parts, vector};
-    span.unroll = std::max<int64_t>(1, atOnce / vector);
+    span.unroll = std::max<int64_t>(1, 2 * atOnce / vector);
     SmallVector<Value> states =
         reduceFrom(0, {point}, span, createNeutral(kMostRows), kMostRows);
     SmallVector<Value> results;
