@@ -41,11 +41,14 @@ struct NamedModel final : Model<NamedModel<OpTy>, OpTy> {
 template <typename OpTy> struct CoreModel final : Model<CoreModel<OpTy>, OpTy> {
   LogicalResult buildVectorJacobianProduct(Operation *op,
                                            TensorAdjoint &adjoint) const {
-    if (auto apply = dyn_cast<ApplyOp>(op);
-        apply && apply.getKind() == ApplyKind::argmax)
-      return op->emitOpError("of 'argmax' has no derivative: which entry is "
-                             "the largest is a choice");
     return adjoint.runThrough(op, populateScalingToLinalgPatterns);
+  }
+};
+
+struct ApplyModel final : Model<ApplyModel, ApplyOp> {
+  LogicalResult buildVectorJacobianProduct(Operation *op,
+                                           TensorAdjoint &adjoint) const {
+    return differentiateApply(adjoint, cast<ApplyOp>(op));
   }
 };
 
@@ -70,8 +73,9 @@ void scaling::registerDifferentiableOpInterfaceExternalModels(
                          tensor::TensorDialect>();
     attach<NamedModel, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
            AttentionOp, SimilarityBalanceOp>(context);
-    attach<CoreModel, ReduceOp, UpdateOp, PlanOp, ApplyOp, MarginalsOp,
-           PairwiseOp>(context);
+    attach<CoreModel, ReduceOp, UpdateOp, PlanOp, MarginalsOp, PairwiseOp>(
+        context);
+    ApplyOp::attachInterface<ApplyModel>(*context);
     IterateOp::attachInterface<IterateModel>(*context);
   });
 }

@@ -9,6 +9,8 @@
 
 #include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 
+#include "mlir/IR/Iterators.h"
+
 using namespace mlir;
 using namespace mlir::scaling;
 
@@ -66,9 +68,10 @@ scaling::differentiate(func::FuncOp function, ArrayRef<int64_t> wrt,
   llvm::append_range(gradients, adjoint.reports);
   terminator->setOperands(gradients);
   // The function's own results may not be needed for its gradients.
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
-    if (isOpTriviallyDead(&op))
-      op.erase();
+  vjp.walk<WalkOrder::PostOrder, ReverseIterator>([](Operation *op) {
+    if (isOpTriviallyDead(op))
+      op->erase();
+  });
   vjp.setType(FunctionType::get(vjp.getContext(), body.getArgumentTypes(),
                                 ValueRange(gradients).getTypes()));
   if (ArrayAttr attributes = vjp.getArgAttrsAttr()) {

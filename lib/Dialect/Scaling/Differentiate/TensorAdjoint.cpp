@@ -29,6 +29,9 @@ static bool isFloat(Value value) {
 
 void TensorAdjoint::propagateActivity(ArrayRef<Operation *> ops) {
   for (Operation *op : ops) {
+    // There, a value does not change with its factors.
+    if (options.mode == GradientMode::envelope && isa<IterateOp>(op))
+      continue;
     bool depends = llvm::any_of(op->getOperands(),
                                 [&](Value value) { return isActive(value); });
     op->walk([&](Operation *nested) {

@@ -118,6 +118,9 @@ private:
   llvm::DenseSet<Value> active;
 };
 
+/// Adjoints of what a product with the plan, or a sum over it, reads.
+LogicalResult differentiateApply(TensorAdjoint &adjoint, ApplyOp op);
+
 /// Adjoints of what an iteration reads, given those of its factors, in the mode
 /// that the options say.
 LogicalResult differentiateIterate(TensorAdjoint &adjoint, IterateOp op);
