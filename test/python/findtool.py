@@ -15,6 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LLVM_BIN = Path(os.environ.get("LLVM_BIN", "/usr/lib/llvm-22/bin"))
+#: The package as it is in the build.
+PACKAGE_PATH = (
+    Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin")).parent / "python"
+)
 
 
 def missing(what):

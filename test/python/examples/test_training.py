@@ -2,25 +2,20 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
-from findtool import ROOT, need_module
+from findtool import PACKAGE_PATH, ROOT, need_module
 
 SCRIPT = ROOT / "examples" / "training" / "digits.py"
-PACKAGE = (
-    pathlib.Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin")).parent
-    / "python"
-)
 FULL = os.environ.get("SCALING_TEST_FULL", "0") == "1"
 
 
 def run(*arguments, cache):
     for package in ("torch", "sklearn", "matplotlib"):
         need_module(package)
-    paths = [str(PACKAGE), os.environ.get("PYTHONPATH", "")]
+    paths = [str(PACKAGE_PATH), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),

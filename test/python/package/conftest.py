@@ -1,20 +1,14 @@
-"""Makes the package of the build and the reference importable."""
+"""Makes the reference importable, and gives the package a cache of its own."""
 
 import os
 import sys
 import tempfile
-from pathlib import Path
 
 import pytest
-from findtool import ROOT
+from findtool import PACKAGE_PATH, ROOT
 
 for _folder in ("test/reference", "test/python/execution", "test/python/gpu"):
     sys.path.insert(0, str(ROOT / _folder))
-#: The package as it is in the build.
-PACKAGE_PATH = (
-    Path(os.environ.get("SCALING_BIN", ROOT / "build" / "bin")).parent / "python"
-)
-sys.path.insert(0, str(PACKAGE_PATH))
 
 #: Without a build there is nothing to test; a build without the package
 #: (-DSCALING_PYTHON=OFF) is an error that the imports report.

@@ -128,7 +128,9 @@ def test_masks_and_zero_weights():
         {"stop": until, "row_mask": rows, "col_mask": cols},
     ):
         how = {"return_info": True, **how}
-        plan, info = scaling.project(x, **how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", scaling.ConvergenceWarning)
+            plan, info = scaling.project(x, **how)
         found, report = jax.jit(lambda x, how=how: portable.project(x, **how))(x)
         close(found, plan, 5e-6)
         close(report.status, info.status)
