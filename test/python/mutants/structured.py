@@ -190,7 +190,7 @@ TABLE = {
 #: Ops with destinations.
 STRUCTURED = (
     "reduce", "update", "plan", "apply", "marginals", "pairwise", "to_lanes",
-    "from_lanes",
+    "from_lanes", "reduce_points", "apply_points",
 )  # fmt: skip
 
 
@@ -486,6 +486,15 @@ class Maker:
             # Rows, then columns.
             tails |= {"y": ("dm", "storage"), "outs": ("n", "factor")}
             counts["outs"] = 2
+        elif op.name in ("reduce_points", "apply_points"):
+            metric = self.pick(range(5 if self.wrong else 4))
+            attributes["metric"] = f"{metric} : i32"
+            if not self.chance(0.05):
+                self.storage = self.factor = "f32"
+            tails |= {"y": ("md", "storage"), "factor": ("m", "factor")}
+            tails["operand"] = ("mw", "storage")
+            tails["outs"] = ("n" if op.name == "reduce_points" else "nw", "factor")
+            counts["outs"] = 2 if op.name == "reduce_points" else 1
         elif op.name in ("to_lanes", "from_lanes"):
             # Static but for the batch, which is all there is in front.
             self.batch, self.dynamic = [], self.dynamic & {"k"}
