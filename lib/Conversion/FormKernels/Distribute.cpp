@@ -322,8 +322,7 @@ void GenericEmitter::delinearize(ArrayRef<int64_t> dims, Value linear) {
 // Along a dimension
 //===----------------------------------------------------------------------===//
 
-/// Whether a value is always a multiple of a number.
-static bool isMultiple(OpFoldResult value, int64_t factor) {
+bool scaling::isMultiple(OpFoldResult value, int64_t factor) {
   if (std::optional<int64_t> known = getConstantIntValue(value))
     return *known % factor == 0;
   auto dynamic = dyn_cast<Value>(value);
@@ -338,18 +337,64 @@ static bool isMultiple(OpFoldResult value, int64_t factor) {
   if (auto product = dynamic.getDefiningOp<arith::MulIOp>())
     return isMultiple(product.getLhs(), factor) ||
            isMultiple(product.getRhs(), factor);
+  if (auto dim = dynamic.getDefiningOp<memref::DimOp>()) {
+    auto cast = dim.getSource().getDefiningOp<memref::ReinterpretCastOp>();
+    std::optional<int64_t> position = dim.getConstantIndex();
+    return cast && position &&
+           isMultiple(cast.getMixedSizes()[*position], factor);
+  }
   return false;
+}
+
+std::optional<int64_t> scaling::getUpperBound(OpFoldResult value) {
+  if (std::optional<int64_t> known = getConstantIntValue(value))
+    return known;
+  auto least = cast<Value>(value).getDefiningOp<affine::AffineMinOp>();
+  std::optional<int64_t> bound;
+  if (!least)
+    return bound;
+  for (AffineExpr result : least.getMap().getResults())
+    if (auto constant = dyn_cast<AffineConstantExpr>(result))
+      bound =
+          std::min(bound.value_or(constant.getValue()), constant.getValue());
+  return bound;
+}
+
+/// Whether the strides but the last one, of which some are known at run time
+/// only, are multiples of a number.
+static bool areStridesMultiples(Value buffer, ArrayRef<int64_t> strides,
+                                int64_t factor) {
+  if (llvm::any_of(strides, [&](int64_t stride) {
+        return !ShapedType::isDynamic(stride) && stride % factor != 0;
+      }))
+    return false;
+  if (!llvm::is_contained(strides, ShapedType::kDynamic))
+    return true;
+  // A view's are among its source's, which are looked at next.
+  if (buffer.getDefiningOp<memref::SubViewOp>())
+    return true;
+  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
+    return llvm::all_of(
+        ArrayRef(cast.getMixedStrides()).drop_back(),
+        [&](OpFoldResult stride) { return isMultiple(stride, factor); });
+  // Products of sizes, the last one among them.
+  auto type = cast<MemRefType>(buffer.getType());
+  if (!type.getLayout().isIdentity())
+    return false;
+  int64_t last = type.getShape().back();
+  if (!ShapedType::isDynamic(last))
+    return last % factor == 0;
+  auto view = buffer.getDefiningOp<memref::ViewOp>();
+  return view && isMultiple(view.getSizes().back(), factor);
 }
 
 bool scaling::isAligned(Value buffer, int64_t factor) {
   auto type = cast<MemRefType>(buffer.getType());
   SmallVector<int64_t> strides;
   int64_t offset;
-  if (failed(type.getStridesAndOffset(strides, offset)) ||
+  if (failed(type.getStridesAndOffset(strides, offset)) || strides.empty() ||
       strides.back() != 1 ||
-      llvm::any_of(ArrayRef(strides).drop_back(), [&](int64_t stride) {
-        return ShapedType::isDynamic(stride) || stride % factor != 0;
-      }))
+      !areStridesMultiples(buffer, ArrayRef(strides).drop_back(), factor))
     return false;
   if (auto view = buffer.getDefiningOp<memref::SubViewOp>()) {
     // Offsets along other dimensions are multiples of their strides.
@@ -358,23 +403,24 @@ bool scaling::isAligned(Value buffer, int64_t factor) {
            isAligned(view.getSource(), factor);
   }
   // Buffers begin where any access may.
-  if (auto argument = dyn_cast<BlockArgument>(buffer))
-    return isa<gpu::GPUFuncOp>(argument.getOwner()->getParentOp()) &&
-           offset == 0;
-  return isa_and_nonnull<memref::AllocOp, memref::ViewOp>(
-      buffer.getDefiningOp());
+  auto isWhole = [](Value buffer) {
+    if (auto argument = dyn_cast<BlockArgument>(buffer))
+      return isa<gpu::GPUFuncOp>(argument.getOwner()->getParentOp());
+    return isa<memref::AllocOp, memref::ViewOp>(buffer.getDefiningOp());
+  };
+  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
+    return isMultiple(cast.getMixedOffsets()[0], factor) &&
+           isWhole(cast.getSource());
+  return offset == 0 && isWhole(buffer);
 }
 
 int64_t GenericEmitter::getVector(int64_t dim) {
-  std::optional<int64_t> size = getConstantIntValue(sizes[dim]);
-  if (!size)
-    return 1;
   int64_t vector = kAccessBytes;
   auto narrow = [&](auto fits) {
     while (vector > 1 && !fits())
       vector /= 2;
   };
-  narrow([&] { return *size % vector == 0; });
+  narrow([&] { return isMultiple(sizes[dim], vector); });
   for (OpOperand &operand : op->getOpOperands()) {
     auto type = dyn_cast<MemRefType>(operand.get().getType());
     if (!type)
@@ -433,9 +479,22 @@ SmallVector<Value> GenericEmitter::walkSpan(
   if (!size) {
     // One by one: a second loop for the rest would take registers of all
     // others.
-    walk(span.lanes > 1 ? span.lane : index(0),
-         getValueOrCreateConstantIndexOp(b, loc, span.size), span.lanes,
-         [](Value position) { return SmallVector<Value>{position}; });
+    AffineExpr d0;
+    bindDims(b.getContext(), d0);
+    Value begin = index(0);
+    if (span.lanes > 1)
+      begin = getValueOrCreateConstantIndexOp(
+          b, loc,
+          affine::makeComposedFoldedAffineApply(b, loc, d0 * span.vector,
+                                                {span.lane}));
+    walk(begin, getValueOrCreateConstantIndexOp(b, loc, span.size), chunk,
+         [&](Value position) {
+           SmallVector<Value> positions;
+           for (int64_t i = 0; i < span.vector; ++i)
+             positions.push_back(
+                 b.createOrFold<arith::AddIOp>(loc, position, index(i)));
+           return positions;
+         });
     return next;
   }
   if (*size >= group)
@@ -557,7 +616,7 @@ void GenericEmitter::distributeByColumn(const Workers &workers) {
   std::optional<int64_t> threads = getConstantIntValue(workers.numThreads);
   OpFoldResult total = foldedProduct(parallel);
   std::optional<int64_t> columns = getConstantIntValue(total);
-  while (vector > 1 && (!threads || !columns || *columns < *threads * vector))
+  while (vector > 1 && (!threads || (columns && *columns < *threads * vector)))
     vector /= 2;
   AffineExpr d0;
   bindDims(b.getContext(), d0);
@@ -845,15 +904,19 @@ bool GenericEmitter::distributeByWarps(
     const Workers &workers, function_ref<Value(MemRefType)> allocate) {
   int64_t dim = reduced.back();
   int64_t vector = getVector(dim);
+  OpFoldResult numRows = foldedProduct(parallel);
   std::optional<int64_t> size = getConstantIntValue(sizes[dim]),
                          warps = getConstantIntValue(workers.numWarps),
-                         rows = getConstantIntValue(foldedProduct(parallel));
-  if (!size || !warps || !rows || *rows == 0)
+                         rows = getUpperBound(numRows);
+  if (!warps || !rows || *rows == 0)
     return false;
-  // Every part is worth two accesses of all lanes.
-  int64_t parts = std::min(*warps / *rows, *size / (2 * vector * kWarpThreads));
+  // Every part is worth two accesses of all lanes, also where nobody knows.
+  int64_t parts = *warps / *rows;
+  if (size)
+    parts = std::min(parts, *size / (2 * vector * kWarpThreads));
   if (parts < 2)
     return false;
+  Value total = getValueOrCreateConstantIndexOp(b, loc, numRows);
   SmallVector<Value> scratch;
   for (Value out : op.getDpsInits()) {
     scratch.push_back(allocate(MemRefType::get(
@@ -863,8 +926,8 @@ bool GenericEmitter::distributeByWarps(
   }
   Value row = arith::DivUIOp::create(b, loc, workers.warp, index(parts));
   Value part = arith::RemUIOp::create(b, loc, workers.warp, index(parts));
-  Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, row,
-                                    index(*rows));
+  Value has =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, row, total);
   auto reduce = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
   {
     OpBuilder::InsertionGuard guard(b);
@@ -893,7 +956,7 @@ bool GenericEmitter::distributeByWarps(
   }
   gpu::BarrierOp::create(b, loc);
   Value joins = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
-                                      workers.thread, index(*rows));
+                                      workers.thread, total);
   auto join = scf::IfOp::create(b, loc, joins, /*withElseRegion=*/false);
   b.setInsertionPointToStart(join.thenBlock());
   delinearize(parallel, workers.thread);

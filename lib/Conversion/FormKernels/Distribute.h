@@ -8,6 +8,7 @@
 #ifndef SCALING_LIB_CONVERSION_FORMKERNELS_DISTRIBUTE_H
 #define SCALING_LIB_CONVERSION_FORMKERNELS_DISTRIBUTE_H
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -37,9 +38,23 @@ void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers,
 /// code.
 void unroll(OpBuilder &b, linalg::GenericOp op);
 
+/// Whether a value is always a multiple of a number.
+bool isMultiple(OpFoldResult value, int64_t factor);
+
+/// What a value is not above, where that is known.
+std::optional<int64_t> getUpperBound(OpFoldResult value);
+
 /// Whether every `factor`-th entry along the last dimension is where an access
 /// of that many entries may begin.
 bool isAligned(Value buffer, int64_t factor);
+
+/// Makes two versions of what comes after `prologue` in a kernel on matrices
+/// whose rows are as long as it turns out: one where all of these rows are
+/// whole vectors, which an access can move at once, and one for the rest. In
+/// the first one, these sizes are multiples of a number, as `isMultiple` can
+/// tell. Null, and nothing is changed, where there are no such matrices.
+scf::IfOp createVersions(RewriterBase &b, gpu::GPUFuncOp kernel,
+                         Operation &prologue);
 
 /// Copies what a block's iteration reads several times to allocations of its
 /// own, and lets it accumulate in such; of up to `bytes` in all. What a loop

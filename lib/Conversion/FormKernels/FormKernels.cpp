@@ -622,12 +622,22 @@ LogicalResult KernelFormer::run() {
                  ofGrid(warp, numWarps), times(numWarps), lane};
   Operation *prologue = &*std::prev(b.getInsertionPoint());
 
-  SmallVector<Operation *> ops;
-  for (Operation *op = prologue->getNextNode(); op; op = op->getNextNode())
-    ops.push_back(op);
-  for (Operation *op : ops)
-    if (failed(lowerOp(op, Level::grid)))
-      return failure();
+  // The versions are alternatives: nobody waits for another one.
+  if (scf::IfOp versions =
+          hasPoints ? scf::IfOp() : createVersions(b, kernel, *prologue)) {
+    for (Region &version : versions->getRegions()) {
+      touched.clear();
+      if (failed(lowerBlock(version.front(), Level::grid)))
+        return failure();
+    }
+  } else {
+    SmallVector<Operation *> ops;
+    for (Operation *op = prologue->getNextNode(); op; op = op->getNextNode())
+      ops.push_back(op);
+    for (Operation *op : ops)
+      if (failed(lowerOp(op, Level::grid)))
+        return failure();
+  }
 
   if (!sharedAllocs.empty()) {
     b.setInsertionPointToStart(&body);

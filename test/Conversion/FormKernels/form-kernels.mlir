@@ -86,7 +86,7 @@ func.func @block(%in: memref<8x40x64xf32>, %out: memref<8x40xf32>) {
 // Outside of parallel loops: all threads of the grid, which meet where one op
 // reads what another wrote, and nowhere else.
 
-// CHECK: gpu.func @grid(%{{.*}}: memref<?x?xf32>, %{{.*}}: memref<?xf32>, %{{.*}}: memref<?xf32>, %{{.*}}: memref<1xi64>) kernel
+// CHECK: gpu.func @grid(%{{.*}}: memref<?x41xf32>, %{{.*}}: memref<?xf32>, %{{.*}}: memref<?xf32>, %{{.*}}: memref<1xi64>) kernel
 // CHECK-SAME: scaling.cooperative
 // CHECK-NOT: gpu.barrier
 // CHECK: arith.addf
@@ -100,15 +100,15 @@ func.func @block(%in: memref<8x40x64xf32>, %out: memref<8x40xf32>) {
 // CHECK: gpu.barrier
 // CHECK-NOT: gpu.barrier
 // CHECK: gpu.return
-func.func @grid(%in: memref<?x?xf32>, %rows: memref<?xf32>, %cols: memref<?xf32>) {
+func.func @grid(%in: memref<?x41xf32>, %rows: memref<?xf32>, %cols: memref<?xf32>) {
   linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
-      ins(%in : memref<?x?xf32>) outs(%rows : memref<?xf32>) {
+      ins(%in : memref<?x41xf32>) outs(%rows : memref<?xf32>) {
   ^bb0(%a: f32, %b: f32):
     %e = arith.addf %b, %a : f32
     linalg.yield %e : f32
   }
   linalg.generic {indexing_maps = [affine_map<(a, b) -> (b, a)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
-      ins(%in : memref<?x?xf32>) outs(%cols : memref<?xf32>) {
+      ins(%in : memref<?x41xf32>) outs(%cols : memref<?xf32>) {
   ^bb0(%a: f32, %b: f32):
     %e = arith.addf %b, %a : f32
     linalg.yield %e : f32

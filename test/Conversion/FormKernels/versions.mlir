@@ -1,0 +1,76 @@
+// RUN: scaling-opt %s --scaling-form-kernels --split-input-file | FileCheck %s
+
+// Of rows as long as it turns out there are two versions: where they are whole
+// vectors, four neighbours are loaded at a time, else each one on its own.
+
+// CHECK: gpu.func @rows(%[[IN:[^:]*]]: memref<?x?xf32>
+// CHECK: %[[C1:.*]] = arith.constant 1 : index
+// CHECK: %[[M:.*]] = memref.dim %[[IN]], %[[C1]]
+// CHECK: %[[VECTORS:.*]] = arith.divui %[[M]], %[[C4:.*]] : index
+// CHECK: %[[WHOLE:.*]] = arith.muli %[[VECTORS]], %{{.*}} : index
+// CHECK: %[[ARE:.*]] = arith.cmpi eq, %[[WHOLE]], %[[M]]
+// CHECK: %[[WIDE:.*]] = memref.reinterpret_cast %[[IN]] to offset: [0], sizes: [%{{.*}}, %[[WHOLE]]], strides: [%[[WHOLE]], 1]
+// CHECK: scf.if %[[ARE]] {
+// CHECK: scf.for {{.*}} iter_args
+// CHECK-COUNT-4: memref.load %[[WIDE]]
+// CHECK: scf.yield
+// CHECK: } else {
+// CHECK: scf.for {{.*}} iter_args
+// CHECK: memref.load %[[IN]]
+// CHECK-NOT: memref.load %[[IN]]
+// CHECK: gpu.return
+func.func @rows(%in: memref<?x?xf32>, %sum: memref<?xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+      ins(%in : memref<?x?xf32>) outs(%sum : memref<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %e = arith.addf %b, %a : f32
+    linalg.yield %e : f32
+  }
+  return
+}
+
+// -----
+
+// The workspace has a matrix whose rows are as long as another is high; in 16
+// bytes there are eight entries.
+
+// CHECK: gpu.func @transposed(%[[IN:[^:]*]]: memref<?x16xf32>
+// CHECK: arith.divui
+// CHECK: arith.cmpi eq
+// CHECK: memref.reinterpret_cast %[[IN]] to offset: [0], sizes: [%{{.*}}, 16], strides: [16, 1]
+// CHECK: scf.if
+// CHECK-COUNT-8: memref.store %{{.*}} : memref<16x?xf16>
+// CHECK-NOT: memref.store
+// CHECK: } else {
+// CHECK: memref.store
+// CHECK-NOT: memref.store
+// CHECK: gpu.return
+func.func @transposed(%in: memref<?x16xf32>, %ws: memref<?xi8>) {
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %in, %c0 : memref<?x16xf32>
+  %out = memref.view %ws[%c0][%n] : memref<?xi8> to memref<16x?xf16>
+  linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      outs(%out : memref<16x?xf16>) {
+  ^bb0(%a: f16):
+    %e = arith.addf %a, %a : f16
+    linalg.yield %e : f16
+  }
+  return
+}
+
+// -----
+
+// Rows of known length are what they are.
+
+// CHECK: gpu.func @known
+// CHECK-NOT: scf.if
+// CHECK: gpu.return
+func.func @known(%in: memref<?x64xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      outs(%in : memref<?x64xf32>) {
+  ^bb0(%a: f32):
+    %e = arith.addf %a, %a : f32
+    linalg.yield %e : f32
+  }
+  return
+}
