@@ -612,6 +612,9 @@ bool CallLowering::lower(const Assembly &assembly) {
   if (name == "cvt.rn.bf16x2.f32" || name == "cvt.rn.f16x2.f32")
     return lowerPacking(name.split(".rn.").second.split('.').first, inputs);
 
+  if (name == "mov.b32" && inputs.size() == 1)
+    return replace(inputs[0]);
+
   // Arithmetic with one operand has a function in the table, whose name may
   // have the type in two ways.
   auto [stem, type] = name.rsplit('.');

@@ -110,6 +110,13 @@ private:
   template <typename OpTy> LogicalResult lowerPoints(OpTy op, Level level);
   void lowerStore(memref::StoreOp op, Level level);
 
+  /// Tells who works from the thread's number.
+  void setThread(Value number);
+  /// Where there are sweeps over points, what is made of the numbers of block
+  /// and thread is made again rather than kept in registers: these are all
+  /// taken there.
+  void renewThread();
+
   /// How many iterations a loop has, and along each dimension.
   Value countItems(scf::ForallOp op, SmallVectorImpl<OpFoldResult> &counts);
   /// The indices of an iteration; the last dimension is the fastest.
@@ -130,6 +137,7 @@ private:
   gpu::GPUFuncOp kernel;
   ScalingFormKernelsPassOptions options;
   Location loc;
+  bool hasPoints = false;
   Value thread, blockId, numBlocks, numThreads;
   Workers gridWorkers, blockWorkers;
   Touched touched;
@@ -268,6 +276,7 @@ LogicalResult KernelFormer::lowerPoints(OpTy op, Level level) {
     return op.emitOpError("is the work of a grid, not inside of parallel "
                           "loops");
   waitBefore(op, level);
+  renewThread();
   int64_t sharedBefore = sharedUsed;
   PointBlocks blocks{thread, blockId, numBlocks,
                      *getConstantIntValue(numThreads),
@@ -282,8 +291,49 @@ LogicalResult KernelFormer::lowerPoints(OpTy op, Level level) {
   if (failed(formPointSweep(b, op, blocks, allocate)))
     return failure();
   sharedUsed = sharedBefore;
+  b.setInsertionPoint(op);
+  renewThread();
   b.eraseOp(op);
   return success();
+}
+
+void KernelFormer::setThread(Value number) {
+  thread = number;
+  Value warpSize = arith::ConstantIndexOp::create(b, loc, kWarpThreads);
+  int64_t threads = *getConstantIntValue(numThreads);
+  Value numWarps =
+      arith::ConstantIndexOp::create(b, loc, threads / kWarpThreads);
+  Value warp = arith::DivUIOp::create(b, loc, thread, warpSize);
+  Value lane = arith::RemUIOp::create(b, loc, thread, warpSize);
+  blockWorkers = {thread, numThreads, warp, numWarps, lane};
+  auto ofGrid = [&](Value own, Value count) -> Value {
+    Value first = arith::MulIOp::create(b, loc, blockId, count);
+    return arith::AddIOp::create(b, loc, first, own);
+  };
+  auto times = [&](Value count) -> Value {
+    return arith::MulIOp::create(b, loc, numBlocks, count);
+  };
+  gridWorkers = {ofGrid(thread, numThreads), times(numThreads),
+                 ofGrid(warp, numWarps), times(numWarps), lane};
+}
+
+void KernelFormer::renewThread() {
+  if (!hasPoints)
+    return;
+  // The compiler does not look into assembly, but it does see the remainder.
+  auto renew = [&](Value number) -> Value {
+    Type word = b.getI32Type();
+    Value known = arith::IndexCastUIOp::create(b, loc, word, number);
+    Value unknown = LLVM::InlineAsmOp::create(
+                        b, loc, word, known, "mov.b32 $0, $1;", "=r,r",
+                        /*has_side_effects=*/true, /*is_align_stack=*/false,
+                        LLVM::TailCallKind::None, /*asm_dialect=*/nullptr,
+                        /*operand_attrs=*/nullptr)
+                        .getRes();
+    return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), unknown);
+  };
+  blockId = renew(blockId);
+  setThread(arith::RemUIOp::create(b, loc, renew(thread), numThreads));
 }
 
 void KernelFormer::lowerStore(memref::StoreOp op, Level level) {
@@ -300,13 +350,26 @@ LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
     b.setInsertionPoint(op);
     createBarrier(level);
   }
+  Value outerThread = thread, outerBlockId = blockId;
   for (Region &region : op->getRegions()) {
     for (Block &block : region) {
+      if (level == Level::grid) {
+        b.setInsertionPointToStart(&block);
+        thread = outerThread;
+        blockId = outerBlockId;
+        renewThread();
+      }
       if (failed(lowerBlock(block, level)))
         return failure();
       if (level != Level::thread && !quiet)
         waitAtEnd(block, level);
     }
+  }
+  if (level == Level::grid) {
+    b.setInsertionPointAfter(op);
+    thread = outerThread;
+    blockId = outerBlockId;
+    renewThread();
   }
   return success();
 }
@@ -590,7 +653,6 @@ LogicalResult KernelFormer::run() {
                  llvm::all_of(*op.getMapping(),
                               llvm::IsaPred<gpu::GPUThreadMappingAttr>);
   });
-  bool hasPoints = false;
   kernel.walk([&](Operation *op) {
     hasPoints |= isa<ReducePointsOp, ApplyPointsOp>(op);
   });
@@ -605,21 +667,7 @@ LogicalResult KernelFormer::run() {
   blockId = gpu::BlockIdOp::create(b, loc, gpu::Dimension::x);
   numBlocks = gpu::GridDimOp::create(b, loc, gpu::Dimension::x);
   numThreads = arith::ConstantIndexOp::create(b, loc, threads);
-  Value warpSize = arith::ConstantIndexOp::create(b, loc, kWarpThreads);
-  Value numWarps =
-      arith::ConstantIndexOp::create(b, loc, threads / kWarpThreads);
-  Value warp = arith::DivUIOp::create(b, loc, thread, warpSize);
-  Value lane = arith::RemUIOp::create(b, loc, thread, warpSize);
-  blockWorkers = {thread, numThreads, warp, numWarps, lane};
-  auto ofGrid = [&](Value own, Value count) -> Value {
-    Value first = arith::MulIOp::create(b, loc, blockId, count);
-    return arith::AddIOp::create(b, loc, first, own);
-  };
-  auto times = [&](Value count) -> Value {
-    return arith::MulIOp::create(b, loc, numBlocks, count);
-  };
-  gridWorkers = {ofGrid(thread, numThreads), times(numThreads),
-                 ofGrid(warp, numWarps), times(numWarps), lane};
+  setThread(thread);
   Operation *prologue = &*std::prev(b.getInsertionPoint());
 
   // The versions are alternatives: nobody waits for another one.
