@@ -53,3 +53,17 @@ func.func @heads(%q: tensor<2x300x16xf32>, %k: tensor<2x300x16xf32>, %v: tensor<
       value(%v : tensor<2x300x16xf32>) preset(sinkformer) stop(#scaling.stop<fixed 3>)
   return %o : tensor<2x300x16xf32>
 }
+
+// Points of narrower types are cast; costs of these would be rounded.
+// CHECK-LABEL: func.func @narrow
+// CHECK: scaling.project {{.*}}#scaling.schedule<cloud, row_block = 8>
+// CHECK: scaling.project {{.*}}#scaling.schedule<streaming, row_block = 8>
+func.func @narrow(%x: tensor<64x5xbf16>) -> (tensor<64x64xf32>, tensor<64x64xf16>) {
+  %e = tensor.empty() : tensor<64x64xf32>
+  %z = scaling.pairwise cosine points(%x, %x : tensor<64x5xbf16>, tensor<64x5xbf16>) outs(%e : tensor<64x64xf32>) -> tensor<64x64xf32>
+  %P, %k, %r, %s = scaling.project logits(%z : tensor<64x64xf32>) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<log>)
+  %h = tensor.empty() : tensor<64x64xf16>
+  %c = scaling.pairwise dot points(%x, %x : tensor<64x5xbf16>, tensor<64x5xbf16>) outs(%h : tensor<64x64xf16>) -> tensor<64x64xf16>
+  %Q, %l, %t, %u = scaling.project logits(%c : tensor<64x64xf16>) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<log>)
+  return %P, %Q : tensor<64x64xf32>, tensor<64x64xf16>
+}

@@ -57,6 +57,31 @@ func.func @many(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %mask: tensor<40xi
 
 // -----
 
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// Cosines: products of points over their norms, which are cast, and a cost of
+// one for every point.
+// CHECK-LABEL: func.func @cosines
+// CHECK: arith.extf %{{.*}} : f16 to f32
+// CHECK: math.sqrt
+// CHECK: math.sqrt
+// CHECK: scaling.reduce_points dot points(%{{.*}} : tensor<30x5xf32>, tensor<40x5xf32>) scale(
+// CHECK: arith.addf
+// CHECK-NOT: scaling.pairwise
+func.func @cosines(%x: tensor<30x5xf16>, %y: tensor<40x5xf16>) -> tensor<30xf32> {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise cosine points(%x, %y : tensor<30x5xf16>, tensor<40x5xf16>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  return %r#0 : tensor<30xf32>
+}
+
+// -----
+
 #stored = #scaling.schedule<streaming, row_block = 8>
 
 // Another schedule.

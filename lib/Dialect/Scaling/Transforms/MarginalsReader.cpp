@@ -72,34 +72,12 @@ void MarginalsReader::setPoints(PairwiseOp pairwise) {
   y = collapsed(pairwise.getY());
   metric = pairwise.getMetric();
   if (metric == Metric::cosine) {
-    x = normalized(x);
-    y = normalized(y);
+    x = e->normalized(x, accumulate);
+    y = e->normalized(y, accumulate);
     metric = Metric::dot;
     complement = true;
   }
   y = transposed(y);
-}
-
-/// Points over their norms; those without a norm are 0, whose cost is 1.
-Value MarginalsReader::normalized(Value points) {
-  Sizes sizes = tensor::getMixedSizes(e->b, e->loc, points);
-  Value squares = e->reduce(
-      sizes, 1, accumulate, {{points, {0}}}, TensorEmitter::Combine::add,
-      [&](OpBuilder &b, Location l, ValueRange in) -> Value {
-        Value entry = castFloat(b, l, in[0], accumulate);
-        return arith::MulFOp::create(b, l, entry, entry);
-      });
-  return e->elementwise(
-      sizes, 1, accumulate, {{points, {0}}, {squares, {}}},
-      [&](OpBuilder &b, Location l, ValueRange in) -> Value {
-        Value zero = createConstant(b, l, accumulate, 0.0);
-        Value none =
-            arith::CmpFOp::create(b, l, arith::CmpFPredicate::OEQ, in[1], zero);
-        Value norm = math::SqrtOp::create(b, l, in[1]);
-        Value entry = castFloat(b, l, in[0], accumulate);
-        return arith::SelectOp::create(
-            b, l, none, zero, arith::DivFOp::create(b, l, entry, norm));
-      });
 }
 
 /// `[..., d, m]` of `[..., m, d]`, in the accumulate type.

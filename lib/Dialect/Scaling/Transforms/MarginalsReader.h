@@ -39,7 +39,6 @@ private:
   MarginalsReader(TensorEmitter &emitter, IterateOp op);
 
   void setPoints(PairwiseOp pairwise);
-  Value normalized(Value points);
   Value transposed(Value points);
   SmallVector<Value> sweep(bool largest, Value row, Value col, Value scale,
                            Value rowOut, Value colOut);

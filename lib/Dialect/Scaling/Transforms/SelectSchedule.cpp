@@ -154,17 +154,19 @@ int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
 
 /// Whether a GPU's sweeps make the op's matrix from points as they are.
 static bool isSweptFromPoints(Operation *op) {
-  auto isF32 = [](Type type) {
+  auto fitsF32 = [](Type type) {
     Type element = getElementTypeOrSelf(type);
-    return element.isF32() || element.isInteger();
+    return element.isF32() || element.isF16() || element.isBF16() ||
+           element.isInteger();
   };
-  if (!llvm::all_of(op->getOperandTypes(), isF32))
+  if (!llvm::all_of(op->getOperandTypes(), fitsF32))
     return false;
   if (auto attention = dyn_cast<AttentionOp>(op))
     return isScaledInput(attention) && !attention.getBias();
+  // Costs of a narrower type are rounded to it.
   PairwiseOp points = findPoints(op);
-  return points && points.getMetric() != Metric::cosine &&
-         isF32(points.getX().getType()) && isF32(points.getY().getType());
+  return points && getElementTypeOrSelf(points.getOuts()).isF32() &&
+         fitsF32(points.getX().getType()) && fitsF32(points.getY().getType());
 }
 
 ScheduleAttr scaling::selectSchedule(Operation *op) {

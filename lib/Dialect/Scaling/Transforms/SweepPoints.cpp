@@ -8,7 +8,8 @@
 // A squared distance is |x|² + |y|² − 2 x·y: half the arithmetic of adding up
 // squared differences, and a product of matrices. What it loses to rounding is
 // of the size of the points, so that these are moved first: near the origin,
-// they are as large as their distances are.
+// they are as large as their distances are. Cosines are products of points over
+// their norms. Points of a type narrower than f32 are cast once.
 //
 //===----------------------------------------------------------------------===//
 
@@ -41,9 +42,11 @@ namespace {
 /// Points as the sweeps take them.
 struct Prepared {
   Value x, y;
-  /// |x|² and |y|², where the metric has become the product.
-  Value xSquares, ySquares;
+  /// The metric in the sweeps, and by what its costs are multiplied.
   Metric metric;
+  double coefficient = 1.0;
+  /// What is added to the costs of a point, or null.
+  Value xTerm, yTerm;
 };
 
 class PointSweeper {
@@ -59,7 +62,8 @@ private:
   /// What makes the matrix, if it is from points, times a number.
   PairwiseOp findSwept(Value matrix);
   /// That number times the op's own, which may be null.
-  Value findScale(TensorEmitter &e, Value matrix, Value own, bool isNeeded);
+  Value findScale(TensorEmitter &e, Value matrix, Value own,
+                  const Prepared &points);
   Prepared &prepare(PairwiseOp pairwise);
   /// Squares along the last dimension.
   Value squares(TensorEmitter &e, Value points);
@@ -85,6 +89,23 @@ static bool startsNeutral(ReduceOp reduce) {
 
 static bool isF32(Value value) {
   return !value || getElementTypeOrSelf(value).isF32();
+}
+
+/// Whether f32 has every number of the value's type.
+static bool fitsF32(Value value) {
+  Type type = getElementTypeOrSelf(value);
+  return type.isF32() || type.isF16() || type.isBF16();
+}
+
+static Value castToF32(TensorEmitter &e, Value tensor) {
+  if (isF32(tensor))
+    return tensor;
+  auto sizes = tensor::getMixedSizes(e.b, e.loc, tensor);
+  FloatType type = e.b.getF32Type();
+  return e.elementwise(sizes, 1, type, {{tensor, {0}}},
+                       [&](OpBuilder &b, Location l, ValueRange in) {
+                         return castFloat(b, l, in[0], type);
+                       });
 }
 
 Value PointSweeper::squares(TensorEmitter &e, Value points) {
@@ -145,24 +166,34 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
   Prepared &points = it->second;
   if (!isNew)
     return points;
-  points = {pairwise.getX(), pairwise.getY(), Value(), Value(),
-            pairwise.getMetric()};
-  auto type = cast<RankedTensorType>(points.y.getType());
-  int64_t depth = type.getShape().back();
+  points = {pairwise.getX(), pairwise.getY(), pairwise.getMetric()};
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPointAfter(pairwise);
+  TensorEmitter e(rewriter, pairwise.getLoc());
+  FloatType type = rewriter.getF32Type();
+  if (points.metric == Metric::cosine) {
+    auto sizes = tensor::getMixedSizes(rewriter, e.loc, points.x);
+    sizes.pop_back();
+    points = {e.normalized(points.x, type), e.normalized(points.y, type),
+              Metric::dot, -1.0, e.filled(sizes, e.scalar(type, 1.0))};
+    return points;
+  }
+  points.x = castToF32(e, points.x);
+  points.y = castToF32(e, points.y);
+  auto yType = cast<RankedTensorType>(points.y.getType());
+  int64_t depth = yType.getShape().back();
   bool isLarge = ShapedType::isDynamic(depth) || depth >= kLeastProduct;
   auto function = pairwise->getParentOfType<FunctionOpInterface>();
   bool isStrict = function && function->hasAttr(kStrictFunctionAttrName);
   if (points.metric != Metric::sqeuclidean || !isLarge || isStrict)
     return points;
-  OpBuilder::InsertionGuard guard(rewriter);
-  rewriter.setInsertionPointAfter(pairwise);
-  TensorEmitter e(rewriter, pairwise.getLoc());
   // A middle for every matrix of a batch would be another for either side.
-  if (type.getRank() == 2)
+  if (yType.getRank() == 2)
     centre(e, points);
-  points.xSquares = squares(e, points.x);
-  points.ySquares = squares(e, points.y);
+  points.xTerm = squares(e, points.x);
+  points.yTerm = squares(e, points.y);
   points.metric = Metric::dot;
+  points.coefficient = -2.0;
   return points;
 }
 
@@ -191,45 +222,48 @@ static Value masked(TensorEmitter &e, Value factor, Value mask) {
                        });
 }
 
-/// The factor, which may be null, plus the scaled squares.
-static Value withSquares(TensorEmitter &e, Value factor, Value squares,
-                         Value scale) {
-  SmallVector<EmitterInput> inputs{{squares, {0}}};
+/// The factor plus the scaled term of the costs; either may be null.
+static Value withTerm(TensorEmitter &e, Value factor, Value term, Value scale) {
+  if (!term)
+    return factor;
+  SmallVector<EmitterInput> inputs{{term, {0}}};
   if (factor)
     inputs.push_back({factor, {0}});
-  return e.elementwise(joinedSizes(e, squares, factor), 1, e.b.getF32Type(),
+  return e.elementwise(joinedSizes(e, term, factor), 1, e.b.getF32Type(),
                        inputs,
                        [&](OpBuilder &b, Location l, ValueRange in) -> Value {
-                         Value term = arith::MulFOp::create(b, l, in[0], scale);
+                         Value own = arith::MulFOp::create(b, l, in[0], scale);
                          if (in.size() == 1)
-                           return term;
-                         return arith::AddFOp::create(b, l, in[1], term);
+                           return own;
+                         return arith::AddFOp::create(b, l, in[1], own);
                        });
 }
 
 PairwiseOp PointSweeper::findSwept(Value matrix) {
   PairwiseOp pairwise = findScaledPairwise(matrix);
-  if (!pairwise || pairwise.getMetric() == Metric::cosine ||
-      pairwise.getOuts().getType() != matrix.getType() ||
-      !isF32(pairwise.getX()) || !isF32(pairwise.getY()) || !isF32(matrix))
+  if (!pairwise || pairwise.getOuts().getType() != matrix.getType() ||
+      !fitsF32(pairwise.getX()) || !fitsF32(pairwise.getY()) || !isF32(matrix))
     return {};
   return pairwise;
 }
 
 Value PointSweeper::findScale(TensorEmitter &e, Value matrix, Value own,
-                              bool isNeeded) {
+                              const Prepared &points) {
   FloatType type = e.b.getF32Type();
   Value scale = findMatrixSource(e.b, e.loc, matrix, type).coefficient;
   if (own)
     scale =
         scale ? arith::MulFOp::create(e.b, e.loc, scale, own).getResult() : own;
-  return !scale && isNeeded ? e.scalar(type, 1.0) : scale;
+  return !scale && points.coefficient != 1.0 ? e.scalar(type, 1.0) : scale;
 }
 
-/// Of products instead of squared distances.
-static Value scaleOfProducts(TensorEmitter &e, Value scale) {
+/// Of the metric in the sweeps.
+static Value scaleOfSweep(TensorEmitter &e, Value scale,
+                          const Prepared &points) {
+  if (points.coefficient == 1.0)
+    return scale;
   return arith::MulFOp::create(e.b, e.loc, scale,
-                               e.scalar(e.b.getF32Type(), -2.0));
+                               e.scalar(e.b.getF32Type(), points.coefficient));
 }
 
 bool PointSweeper::sweep(ReduceOp reduce) {
@@ -248,26 +282,24 @@ bool PointSweeper::sweep(ReduceOp reduce) {
   TensorEmitter e(rewriter, loc);
   if (reduce.getAxis() == Axis::cols) {
     std::swap(points.x, points.y);
-    std::swap(points.xSquares, points.ySquares);
+    std::swap(points.xTerm, points.yTerm);
   }
-  bool hasSquares(points.xSquares);
-  Value scale = findScale(e, reduce.getMatrix(), reduce.getScale(), hasSquares);
+  Value scale = findScale(e, reduce.getMatrix(), reduce.getScale(), points);
   Value factor = reduce.getFactor();
   if (Value mask = reduce.getMask())
     factor = masked(e, factor, mask);
-  if (hasSquares)
-    factor = withSquares(e, factor, points.ySquares, scale);
+  factor = withTerm(e, factor, points.yTerm, scale);
   SmallVector<Value> outs;
   for (Value out : reduce.getOuts())
     outs.push_back(e.empty(tensor::getMixedSizes(rewriter, loc, out),
                            rewriter.getF32Type()));
   auto swept = ReducePointsOp::create(
       rewriter, loc, reduce.getResultTypes(), points.x, points.y, factor,
-      hasSquares ? scaleOfProducts(e, scale) : scale, outs, points.metric);
+      scaleOfSweep(e, scale, points), outs, points.metric);
   SmallVector<Value> results(swept.getResults());
-  if (hasSquares)
+  if (points.xTerm)
     results[0] =
-        e.inPlace(results[0], 1, {{points.xSquares, {0}}},
+        e.inPlace(results[0], 1, {{points.xTerm, {0}}},
                   [&](OpBuilder &b, Location l, ValueRange in) -> Value {
                     Value term = arith::MulFOp::create(b, l, in[0], scale);
                     return arith::AddFOp::create(b, l, in[1], term);
@@ -283,7 +315,7 @@ bool PointSweeper::sweep(ApplyOp apply) {
       apply.getDomain() == Domain::kernel || apply.getRowWeight() ||
       apply.getColWeight() || !apply.hasPureTensorSemantics() ||
       !isF32(apply.getRow()) || !isF32(apply.getCol()) ||
-      !isF32(apply.getOperand()) || !isF32(apply.getOuts()[0]))
+      !fitsF32(apply.getOperand()) || !isF32(apply.getOuts()[0]))
     return false;
   auto fill = apply.getOuts()[0].getDefiningOp<linalg::FillOp>();
   if (!fill || !matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
@@ -296,21 +328,18 @@ bool PointSweeper::sweep(ApplyOp apply) {
   Value row = apply.getRow(), col = apply.getCol();
   if (apply.getTransposed()) {
     std::swap(points.x, points.y);
-    std::swap(points.xSquares, points.ySquares);
+    std::swap(points.xTerm, points.yTerm);
     std::swap(row, col);
   }
-  bool hasSquares(points.xSquares);
-  Value scale = findScale(e, apply.getMatrix(), Value(), hasSquares);
-  if (hasSquares) {
-    row = withSquares(e, row, points.xSquares, scale);
-    col = withSquares(e, col, points.ySquares, scale);
-    scale = scaleOfProducts(e, scale);
-  }
+  Value scale = findScale(e, apply.getMatrix(), Value(), points);
+  row = withTerm(e, row, points.xTerm, scale);
+  col = withTerm(e, col, points.yTerm, scale);
   Value out = e.empty(tensor::getMixedSizes(rewriter, loc, apply.getOuts()[0]),
                       rewriter.getF32Type());
   rewriter.replaceOpWithNewOp<ApplyPointsOp>(
-      apply, apply.getResultTypes(), points.x, points.y, row, col, scale,
-      apply.getOperand(), out, points.metric);
+      apply, apply.getResultTypes(), points.x, points.y, row, col,
+      scaleOfSweep(e, scale, points), castToF32(e, apply.getOperand()), out,
+      points.metric);
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 #include <limits>
@@ -191,6 +192,27 @@ ReduceOp TensorEmitter::states(Axis axis, StatisticAttrInterface statistic,
   }
   return ReduceOp::create(b, loc, types, matrix, factor, mask, scale, inits,
                           axis, statistic, DenseI64ArrayAttr());
+}
+
+Value TensorEmitter::normalized(Value points, FloatType accumulate) {
+  Sizes sizes = tensor::getMixedSizes(b, loc, points);
+  Value squares =
+      reduce(sizes, 1, accumulate, {{points, {0}}}, Combine::add,
+             [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+               Value entry = castFloat(inner, l, in[0], accumulate);
+               return arith::MulFOp::create(inner, l, entry, entry);
+             });
+  return elementwise(sizes, 1, accumulate, {{points, {0}}, {squares, {}}},
+                     [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
+                       Value zero = createConstant(inner, l, accumulate, 0.0);
+                       Value none = arith::CmpFOp::create(
+                           inner, l, arith::CmpFPredicate::OEQ, in[1], zero);
+                       Value norm = math::SqrtOp::create(inner, l, in[1]);
+                       Value entry = castFloat(inner, l, in[0], accumulate);
+                       return arith::SelectOp::create(
+                           inner, l, none, zero,
+                           arith::DivFOp::create(inner, l, entry, norm));
+                     });
 }
 
 Value TensorEmitter::extract(Value tensor) {

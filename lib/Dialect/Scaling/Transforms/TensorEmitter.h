@@ -67,6 +67,9 @@ public:
                   ArrayRef<OpFoldResult> sizes, FloatType accumulate,
                   Value matrix, Value factor, Value mask, Value scale);
 
+  /// Points over their norms; those without a norm are 0.
+  Value normalized(Value points, FloatType accumulate);
+
   /// The only element of a tensor of rank 0.
   Value extract(Value tensor);
 
