@@ -197,6 +197,129 @@ def deviations_bounded(x):
     return scaled
 
 
+def imbalance(x):
+    rows, cols = x.std(-1), x.std(-2)
+    least = torch.minimum(rows.amin(-1), cols.amin(-1)).clamp_min(1e-12)
+    return torch.maximum(rows.amax(-1), cols.amax(-1)) / least
+
+
+def sinq(matrix, rounds=16):
+    """SINQ: both axes from one matrix, towards the smallest deviation, a gate
+    that closes at the first worsening, and the best of the rounds."""
+
+    def deviations(x):
+        return x.std(1).clamp(1e-3, 1e3), x.std(0).clamp(1e-3, 1e3)
+
+    rows, cols = deviations(matrix)
+    target = torch.minimum(rows.min(), cols.min()) + 1e-6
+    log_cols, log_rows = torch.zeros(matrix.shape[1]), torch.zeros(matrix.shape[0], 1)
+    best = torch.minimum(torch.tensor(float("inf")), imbalance(matrix))
+    best_cols, best_rows = log_cols.exp(), log_rows.exp()
+    gate = torch.tensor(0.0)
+    for _ in range(rounds):
+        current = (matrix / log_cols.exp()) / log_rows.exp()
+        measure = imbalance(current)
+        better = (measure <= best).to(torch.float32)
+        best = torch.minimum(best, measure)
+        best_cols = torch.where(better.bool(), log_cols.exp(), best_cols)
+        best_rows = torch.where(better.bool(), log_rows.exp(), best_rows)
+        gate = torch.clip(gate + (measure > best).to(torch.float32), max=1.0)
+        rows, cols = deviations(current)
+        cols = (cols / target).clamp(0.7, 2.0).log()
+        rows = (rows[:, None] / target).clamp(0.7, 2.0).log()
+        log_cols = (log_cols + cols * (1 - gate)).clip(-0.3, 10.0)
+        log_rows = (log_rows + rows * (1 - gate)).clip(-0.3, 10.0)
+    return matrix / best_cols / best_rows, best_cols, best_rows
+
+
+def sinq_rows(matrix, rounds):
+    return sinq(matrix, rounds)[2].squeeze(1)
+
+
+def sinq_ungated(matrix):
+    """The same, whose rounds all are done; written with choices."""
+    rows, cols = matrix.std(1).clamp(1e-3, 1e3), matrix.std(0).clamp(1e-3, 1e3)
+    target = torch.minimum(rows.min(), cols.min()) + 1e-6
+    divide_cols, divide_rows = torch.ones_like(cols), torch.ones_like(rows)
+    chosen, best = (divide_cols, divide_rows), imbalance(matrix)
+    for _ in range(5):
+        current = matrix / divide_cols / divide_rows[:, None]
+        rows, cols = current.std(1).clamp(1e-3, 1e3), current.std(0).clamp(1e-3, 1e3)
+        divide_cols = (divide_cols * (cols / target).clamp(0.7, 2.0)).clamp(0.7, 8.0)
+        divide_rows = (divide_rows * (rows / target).clamp(0.7, 2.0)).clamp(0.7, 8.0)
+        measure = imbalance(matrix / divide_cols / divide_rows[:, None])
+        worse = measure > best
+        chosen = (
+            torch.where(worse, chosen[0], divide_cols),
+            torch.where(worse, chosen[1], divide_rows),
+        )
+        best = torch.where(worse, best, measure)
+    return matrix / (chosen[0] * chosen[1][:, None])
+
+
+def kvarn(tile, rounds=16):
+    """KVarN: columns, then rows of what they leave; the best of the rounds."""
+
+    def measure(x):
+        rows, cols = x.std(1), x.std(0)
+        return cols.max() / cols.min().clamp(min=1e-8) + rows.max() / rows.min().clamp(
+            min=1e-8
+        )
+
+    col, row = torch.zeros(1, tile.shape[1]), torch.zeros(tile.shape[0], 1)
+    best, scaled = measure(tile), tile
+    best_col, best_row = col.exp(), row.exp()
+    for _ in range(rounds):
+        std = scaled.std(0, keepdim=True).clamp(1e-3, 1e3)
+        col = (col + std.log()).clamp(-0.3, 10)
+        scaled = tile / col.exp() / row.exp()
+        std = scaled.std(1, keepdim=True).clamp(1e-3, 1e3)
+        row = (row + std.log()).clamp(-0.3, 10)
+        scaled = tile / col.exp() / row.exp()
+        now = measure(scaled)
+        better = now <= best
+        best = torch.where(better, now, best)
+        best_col = torch.where(better, col.exp(), best_col)
+        best_row = torch.where(better, row.exp(), best_row)
+    return tile / best_col / best_row, best_col, best_row
+
+
+def factors(cost, a, b):
+    """As POT's sinkhorn_knopp: the scaling vectors, which start as 1/n and 1/m,
+    by matrix-vector products; the rows' targets are in the kernel."""
+    k = torch.exp(cost / -0.1)
+    kp = (1 / a).reshape(-1, 1) * k
+    u, v = torch.ones_like(a) / len(a), torch.ones_like(b) / len(b)
+    for _ in range(10):
+        v = b / (k.T @ u)
+        u = 1.0 / (kp @ v)
+    return u, v
+
+
+def factors_uniform(kernel):
+    """A batch; the targets are 1/n and 1/m."""
+    n, m = kernel.shape[-2:]
+    u, v = torch.ones_like(kernel[..., 0]), torch.ones_like(kernel[..., 0, :])
+    for _ in range(5):
+        u = (1 / n) / torch.einsum("...ij,...j->...i", kernel, v)
+        v = (1 / m) / torch.einsum("...ij,...i->...j", kernel, u)
+    return u, v
+
+
+def factors_guarded(kernel):
+    """A column of factors by matrix products, as mhc_recip has them."""
+    c = torch.ones(*kernel.shape[:-2], kernel.shape[-1], 1)
+    for _ in range(4):
+        r = 1 / (kernel @ c + 1e-6)
+        c = 1 / (kernel.transpose(-2, -1) @ r + 1e-6)
+    return r, c
+
+
+def factors_and_plan(cost, a, b):
+    u, v = factors(cost, a, b)
+    return u, v, u.reshape(-1, 1) * torch.exp(cost / -0.1) * v.reshape(1, -1)
+
+
 def middle(z):
     """The matrix is in dimensions 1 and 2."""
     p = torch.exp(z)
@@ -301,3 +424,85 @@ def averaged_potentials(z):
         f = 0.5 * f - 0.5 * torch.logsumexp(z + g.unsqueeze(-2), -1)
         g = 0.5 * g - 0.5 * torch.logsumexp(z + f.unsqueeze(-1), -2)
     return f, g
+
+
+def older_factor(kernel):
+    """The rows' factors come out of the half-step before the last."""
+    u = 1 / kernel.sum(-1)
+    v = 1 / (kernel * u.unsqueeze(-1)).sum(-2)
+    last = 1 / (kernel * v.unsqueeze(-2)).sum(-1)
+    return u, v, last
+
+
+def averaged_factors(kernel):
+    """Geometric means of old and new factors."""
+    u, v = torch.ones_like(kernel[..., 0]), torch.ones_like(kernel[..., 0, :])
+    for _ in range(3):
+        u = (u / (kernel * v.unsqueeze(-2)).sum(-1)).sqrt()
+        v = (v / (kernel * u.unsqueeze(-1)).sum(-2)).sqrt()
+    return u, v
+
+
+def factors_of_one(kernel):
+    """Both sums are of the kernel times the same factor."""
+    u, v = torch.ones_like(kernel[..., 0]), torch.ones_like(kernel[..., 0, :])
+    for _ in range(3):
+        u, v = (
+            1 / (kernel * v.unsqueeze(-2)).sum(-1),
+            1 / (kernel * u.unsqueeze(-1)).sum(-2),
+        )
+    return u, v
+
+
+def factors_other_guard(kernel):
+    """A sum that is at least 1e-3 is not one that 1e-3 is added to."""
+    u, v = torch.ones_like(kernel[..., 0]), torch.ones_like(kernel[..., 0, :])
+    for _ in range(3):
+        u = 1 / (kernel * v.unsqueeze(-2)).sum(-1).clamp(min=1e-3)
+        v = 1 / (kernel * u.unsqueeze(-1)).sum(-2).clamp(min=1e-3)
+    return u, v
+
+
+def almost_sinq(
+    x,
+    floor=1e-12,
+    plus=1e-6,
+    correction=1,
+    first=False,
+    last=False,
+    sequential=False,
+    one_limit=True,
+):
+    """SINQ's balancing but for one thing."""
+
+    def deviations(x):
+        return x.std(1, correction=correction), x.std(0, correction=correction)
+
+    def measure(x):
+        rows, cols = deviations(x)
+        least = torch.minimum(rows.min(), cols.min()).clamp(min=floor)
+        return torch.maximum(rows.max(), cols.max()) / least
+
+    def clip(x, most=1e3):
+        return x.clamp(1e-3, most)
+
+    rows, cols = deviations(x)
+    target = torch.minimum(clip(rows).min(), clip(cols).min()) + plus
+    row, col = torch.zeros(x.shape[0], 1), torch.zeros(1, x.shape[1])
+    chosen, best = (row.exp(), col.exp()), measure(x)
+    for _ in range(3):
+        current = x / row.exp() / col.exp()
+        rows, cols = deviations(current)
+        col = col + (clip(cols)[None] / target).clamp(0.7, 2.0).log()
+        if sequential:
+            rows, _ = deviations(x / row.exp() / col.exp() + 0.1)
+        most = 1e3 if one_limit else 1e2
+        row = row + (clip(rows, most)[:, None] / target).clamp(0.7, 2.0).log()
+        now = measure(current if first else x / row.exp() / col.exp())
+        better = now < best if last else now <= best
+        best = torch.minimum(now, best)
+        chosen = (
+            torch.where(better, row.exp(), chosen[0]),
+            torch.where(better, col.exp(), chosen[1]),
+        )
+    return x / chosen[0] / chosen[1]

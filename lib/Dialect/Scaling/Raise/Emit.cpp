@@ -203,7 +203,8 @@ Value Emitter::transpose(Value x, ArrayRef<int64_t> permutation) {
       ->getResult(0);
 }
 
-Value Emitter::applyNumber(Value x, double number, bool adds) {
+Value Emitter::map(Value x,
+                   function_ref<Value(OpBuilder &, Location, Value)> function) {
   auto type = cast<RankedTensorType>(x.getType());
   Value empty = tensor::EmptyOp::create(builder, loc,
                                         tensor::getMixedSizes(builder, loc, x),
@@ -215,13 +216,22 @@ Value Emitter::applyNumber(Value x, double number, bool adds) {
              SmallVector<utils::IteratorType>(type.getRank(),
                                               utils::IteratorType::parallel),
              [&](OpBuilder &b, Location l, ValueRange arguments) {
-               Value other = makeNumber(b, l, type.getElementType(), number);
-               Value result =
-                   adds ? arith::AddFOp::create(b, l, arguments[0], other)
-                              .getResult()
-                        : arith::MulFOp::create(b, l, arguments[0], other)
-                              .getResult();
-               linalg::YieldOp::create(b, l, result);
+               linalg::YieldOp::create(b, l, function(b, l, arguments[0]));
              })
       .getResult(0);
+}
+
+Value Emitter::applyNumber(Value x, double number, bool adds) {
+  return map(x, [&](OpBuilder &b, Location l, Value entry) -> Value {
+    Value other = makeNumber(b, l, entry.getType(), number);
+    if (adds)
+      return arith::AddFOp::create(b, l, entry, other);
+    return arith::MulFOp::create(b, l, entry, other);
+  });
+}
+
+Value Emitter::invert(Value x) {
+  return map(x, [](OpBuilder &b, Location l, Value entry) {
+    return makePower(b, l, entry, -1.0);
+  });
 }

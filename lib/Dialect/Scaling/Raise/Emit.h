@@ -35,6 +35,9 @@ public:
   /// Every entry times (plus, when `adds`) a number.
   Value applyNumber(Value x, double number, bool adds);
 
+  /// One over every entry.
+  Value invert(Value x);
+
 private:
   struct Found {
     Value value;
@@ -43,6 +46,8 @@ private:
   };
   std::optional<Found> find(const Term &term);
   std::optional<Found> compute(const Term &term, Type element);
+  Value map(Value x,
+            function_ref<Value(OpBuilder &, Location, Value)> function);
 
   OpBuilder &builder;
   Location loc;

@@ -188,21 +188,28 @@ void Evaluator::evaluate(Operation *op) {
 // Entry by entry
 //===----------------------------------------------------------------------===//
 
-/// `select(x < y, …)` and its like: the larger of both, the smaller, or none.
-static std::optional<bool> isLarger(arith::CmpFPredicate predicate) {
+/// A comparison of floats as a condition; none where it is another one.
+static Term compare(Expressions &e, arith::CmpFPredicate predicate,
+                    ArrayRef<Term> operands) {
+  const Term &x = operands[0], &y = operands[1];
   switch (predicate) {
   case arith::CmpFPredicate::OGT:
-  case arith::CmpFPredicate::OGE:
   case arith::CmpFPredicate::UGT:
-  case arith::CmpFPredicate::UGE:
-    return true;
+    return e.greater(x, y);
   case arith::CmpFPredicate::OLT:
-  case arith::CmpFPredicate::OLE:
   case arith::CmpFPredicate::ULT:
+    return e.greater(y, x);
+  case arith::CmpFPredicate::OGE:
+  case arith::CmpFPredicate::UGE:
+    return e.negate(e.greater(y, x));
+  case arith::CmpFPredicate::OLE:
   case arith::CmpFPredicate::ULE:
-    return false;
+    return e.negate(e.greater(x, y));
+  case arith::CmpFPredicate::ONE:
+  case arith::CmpFPredicate::UNE:
+    return getConstant(y) == 0.0 && isCondition(x) ? x : Term{};
   default:
-    return std::nullopt;
+    return {};
   }
 }
 
@@ -319,29 +326,12 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
               [&](auto) { return e.larger(operands[0], operands[1]); })
           .Case<arith::MinimumFOp, arith::MinNumFOp>(
               [&](auto) { return e.smaller(operands[0], operands[1]); })
-          .Case<arith::SelectOp>([&](auto) -> Term {
-            if (std::optional<double> condition = number(0))
-              return operands[*condition != 0.0 ? 1 : 2];
-            const Node &node = *operands[0].node;
-            if (node.kind != Kind::Other || !node.name ||
-                node.name->getStringRef() != "arith.cmpf")
-              return {};
-            auto predicate = static_cast<arith::CmpFPredicate>(
-                cast<IntegerAttr>(node.attributes).getInt());
-            std::optional<bool> larger = isLarger(predicate);
-            if (!larger)
-              return {};
-            Term x = getOperand(operands[0], 0), y = getOperand(operands[0], 1);
-            if (!*larger)
-              std::swap(x, y);
-            // Now the condition is x > y.
-            if (operands[1] == x && operands[2] == y)
-              return e.larger(x, y);
-            if (operands[1] == y && operands[2] == x)
-              return e.smaller(x, y);
-            return {};
+          .Case<arith::SelectOp>([&](auto) {
+            return e.choose(operands[0], operands[1], operands[2]);
           })
-          .Case<arith::CmpFOp>([&](arith::CmpFOp cmp) {
+          .Case<arith::CmpFOp>([&](arith::CmpFOp cmp) -> Term {
+            if (Term condition = compare(e, cmp.getPredicate(), operands))
+              return condition;
             Builder builder(op->getContext());
             return e.other(op->getName(),
                            builder.getI64IntegerAttr(
@@ -355,10 +345,28 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
                                 : Term{};
           })
           // Numbers keep their digits when they are converted.
-          .Case<arith::ExtFOp, arith::SIToFPOp, arith::UIToFPOp,
-                arith::IndexCastOp, arith::ExtSIOp, arith::ExtUIOp,
-                arith::TruncIOp>(
+          .Case<arith::ExtFOp, arith::SIToFPOp, arith::IndexCastOp,
+                arith::ExtSIOp, arith::TruncIOp>(
               [&](auto) -> Term { return constant ? operands[0] : Term{}; })
+          .Case<arith::UIToFPOp, arith::ExtUIOp>([&](auto) -> Term {
+            return constant || isCondition(operands[0]) ? operands[0] : Term{};
+          })
+          .Case<arith::AndIOp>([&](auto) -> Term {
+            if (!isCondition(operands[0]) || !isCondition(operands[1]))
+              return {};
+            return e.product({Operand{operands[0]}, Operand{operands[1]}});
+          })
+          .Case<arith::OrIOp>([&](auto) -> Term {
+            if (!isCondition(operands[0]) || !isCondition(operands[1]))
+              return {};
+            return e.either(operands);
+          })
+          .Case<arith::XOrIOp>([&](auto) -> Term {
+            if (!type.isInteger(1) || number(1) != 1.0 ||
+                !isCondition(operands[0]))
+              return {};
+            return e.negate(operands[0]);
+          })
           .Case<arith::AddIOp>([&](auto) -> Term {
             return constant ? e.constant(*number(0) + *number(1)) : Term{};
           })
@@ -468,6 +476,11 @@ Term Evaluator::evaluateResult(linalg::LinalgOp op, unsigned result) {
       std::optional<double> lowest = getConstant(start);
       if (!lowest || *lowest > -3.0e38)
         term = expressions.larger(start, term);
+    } else if (isa<arith::MinimumFOp, arith::MinNumFOp>(combiner)) {
+      term = expressions.min(inner, reduced);
+      std::optional<double> highest = getConstant(start);
+      if (!highest || *highest < 3.0e38)
+        term = expressions.smaller(start, term);
     }
   }
   if (!term)

@@ -47,6 +47,33 @@ std::optional<double> raise::getConstant(const Term &term) {
   return std::nullopt;
 }
 
+Label raise::getFreshLabel(const Term &term) {
+  Label fresh = 0;
+  for (Label label : term.at)
+    fresh = std::max(fresh, label + 1);
+  return fresh;
+}
+
+bool raise::isCondition(const Term &term) {
+  const Node &node = *term.node;
+  auto isPart = [](const Operand &o) { return isCondition(o.term); };
+  switch (node.kind) {
+  case Kind::Greater:
+    return true;
+  case Kind::Constant:
+    return node.number == 0.0 || node.number == 1.0;
+  case Kind::Linear:
+    return node.number == 1.0 && node.operands.size() == 1 &&
+           node.operands[0].weight == -1.0 && isPart(node.operands[0]);
+  case Kind::Product:
+    return llvm::all_of(node.operands, [&](const Operand &o) {
+      return o.weight > 0.0 && isPart(o);
+    });
+  default:
+    return false;
+  }
+}
+
 /// Matrices before vectors before numbers; the older before the newer.
 static bool precedes(const Operand &x, const Operand &y) {
   size_t xRank = x.term.at.size(), yRank = y.term.at.size();
@@ -88,6 +115,7 @@ static bool findSign(const Node &node) {
   auto nonNegative = [](const Operand &o) { return o.term.node->nonNegative; };
   switch (node.kind) {
   case Kind::Exp:
+  case Kind::Greater:
     return true;
   case Kind::Constant:
     return node.number >= 0.0;
@@ -106,6 +134,8 @@ static bool findSign(const Node &node) {
     return all(nonNegative);
   case Kind::Larger:
     return llvm::any_of(node.operands, nonNegative);
+  case Kind::Choice:
+    return nonNegative(node.operands[1]) && nonNegative(node.operands[2]);
   default:
     return false;
   }
@@ -281,6 +311,9 @@ Term Expressions::exp(const Term &x) {
     return constant(std::exp(*number));
   if (x.node->kind == Kind::Log && x.node->operands[0].term.node->nonNegative)
     return getOperand(x, 0);
+  if (x.node->kind == Kind::Choice)
+    return choose(getOperand(x, 0), exp(getOperand(x, 1)),
+                  exp(getOperand(x, 2)));
   if (isLogarithm(*x.node)) {
     if (x.node->kind != Kind::Linear) {
       // The exponential of a bound is one.
@@ -401,17 +434,29 @@ Term Expressions::max(const Term &x, ArrayRef<Label> labels) {
       present.push_back(label);
   if (present.empty())
     return x;
-  if (isMultiple(x) && x.node->operands[0].weight > 0.0)
-    return scale(x.node->operands[0].weight, max(getOperand(x, 0), present));
+  if (isMultiple(x)) {
+    double weight = x.node->operands[0].weight;
+    if (weight != -1.0)
+      return scale(std::abs(weight),
+                   max(scale(1.0 / std::abs(weight), x), present));
+  }
   return reduce(Kind::Max, x, present);
+}
+
+static bool isInfinite(std::optional<double> number, double sign) {
+  return number && std::isinf(*number) && *number * sign > 0.0;
 }
 
 Term Expressions::larger(const Term &x, const Term &y) {
   std::optional<double> xNumber = getConstant(x), yNumber = getConstant(y);
   if (xNumber && yNumber)
     return constant(std::max(*xNumber, *yNumber));
-  if (x == y)
+  if (x == y || isInfinite(yNumber, -1.0))
     return x;
+  if (isInfinite(xNumber, -1.0))
+    return y;
+  if (isCondition(x) && isCondition(y))
+    return either({x, y});
   // Within bounds, the lower one is inside.
   for (auto [bounded, least] : {std::pair(x, yNumber), std::pair(y, xNumber)})
     if (least && bounded.node->kind == Kind::Smaller) {
@@ -433,8 +478,29 @@ Term Expressions::smaller(const Term &x, const Term &y) {
   std::optional<double> xNumber = getConstant(x), yNumber = getConstant(y);
   if (xNumber && yNumber)
     return constant(std::min(*xNumber, *yNumber));
-  if (x == y)
+  if (x == y || isInfinite(yNumber, 1.0))
     return x;
+  if (isInfinite(xNumber, 1.0))
+    return y;
+  if (isCondition(x) && isCondition(y))
+    return product({Operand{x}, Operand{y}});
+  // A count of conditions, at most 1: whether there is one.
+  for (auto [count, most] : {std::pair(x, yNumber), std::pair(y, xNumber)})
+    if (most == 1.0 && count.node->kind == Kind::Linear) {
+      SmallVector<Term> conditions;
+      double negated = 0.0;
+      for (unsigned i = 0, end = count.node->operands.size(); i < end; ++i) {
+        Term condition = getOperand(count, i);
+        double weight = count.node->operands[i].weight;
+        if (!isCondition(condition) || (weight < 1.0 && weight != -1.0))
+          break;
+        negated += weight < 0.0;
+        conditions.push_back(weight < 0.0 ? negate(condition) : condition);
+      }
+      if (conditions.size() == count.node->operands.size() &&
+          count.node->number == negated)
+        return either(conditions);
+    }
   for (auto [bounded, most] : {std::pair(x, yNumber), std::pair(y, xNumber)})
     if (most && bounded.node->kind == Kind::Smaller)
       if (std::optional<double> other = getConstant(getOperand(bounded, 1)))
@@ -442,6 +508,51 @@ Term Expressions::smaller(const Term &x, const Term &y) {
                             {Operand{getOperand(bounded, 0)},
                              Operand{constant(std::min(*most, *other))}}));
   return make(Formula(Kind::Smaller, {Operand{x}, Operand{y}}));
+}
+
+Term Expressions::greater(const Term &x, const Term &y) {
+  std::optional<double> xNumber = getConstant(x), yNumber = getConstant(y);
+  if (xNumber && yNumber)
+    return constant(*xNumber > *yNumber);
+  if (x == y)
+    return constant(0.0);
+  // Greater than the smaller of itself and another: than the other.
+  if (y.node->kind == Kind::Smaller)
+    for (unsigned i : {0u, 1u})
+      if (getOperand(y, i) == x)
+        return greater(x, getOperand(y, 1 - i));
+  if (x.node->kind == Kind::Larger)
+    for (unsigned i : {0u, 1u})
+      if (getOperand(x, i) == y)
+        return greater(getOperand(x, 1 - i), y);
+  return make(Formula(Kind::Greater, {Operand{x}, Operand{y}}),
+              /*ordered=*/true);
+}
+
+Term Expressions::either(ArrayRef<Term> conditions) {
+  SmallVector<Operand> none;
+  for (const Term &condition : conditions)
+    none.push_back({negate(condition)});
+  return negate(product(none));
+}
+
+Term Expressions::choose(const Term &condition, const Term &x, const Term &y) {
+  if (std::optional<double> number = getConstant(condition))
+    return *number != 0.0 ? x : y;
+  if (x == y)
+    return x;
+  if (isCondition(condition) && condition.node->kind == Kind::Linear)
+    return choose(negate(condition), y, x);
+  if (condition.node->kind == Kind::Greater) {
+    Term left = getOperand(condition, 0), right = getOperand(condition, 1);
+    if (x == left && y == right)
+      return larger(x, y);
+    if (x == right && y == left)
+      return smaller(x, y);
+  }
+  return make(
+      Formula(Kind::Choice, {Operand{condition}, Operand{x}, Operand{y}}),
+      /*ordered=*/true);
 }
 
 Term Expressions::concat(ArrayRef<Term> operands, Label along,

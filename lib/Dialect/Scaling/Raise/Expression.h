@@ -45,6 +45,8 @@ enum class Kind {
   Larger,    // the larger of both operands
   Smaller,   // the smaller of both
   Concat,    // operands one behind the other along the first axis
+  Greater,   // 1 where the first is greater than the second, else 0
+  Choice,    // the second where the first is 1, else the third
   Other,     // any other function of its operands, entry by entry
 };
 
@@ -114,8 +116,18 @@ public:
   /// when such a size is dynamic.
   Term sum(const Term &x, ArrayRef<Label> labels, ArrayRef<int64_t> sizes);
   Term max(const Term &x, ArrayRef<Label> labels);
+  Term min(const Term &x, ArrayRef<Label> labels) {
+    return scale(-1, max(scale(-1, x), labels));
+  }
   Term larger(const Term &x, const Term &y);
   Term smaller(const Term &x, const Term &y);
+  /// Conditions are 0 or 1. "And" is their product, "not" 1 − x.
+  Term greater(const Term &x, const Term &y);
+  Term negate(const Term &condition) {
+    return linear({Operand{condition, -1}}, 1.0);
+  }
+  Term either(ArrayRef<Term> conditions);
+  Term choose(const Term &condition, const Term &x, const Term &y);
   Term concat(ArrayRef<Term> operands, Label along, ArrayRef<int64_t> parts);
   Term other(OperationName name, Attribute attributes, Type type,
              ArrayRef<Term> operands);
@@ -155,6 +167,12 @@ Term getOperand(const Term &term, unsigned index, ArrayRef<Label> lost = {});
 bool isMultiple(const Term &term);
 
 std::optional<double> getConstant(const Term &term);
+
+/// A label that a term does not have.
+Label getFreshLabel(const Term &term);
+
+/// Whether it is 0 or 1.
+bool isCondition(const Term &term);
 
 } // namespace mlir::scaling::raise
 

@@ -36,8 +36,9 @@ private:
   bool look(OpResult value, const Term &formula, bool log, Found found);
   bool raisePotential(OpResult value, const Term &term);
   bool raiseLoop(scf::WhileOp loop);
-  void report(Operation *op, const Raised &raised, const Iteration &iteration);
-  SmallVector<OpResult> findUsedElsewhere(OpResult value,
+  void report(Operation *op, const Raised &raised, const Twine &count);
+  bool raiseBest(OpResult value, const Term &term);
+  SmallVector<OpResult> findUsedElsewhere(ArrayRef<OpResult> values,
                                           ArrayRef<const Node *> statistics,
                                           SmallVectorImpl<Operation *> &parts);
   void explain(Operation *op, const Obstacle &obstacle);
@@ -54,6 +55,8 @@ private:
   DenseSet<Operation *> replaced;
   /// Statistics of iterations that were not raised, and the last ones of them.
   DenseSet<const Node *> refused, refusedLast;
+  /// Choices of the best that were looked at.
+  DenseSet<const Node *> chosen;
 };
 } // namespace
 
@@ -138,15 +141,16 @@ static bool dependsOn(const Node *node, ArrayRef<const Node *> statistics,
 /// The parts of the iteration that something else uses: they would have to be
 /// computed twice. `own` are all ops that have a part in it.
 SmallVector<OpResult>
-BlockRaiser::findUsedElsewhere(OpResult value,
+BlockRaiser::findUsedElsewhere(ArrayRef<OpResult> values,
                                ArrayRef<const Node *> statistics,
                                SmallVectorImpl<Operation *> &own) {
   SmallVector<OpResult> used;
-  Block *block = value.getOwner()->getBlock();
+  Block *block = values[0].getOwner()->getBlock();
   unsigned oldest = statistics.back()->id;
   DenseMap<const Node *, bool> known;
   SetVector<Operation *> parts;
-  parts.insert(value.getOwner());
+  for (OpResult value : values)
+    parts.insert(value.getOwner());
   for (size_t i = 0; i < parts.size(); ++i) {
     parts[i]->walk([&](Operation *inner) {
       for (Value operand : inner->getOperands()) {
@@ -156,14 +160,13 @@ BlockRaiser::findUsedElsewhere(OpResult value,
       }
     });
   }
-  for (OpResult other : value.getOwner()->getResults())
-    if (other != value && !other.use_empty() &&
-        dependsOn(evaluator.getTerm(other).node, statistics, oldest, known))
-      used.push_back(other);
-  own.push_back(value.getOwner());
-  for (Operation *part : llvm::drop_begin(parts)) {
+  for (Operation *part : parts) {
     bool isOwn = false;
     for (OpResult result : part->getResults()) {
+      if (llvm::is_contained(values, result)) {
+        isOwn = true;
+        continue;
+      }
       if (!dependsOn(evaluator.getTerm(result).node, statistics, oldest, known))
         continue;
       isOwn = true;
@@ -181,13 +184,10 @@ BlockRaiser::findUsedElsewhere(OpResult value,
 }
 
 void BlockRaiser::report(Operation *op, const Raised &raised,
-                         const Iteration &iteration) {
+                         const Twine &count) {
   InFlightDiagnostic remark = op->emitRemark("raised to '")
-                              << raised.op->getName() << "': ";
-  if (const std::optional<Tolerance> &tolerance = iteration.tolerance)
-    remark << "at most " << tolerance->limit << " half-steps";
-  else
-    remark << iteration.count << " half-steps";
+                              << raised.op->getName() << "': " << count
+                              << " half-steps";
   if (raised.preset)
     remark << ", preset " << *raised.preset;
 }
@@ -220,7 +220,7 @@ bool BlockRaiser::raiseLoop(scf::WhileOp loop) {
     explain(loop, obstacle);
     return false;
   }
-  report(loop, raised, found->iteration);
+  report(loop, raised, "at most " + Twine(found->iteration.tolerance->limit));
   for (auto [value, result] : llvm::zip_equal(values, results))
     value.replaceAllUsesWith(result);
   replaced.insert(loop);
@@ -254,44 +254,70 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
     explain(op, obstacle);
     return false;
   }
-  report(op, raised, found.iteration);
+  report(op, raised, Twine(found.iteration.count));
   value.replaceAllUsesWith(replacement);
   replaced.insert_range(parts);
   return true;
 }
 
-/// A potential's term, its axes named as those of the iteration; none where it
-/// is none of these.
-static std::optional<Term> rename(Expressions &e, const Term &term,
-                                  double weight, const Iteration &iteration) {
+/// A factor or potential, its axes named as those of the iteration; none where
+/// it is none of these.
+static std::optional<Potential> readPotential(Expressions &e, OpResult value,
+                                              const Term &term,
+                                              const Iteration &iteration) {
+  if (!iteration.log) {
+    auto split = [](const Term &product) {
+      return isMultiple(product) ? std::pair(getOperand(product, 0),
+                                             product.node->operands[0].weight)
+                                 : std::pair(product, 1.0);
+    };
+    auto [own, number] = split(term);
+    for (const Term &factor : iteration.factors)
+      if (Term monic = split(factor).first; monic.node == own.node)
+        return Potential{value, e.scale(number, monic), 1.0, term};
+    return std::nullopt;
+  }
+  std::optional<unsigned> last = findLogSumExp(term);
+  if (!last)
+    return std::nullopt;
+  double weight = -term.node->operands[*last].weight;
   for (const Term &factor : iteration.factors) {
     Term scaled = e.scale(weight, factor);
     double shift = term.node->number - scaled.node->number;
     Term shifted = e.linear({Operand{scaled}}, shift);
     if (shifted.node == term.node)
-      return shifted;
+      return Potential{value, shifted, weight, term};
   }
   return std::nullopt;
 }
 
-/// Potentials that come out, of rows, of columns or of both: the plan that the
-/// last one of them completes says what iteration it is.
+/// Potentials or factors that come out, of rows, of columns or of both: the
+/// plan that the last one of them completes says what iteration it is.
 bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
   // Where dimensions of size 1 were added, what was there before is looked at.
   if (auto expand = value.getDefiningOp<tensor::ExpandShapeOp>();
       expand && evaluator.getTerm(expand.getSrc()).node == term.node)
     return false;
-  std::optional<unsigned> last = findLogSumExp(term);
-  if (!last)
+  Term formula;
+  double weight = 1.0;
+  bool log = true;
+  // A dimension of size 1 has a name too.
+  auto rank = cast<RankedTensorType>(value.getType()).getRank();
+  Label lost = std::max(getFreshLabel(term), static_cast<Label>(rank));
+  if (std::optional<unsigned> last = findLogSumExp(term)) {
+    weight = -term.node->operands[*last].weight;
+    formula = e.add(getOperand(getOperand(term, *last), 0, lost),
+                    e.scale(1.0 / weight, term));
+  } else if (Term sum = findScaledSum(term)) {
+    log = false;
+    formula = e.product({Operand{getOperand(sum, 0, lost)}, Operand{term}});
+    if (isMultiple(formula))
+      formula = getOperand(formula, 0);
+  } else {
     return false;
-  double weight = -term.node->operands[*last].weight;
-  Label lost = 0;
-  for (Label label : term.at)
-    lost = std::max(lost, label + 1);
-  Term argument = getOperand(getOperand(term, *last), 0, lost);
+  }
   Obstacle obstacle;
-  std::optional<Iteration> iteration = recognize(
-      e, e.add(argument, e.scale(1.0 / weight, term)), /*log=*/true, obstacle);
+  std::optional<Iteration> iteration = recognize(e, formula, log, obstacle);
   Operation *op = value.getOwner();
   if (isPartOfRefused(obstacle.statistics))
     return false;
@@ -305,19 +331,14 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
   SmallVector<Potential> potentials = {{value, term, weight, term}};
   Operation *first = op;
   for (OpResult other : findUsedElsewhere(value, obstacle.statistics, parts)) {
-    Term otherTerm = evaluator.getTerm(other);
-    std::optional<unsigned> own = findLogSumExp(otherTerm);
-    std::optional<Term> renamed =
-        own ? rename(e, otherTerm, -otherTerm.node->operands[*own].weight,
-                     *iteration)
-            : std::nullopt;
-    if (!renamed) {
+    std::optional<Potential> potential =
+        readPotential(e, other, evaluator.getTerm(other), *iteration);
+    if (!potential) {
       obstacle.reason = "a part of them is used elsewhere";
       explain(op, obstacle);
       return false;
     }
-    potentials.push_back(
-        {other, *renamed, -otherTerm.node->operands[*own].weight, otherTerm});
+    potentials.push_back(*potential);
     if (other.getOwner()->isBeforeInBlock(first))
       first = other.getOwner();
   }
@@ -329,9 +350,76 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
     explain(op, obstacle);
     return false;
   }
-  report(op, raised, *iteration);
+  report(op, raised, Twine(iteration->count));
   for (auto [potential, result] : llvm::zip_equal(potentials, results))
     potential.value.replaceAllUsesWith(result);
+  replaced.insert_range(parts);
+  return true;
+}
+
+/// What divides the rows and the columns, one of them or both, and the matrix
+/// that is divided, of an iteration that keeps the best of its pairs.
+bool BlockRaiser::raiseBest(OpResult value, const Term &term) {
+  SmallVector<Term> divisors;
+  if (term.node->kind == Kind::Choice)
+    divisors.push_back(term);
+  for (unsigned i = 0, end = term.node->operands.size();
+       term.node->kind == Kind::Product && i < end; ++i)
+    if (term.node->operands[i].weight == -1.0)
+      if (Term operand = getOperand(term, i);
+          operand.node->kind == Kind::Choice)
+        divisors.push_back(operand);
+  if (divisors.empty() || !chosen.insert(divisors[0].node).second)
+    return false;
+  // What is chosen from is no iteration of its own.
+  for (Term older = divisors[0]; older.node->kind == Kind::Choice;
+       older = getOperand(older, 1))
+    chosen.insert(older.node);
+  Obstacle obstacle;
+  std::optional<BestOfPairs> best = recognizeBest(e, divisors[0], obstacle);
+  Operation *op = value.getOwner();
+  if (!best) {
+    explain(op, obstacle);
+    return false;
+  }
+  Term scaled = best->writeScaled(e);
+  SmallVector<BestPart> found;
+  SmallVector<OpResult> values;
+  for (Operation &other : *op->getBlock())
+    for (OpResult result : other.getResults()) {
+      if (result.use_empty() || !isa<RankedTensorType>(result.getType()))
+        continue;
+      Term own = evaluator.getTerm(result);
+      auto match = [&](const Term &formula, int axis, bool inverse) {
+        if (own.node != formula.node)
+          return;
+        found.push_back({result, formula, axis, inverse});
+        values.push_back(result);
+      };
+      match(scaled, -1, false);
+      for (int axis : {0, 1}) {
+        match(best->divisors[axis], axis, false);
+        match(e.power(best->divisors[axis], -1.0), axis, true);
+      }
+    }
+  obstacle.statistics = best->statistics;
+  SmallVector<Operation *> parts;
+  Raised raised;
+  SmallVector<Value> results;
+  if (!llvm::is_contained(values, value))
+    obstacle.reason = "more is made of what divides its rows and columns";
+  else if (!findUsedElsewhere(values, best->statistics, parts).empty())
+    obstacle.reason = "a part of them is used elsewhere";
+  else
+    results = writeBest(e, evaluator, found, *best, raised, obstacle.reason);
+  if (results.empty()) {
+    explain(op, obstacle);
+    return false;
+  }
+  int64_t limit = cast<BalanceOp>(raised.op).getStop().getLimit();
+  report(op, raised, "the best of " + Twine(limit));
+  for (auto [old, result] : llvm::zip_equal(values, results))
+    old.replaceAllUsesWith(result);
   replaced.insert_range(parts);
   return true;
 }
@@ -363,7 +451,8 @@ void BlockRaiser::raise(OpResult value) {
   Term term = evaluator.getTerm(value);
   if (term.node->type != type.getElementType())
     return;
-  if (raisePotential(value, term) || type.getRank() < 2)
+  if (raiseBest(value, term) || raisePotential(value, term) ||
+      type.getRank() < 2)
     return;
   for (auto [dim, extent] : llvm::enumerate(type.getShape()))
     if (extent != 1 && !term.has(static_cast<Label>(dim)))

@@ -72,8 +72,7 @@ private:
 };
 } // namespace
 
-/// The variance along an axis of this size, times the size less 1.
-static Term writeSpread(Expressions &e, const Term &x, Label label,
+Term raise::writeSpread(Expressions &e, const Term &x, Label label,
                         int64_t extent) {
   if (ShapedType::isDynamic(extent))
     return {};

@@ -88,6 +88,11 @@ Term writeResult(Expressions &expressions, Iteration &iteration);
 /// A target's entries, not their logarithms.
 Term getTarget(Expressions &expressions, const HalfStep &step, bool log);
 
+/// The variance along an axis of this size, times the size less 1; none where
+/// the size is not known.
+Term writeSpread(Expressions &expressions, const Term &x, Label label,
+                 int64_t extent);
+
 /// The size of an axis of a term.
 int64_t getSize(const Term &term, Label label);
 

@@ -68,6 +68,7 @@ private:
   }
   Value finish(Value result, double factor);
   Value arrangeAs(Value x, const Potential &potential);
+  int64_t countBatch();
   template <typename Op> void finishOp(Op op, Raised &raised);
 
   Expressions &e;
@@ -111,7 +112,8 @@ Replacer::Attributes Replacer::makeAttributes(const Matrix &matrix,
       statistic = StdAttr::get(context);
     SmallVector<Number> limit;
     if (iteration.limit)
-      limit = {iteration.limit->first, iteration.limit->second};
+      limit = {iteration.limit->first, iteration.limit->second,
+               iteration.limit->first};
     SmallVector<Number> clamp;
     if (iteration.clamp)
       clamp = {1.0 / iteration.clamp->second, 1.0 / iteration.clamp->first};
@@ -423,10 +425,32 @@ std::optional<unsigned> raise::findLogSumExp(const Term &term) {
   return last;
 }
 
-/// The number by which a potential is more than a multiple of its factor.
+Term raise::findScaledSum(const Term &term) {
+  Term product = isMultiple(term) ? getOperand(term, 0) : term, last;
+  if (product.node->kind != Kind::Product)
+    return last;
+  for (unsigned i = 0, end = product.node->operands.size(); i < end; ++i) {
+    Term sum = getOperand(product, i);
+    if (product.node->operands[i].weight != -1.0)
+      continue;
+    // A guard.
+    if (sum.node->kind == Kind::Linear && sum.node->operands.size() == 1)
+      sum = getOperand(sum, 0);
+    if (sum.node->kind == Kind::Sum && sum.at.size() == term.at.size() &&
+        sum.node->operands[0].term.at.size() == sum.at.size() + 1 &&
+        (!last || last.node->id < sum.node->id))
+      last = sum;
+  }
+  return last;
+}
+
+/// The number by which a potential is more than a multiple of its factor; a
+/// factor, how many times it.
 static std::optional<double> findShift(Expressions &e, const Potential &p,
                                        const Iteration &iteration) {
   const Term &factor = iteration.factors[p.term.has(iteration.first.reduced)];
+  if (!iteration.log)
+    return getConstant(e.product({Operand{p.term}, Operand{factor, -1.0}}));
   return getConstant(e.subtract(p.term, e.scale(p.weight, factor)));
 }
 
@@ -444,24 +468,35 @@ Value Replacer::arrangeAs(Value x, const Potential &potential) {
   return from == to ? x : emitter.arrange(x, from, to);
 }
 
+/// How many dimensions the matrix has in front of rows and columns.
+int64_t Replacer::countBatch() {
+  for (const Matrix &matrix : readMatrix(e, iteration, row, col))
+    if (Value input = evaluator.findValue(matrix.input.node))
+      return cast<RankedTensorType>(input.getType()).getRank() - 2;
+  return static_cast<int64_t>(iteration.matrix.at.size()) - 2;
+}
+
 SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
                                              Raised &raised,
                                              std::string &reason) {
   // Targets that are no vectors are 1, or what is plain with them.
   SmallVector<double> shifts;
+  double neutral = iteration.log ? 0.0 : 1.0;
   bool rowsUniform = false, colsUniform = false, plain = false;
   for (bool uniformRows : {false, true})
     for (bool uniformCols : {false, true}) {
       Iteration candidate = iteration;
       bool possible = true;
       auto set = [&](bool uniform, Label own) {
-        if (!uniform)
-          return;
         HalfStep &step =
             candidate.first.reduced == own ? candidate.second : candidate.first;
         int64_t extent = getSize(iteration.matrix, own);
-        possible &= !step.target && !ShapedType::isDynamic(extent);
-        step.number = 1.0 / static_cast<double>(extent);
+        // Where there is a guard, the numbers are known.
+        possible &=
+            !uniform || (!step.target && !ShapedType::isDynamic(extent) &&
+                         iteration.guard == Guard::none);
+        if (iteration.guard == Guard::none)
+          step.number = uniform ? 1.0 / static_cast<double>(extent) : 1.0;
       };
       set(uniformRows, row);
       set(uniformCols, col);
@@ -470,8 +505,9 @@ SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
       SmallVector<double> numbers;
       for (const Potential &potential : potentials)
         if (std::optional<double> shift = findShift(e, potential, candidate))
-          numbers.push_back(std::abs(*shift) < 1e-6 ? 0.0 : *shift);
-      bool zero = llvm::all_of(numbers, [](double x) { return x == 0.0; });
+          numbers.push_back(std::abs(*shift - neutral) < 1e-6 ? neutral
+                                                              : *shift);
+      bool zero = llvm::all_of(numbers, [&](double x) { return x == neutral; });
       if (numbers.size() != potentials.size() || plain ||
           (!shifts.empty() && !zero))
         continue;
@@ -488,33 +524,41 @@ SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
   Label axis = model.term.has(row) ? row : col;
   Label ownDim =
       model.own.at[llvm::find(model.term.at, axis) - model.term.at.begin()];
-  for (int64_t dim = 0; dim < type.getRank(); ++dim)
-    if (dim != ownDim)
+  // Dimensions of size 1 that the matrix does not have are none of the batch.
+  int64_t surplus = type.getRank() - 1 - countBatch();
+  for (int64_t dim = type.getRank() - 1; dim >= 0; --dim)
+    if (dim != ownDim && (type.getDimSize(dim) != 1 || surplus-- <= 0))
       batch.push_back(static_cast<Label>(dim));
+  std::reverse(batch.begin(), batch.end());
   for (Label label : batch)
     if (type.getDimSize(label) != 1 &&
-        llvm::any_of(potentials, [&](const Potential &potential) {
-          return !potential.term.has(label);
-        })) {
+        (!iteration.matrix.has(label) ||
+         llvm::any_of(potentials, [&](const Potential &potential) {
+           return !potential.term.has(label);
+         }))) {
       reason = "a potential does not have all dimensions of the matrix";
       return {};
     }
   Type element = type.getElementType();
-  std::optional<Matrix> form;
-  Value input, rowMarginal, colMarginal;
-  for (const Matrix &matrix : readMatrix(e, iteration, row, col)) {
-    if (matrix.slack || matrix.kind == Input::kernel)
-      continue;
-    input = emitter.emit(matrix.input, makeLayout({row, col}), element);
-    if (input) {
+  Matrix form(iteration.matrix, Map::identity, Input::kernel);
+  Value input;
+  if (iteration.log) {
+    for (const Matrix &matrix : readMatrix(e, iteration, row, col)) {
+      if (matrix.slack || matrix.kind == Input::kernel)
+        continue;
       form = matrix;
-      break;
+      input = emitter.emit(matrix.input, makeLayout({row, col}), element);
+      if (input)
+        break;
     }
+  } else {
+    input = emitter.emit(iteration.matrix, makeLayout({row, col}), element);
   }
-  if (!form) {
+  if (!input) {
     reason = "its matrix cannot be said in a form";
     return {};
   }
+  Value rowMarginal, colMarginal;
   const HalfStep &rows = getStep(row), &cols = getStep(col);
   if (rows.target)
     rowMarginal = emitMarginal(rows, row);
@@ -525,21 +569,38 @@ SmallVector<Value> Replacer::writePotentials(ArrayRef<Potential> potentials,
     return {};
   }
   Convention convention;
-  convention.rowTarget = rowsUniform ? Target::uniform : Target::one;
-  convention.colTarget = colsUniform ? Target::uniform : Target::one;
-  Attributes a = makeAttributes(*form, convention);
-  auto op =
-      SinkhornOp::create(builder, loc, input, rowMarginal, colMarginal, Value(),
-                         Value(), Value(), Value(), Value(), Value(), a.form,
-                         a.rows, a.cols, a.order, a.stop, a.numerics);
-  finishOp(op, raised);
+  auto sayTarget = [&](bool uniform, const HalfStep &step) {
+    return uniform || (iteration.guard != Guard::none && step.number != 1.0)
+               ? Target::uniform
+               : Target::one;
+  };
+  convention.rowTarget = sayTarget(rowsUniform, rows);
+  convention.colTarget = sayTarget(colsUniform, cols);
+  Attributes a = makeAttributes(form, convention);
+  Value rowResult, colResult;
+  if (iteration.log) {
+    auto op =
+        SinkhornOp::create(builder, loc, input, rowMarginal, colMarginal,
+                           Value(), Value(), Value(), Value(), Value(), Value(),
+                           a.form, a.rows, a.cols, a.order, a.stop, a.numerics);
+    finishOp(op, raised);
+    rowResult = op.getF();
+    colResult = op.getG();
+  } else {
+    auto op = BalanceOp::create(builder, loc, input, rowMarginal, colMarginal,
+                                Value(), Value(), Value(), Value(), a.rows,
+                                a.cols, a.order, a.stop, a.numerics);
+    finishOp(op, raised);
+    rowResult = op.getRowFactor();
+    colResult = op.getColFactor();
+  }
   SmallVector<Value> results;
   for (auto [potential, shift] : llvm::zip_equal(potentials, shifts)) {
-    Value result = potential.term.has(row) ? op.getF() : op.getG();
-    double multiple = potential.weight / form->epsilon;
+    Value result = potential.term.has(row) ? rowResult : colResult;
+    double multiple = iteration.log ? potential.weight / form.epsilon : shift;
     if (std::abs(multiple - 1.0) > 1e-9)
       result = emitter.applyNumber(result, multiple, /*adds=*/false);
-    if (shift != 0.0)
+    if (iteration.log && shift != 0.0)
       result = emitter.applyNumber(result, shift, /*adds=*/true);
     result = arrangeAs(result, potential);
     if (result.getType() != potential.value.getType())

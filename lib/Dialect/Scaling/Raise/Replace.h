@@ -8,6 +8,7 @@
 #ifndef LIB_DIALECT_SCALING_RAISE_REPLACE_H
 #define LIB_DIALECT_SCALING_RAISE_REPLACE_H
 
+#include "Best.h"
 #include "Convention.h"
 #include "Evaluate.h"
 
@@ -29,8 +30,8 @@ struct Raised {
   std::optional<StringRef> preset;
 };
 
-/// A value that is a multiple of a row's or column's factor, plus a number, of
-/// an iteration on logarithms.
+/// A value that is a multiple of a row's or column's factor: on logarithms, of
+/// the factor's logarithm, plus a number.
 struct Potential {
   OpResult value;
   /// Its formula; the axes are named as those of the iteration.
@@ -41,12 +42,34 @@ struct Potential {
   Term own;
 };
 
+/// A value that is what an axis is divided by, or the inverse of that, or the
+/// matrix over both.
+struct BestPart {
+  OpResult value;
+  /// Its formula; the axes are named as those of the iteration.
+  Term term;
+  /// Which divisor; −1 for the matrix.
+  int axis = 0;
+  bool inverse = false;
+};
+
+/// Writes the named op that chooses the best of an iteration's pairs, in front
+/// of the first of `parts`, which are in the order of their block; none, and
+/// the reason, as below.
+SmallVector<Value> writeBest(Expressions &expressions, Evaluator &evaluator,
+                             ArrayRef<BestPart> parts, const BestOfPairs &best,
+                             Raised &raised, std::string &reason);
+
 /// −ε·logsumexp(…) + …: the log-sum-exp that was made last, as an index; none
 /// where a formula is no such sum.
 std::optional<unsigned> findLogSumExp(const Term &term);
 
-/// Writes the named op that computes potentials, all of one iteration, in front
-/// of `before`; none, and the reason, as below.
+/// … / (a sum along one axis): the sum that was made last; none where a formula
+/// is no such quotient.
+Term findScaledSum(const Term &term);
+
+/// Writes the named op that computes potentials, or factors, all of one
+/// iteration, in front of `before`; none, and the reason, as below.
 SmallVector<Value> writePotentials(Expressions &expressions,
                                    Evaluator &evaluator,
                                    ArrayRef<Potential> potentials,

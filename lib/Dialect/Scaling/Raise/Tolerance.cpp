@@ -40,6 +40,7 @@ private:
   bool isSameInAllRounds();
   bool recognizePotentials(Obstacle &obstacle);
   bool recognizeMatrix(Obstacle &obstacle);
+  bool startsNeutral(unsigned argument, int axis);
   bool assignPotentials();
   bool assignPlan();
   bool readError();
@@ -57,6 +58,8 @@ private:
   /// Which argument is the potential that is made last, or the matrix.
   unsigned state = 0;
   double weight = 1.0;
+  /// What the factor that is made last starts from.
+  double gauge = 1.0;
   ToleranceLoop result;
   /// The nodes looked at by `dependsOnState`.
   DenseMap<const Node *, bool> dependent;
@@ -73,20 +76,11 @@ bool LoopRecognizer::readCondition(const Term &condition) {
   if (isNamed(condition, "arith.andi"))
     return readCondition(getOperand(condition, 0)) &&
            readCondition(getOperand(condition, 1));
-  bool floats = isNamed(condition, "arith.cmpf");
+  bool floats = condition.node->kind == Kind::Greater;
   if (!floats && !isNamed(condition, "arith.cmpi"))
     return false;
   Term x = getOperand(condition, 0), y = getOperand(condition, 1);
   if (floats) {
-    auto predicate = static_cast<arith::CmpFPredicate>(
-        cast<IntegerAttr>(condition.node->attributes).getInt());
-    if (llvm::is_contained(
-            {arith::CmpFPredicate::OLT, arith::CmpFPredicate::ULT}, predicate))
-      std::swap(x, y);
-    else if (!llvm::is_contained(
-                 {arith::CmpFPredicate::OGT, arith::CmpFPredicate::UGT},
-                 predicate))
-      return false;
     std::optional<double> number = getConstant(y);
     if (error || !number || *number < 0.0)
       return false;
@@ -158,45 +152,59 @@ bool LoopRecognizer::isSameInAllRounds() {
                        });
 }
 
-/// Potentials are carried from round to round.
+/// Potentials, or factors, are carried from round to round.
 bool LoopRecognizer::recognizePotentials(Obstacle &obstacle) {
   const Node *last = nullptr;
-  unsigned index = 0;
-  for (auto [i, next] : llvm::enumerate(step.next))
-    if (std::optional<unsigned> own = findLogSumExp(next)) {
-      const Node *made = next.node->operands[*own].term.node;
-      if (last && made->id < last->id)
-        continue;
-      last = made;
-      state = i;
-      index = *own;
-    }
+  bool log = false;
+  Term sum;
+  for (auto [i, next] : llvm::enumerate(step.next)) {
+    std::optional<unsigned> own = findLogSumExp(next);
+    Term made = own ? getOperand(next, *own) : findScaledSum(next);
+    if (!made || (last && made.node->id < last->id))
+      continue;
+    last = made.node;
+    state = i;
+    log = own.has_value();
+    sum = made;
+    weight = own ? -next.node->operands[*own].weight : 1.0;
+  }
   if (!last)
     return false;
-  const Term &next = step.next[state];
-  // The elements of a batch would stop together.
-  if (next.at.size() != 1)
-    return false;
-  weight = -next.node->operands[index].weight;
-  Label lost = 0;
-  for (Label label : next.at)
-    lost = std::max(lost, label + 1);
-  Term argument = getOperand(getOperand(next, index), 0, lost);
-  std::optional<Iteration> found = recognize(
-      e, e.add(argument, e.scale(1.0 / weight, next)), /*log=*/true, obstacle);
+  const Term &next = step.next[state], &before = step.arguments[state];
+  Term argument = getOperand(sum, 0, getFreshLabel(next));
+  Term formula = log ? e.add(argument, e.scale(1.0 / weight, next))
+                     : e.product({Operand{argument}, Operand{next}});
+  if (!log && isMultiple(formula))
+    formula = getOperand(formula, 0);
+  std::optional<Iteration> found = recognize(e, formula, log, obstacle);
   if (!found)
     return false;
   result.iteration = *found;
   Iteration &iteration = result.iteration;
-  iteration.start = e.scale(1.0 / weight, step.arguments[state]);
-  iteration.matrix = e.subtract(iteration.matrix, iteration.start);
+  iteration.start = log ? e.scale(1.0 / weight, before) : before;
+  iteration.matrix = log ? e.subtract(iteration.matrix, iteration.start)
+                         : e.product({Operand{iteration.matrix},
+                                      Operand{iteration.start, -1.0}});
   if (!isSameInAllRounds()) {
     obstacle.reason = "a round does not go on from where the last one ended";
     return false;
   }
-  if (getConstant(inits[state]) != 0.0) {
-    obstacle.reason = "the loop around them starts from potentials that are "
-                      "not 0";
+  std::optional<double> first = getConstant(inits[state]);
+  if (log ? first != 0.0
+          : !first || *first <= 0.0 ||
+                (iteration.guard != Guard::none && first != 1.0)) {
+    obstacle.reason = log ? "the loop around them starts from potentials that "
+                            "are not 0"
+                          : "the loop around them starts from factors that "
+                            "are not 1";
+    return false;
+  }
+  if (!log)
+    gauge = *first;
+  // The condition is one for all of them.
+  if (next.at.size() != 1) {
+    obstacle.reason = "the loop around them stops for a whole batch at once, "
+                      "and 'until' for each of its elements";
     return false;
   }
   return true;
@@ -227,6 +235,18 @@ bool LoopRecognizer::recognizeMatrix(Obstacle &obstacle) {
   return false;
 }
 
+/// Whether a potential, or the factor of an axis, that comes out after no round
+/// is that of no half-step.
+bool LoopRecognizer::startsNeutral(unsigned argument, int axis) {
+  std::optional<double> first = getConstant(inits[argument]);
+  if (result.iteration.log)
+    return first == 0.0;
+  // An error that is carried is above the tolerance at first.
+  if (axis == 1 || findArgument(error))
+    return first.has_value();
+  return first && std::abs(*first * gauge - 1.0) <= 1e-9;
+}
+
 /// The results that are used are the potentials, with targets that are plain.
 bool LoopRecognizer::assignPotentials() {
   Iteration &iteration = result.iteration;
@@ -237,6 +257,10 @@ bool LoopRecognizer::assignPotentials() {
       result.potentials.clear();
       bool fits = true;
       auto set = [&](bool uniform, HalfStep &rule, Label own) {
+        if (iteration.guard != Guard::none) {
+          fits &= !uniform;
+          return;
+        }
         int64_t extent = getSize(iteration.matrix, own);
         fits &= !uniform || (!rule.target && !ShapedType::isDynamic(extent));
         rule.number = uniform ? 1.0 / static_cast<double>(extent) : 1.0;
@@ -254,12 +278,16 @@ bool LoopRecognizer::assignPotentials() {
           continue;
         std::optional<unsigned> i =
             findArgument(step.handedOut[value.getResultNumber()]);
-        const Term *term = i && step.next[*i].node == own[1].node   ? &own[1]
-                           : i && step.next[*i].node == own[0].node ? &own[0]
-                                                                    : nullptr;
-        fits &= term && getConstant(inits[*i]) == 0.0;
-        if (fits)
-          result.potentials.push_back({value, *term, weight, step.next[*i]});
+        int axis = i && step.next[*i].node == own[1].node   ? 1
+                   : i && step.next[*i].node == own[0].node ? 0
+                                                            : -1;
+        fits &= axis >= 0 && startsNeutral(*i, axis);
+        if (!fits)
+          break;
+        // The other factor makes up for what one of them starts from.
+        double number = axis == 1 ? gauge : 1.0 / gauge;
+        result.potentials.push_back({value, e.scale(number, own[axis]), weight,
+                                     e.scale(number, step.next[*i])});
       }
       if (fits)
         return true;
@@ -305,6 +333,8 @@ bool LoopRecognizer::isMeasure(const Term &measured, const Term &plan) {
             (plain && std::abs(*multiple - 1.0) > 1e-9))
           continue;
         tolerance.tol = plain ? tol : tol / *multiple;
+        if (what == What::change)
+          tolerance.tol /= gauge;
         tolerance.what = what;
         tolerance.judged = own;
         tolerance.norm = norm;
@@ -334,6 +364,11 @@ bool LoopRecognizer::readError() {
   tolerance.every = iteration.count;
   tolerance.limit = iteration.count * rounds;
   std::optional<unsigned> carried = findArgument(error);
+  auto join = [&](const Term &x, const Term &y) {
+    return iteration.log
+               ? e.add(iteration.matrix, e.add(x, y))
+               : e.product({Operand{iteration.matrix}, Operand{x}, Operand{y}});
+  };
   Term plan;
   if (carried) {
     std::optional<double> first = getConstant(inits[*carried]);
@@ -342,8 +377,7 @@ bool LoopRecognizer::readError() {
     tolerance.start = iteration.count;
     plan = step.next[state];
     if (iteration.start)
-      plan = e.add(iteration.matrix,
-                   e.add(iteration.factors[0], iteration.factors[1]));
+      plan = join(iteration.factors[0], iteration.factors[1]);
     return isMeasure(step.next[*carried], iteration.log ? e.exp(plan) : plan);
   }
   plan = step.arguments[state];
@@ -354,15 +388,12 @@ bool LoopRecognizer::readError() {
       if (next.node != other.node || i == state)
         continue;
       Term before = step.arguments[i];
-      if (getConstant(inits[i]) != 0.0)
-        return false;
-      if (before.at.size() != next.at.size())
+      if (!startsNeutral(i, 0) || before.at.size() != next.at.size())
         return false;
       for (Label &label : before.at)
         label = other.at[llvm::find(next.at, label) - next.at.begin()];
-      plan = e.add(iteration.matrix,
-                   e.add(iteration.start, e.scale(1.0 / weight, before)));
-      return isMeasure(error, e.exp(plan));
+      plan = join(iteration.start, e.scale(1.0 / weight, before));
+      return isMeasure(error, iteration.log ? e.exp(plan) : plan);
     }
     return false;
   }

@@ -98,13 +98,11 @@ func.func private @subtract_cols(%x: tensor<4x6xf32>) -> tensor<4x6xf32> {
   %y = arith.subf %x, %b : tensor<4x6xf32>
   return %y : tensor<4x6xf32>
 }
-// √(Σ (x − mean)² / 5), within [1e-3, 1e3]; the sums in f64, as PyTorch's.
-func.func private @deviation_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
+// √(Σ (x − mean)² / 5), the sums in f64, as PyTorch's.
+func.func private @plain_deviation_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
   %zero = arith.constant dense<0.0> : tensor<4xf64>
   %six = arith.constant dense<6.0> : tensor<4xf64>
   %five = arith.constant dense<5.0> : tensor<4xf64>
-  %low = arith.constant dense<1.0e-3> : tensor<4xf32>
-  %high = arith.constant dense<1.0e3> : tensor<4xf32>
   %w = arith.extf %x : tensor<4x6xf32> to tensor<4x6xf64>
   %s = linalg.reduce { arith.addf } ins(%w : tensor<4x6xf64>)
       outs(%zero : tensor<4xf64>) dimensions = [1]
@@ -118,16 +116,21 @@ func.func private @deviation_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
   %v = arith.divf %t, %five : tensor<4xf64>
   %n = arith.truncf %v : tensor<4xf64> to tensor<4xf32>
   %r = math.sqrt %n : tensor<4xf32>
+  return %r : tensor<4xf32>
+}
+// Within [1e-3, 1e3].
+func.func private @deviation_rows(%x: tensor<4x6xf32>) -> tensor<4xf32> {
+  %low = arith.constant dense<1.0e-3> : tensor<4xf32>
+  %high = arith.constant dense<1.0e3> : tensor<4xf32>
+  %r = call @plain_deviation_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
   %l = arith.maximumf %r, %low : tensor<4xf32>
   %h = arith.minimumf %l, %high : tensor<4xf32>
   return %h : tensor<4xf32>
 }
-// √(Σ (x − mean)² / 3), within [1e-3, 1e3], as a comparison and a choice.
-func.func private @deviation_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
+// √(Σ (x − mean)² / 3)
+func.func private @plain_deviation_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
   %four = arith.constant dense<4.0> : tensor<6xf32>
   %three = arith.constant dense<3.0> : tensor<6xf32>
-  %low = arith.constant dense<1.0e-3> : tensor<6xf32>
-  %high = arith.constant dense<1.0e3> : tensor<6xf32>
   %s = call @sum_cols(%x) : (tensor<4x6xf32>) -> tensor<6xf32>
   %m = arith.divf %s, %four : tensor<6xf32>
   %b = call @spread_cols(%m) : (tensor<6xf32>) -> tensor<4x6xf32>
@@ -136,6 +139,13 @@ func.func private @deviation_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
   %t = call @sum_cols(%q) : (tensor<4x6xf32>) -> tensor<6xf32>
   %v = arith.divf %t, %three : tensor<6xf32>
   %r = math.sqrt %v : tensor<6xf32>
+  return %r : tensor<6xf32>
+}
+// Within [1e-3, 1e3], as a comparison and a choice.
+func.func private @deviation_cols(%x: tensor<4x6xf32>) -> tensor<6xf32> {
+  %low = arith.constant dense<1.0e-3> : tensor<6xf32>
+  %high = arith.constant dense<1.0e3> : tensor<6xf32>
+  %r = call @plain_deviation_cols(%x) : (tensor<4x6xf32>) -> tensor<6xf32>
   %above = arith.cmpf ogt, %r, %high : tensor<6xf32>
   %h = arith.select %above, %high, %r : tensor<6xi1>, tensor<6xf32>
   %below = arith.cmpf olt, %h, %low : tensor<6xf32>

@@ -18,9 +18,10 @@ def ScalingRaisePass : Pass<"scaling-raise"> {
     computes the same up to rounding: `x − logsumexp(x)` and `x / sum(x)` along
     alternating axes, potentials and scaling vectors, guarded sums, softmax
     first, `exp` behind, a dustbin around, queries, keys and values, potentials
-    alone, rows and columns over their 2-norms or standard deviations; unrolled
-    or in `scf.for` and `scf.while` whose trip count is known, or in a
-    `scf.while` with a tolerance and a limit.
+    or scaling vectors alone, rows and columns over their 2-norms or standard
+    deviations, the best of several such iterations; unrolled or in `scf.for`
+    and `scf.while` whose trip count is known, or in a `scf.while` with a
+    tolerance and a limit.
 
     What a program computes is written as a formula in a normal form, the
     iteration it would have to be as another; only where both are the same
