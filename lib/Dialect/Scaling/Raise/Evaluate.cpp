@@ -213,24 +213,28 @@ static Term compare(Expressions &e, arith::CmpFPredicate predicate,
   }
 }
 
-static bool compare(arith::CmpIPredicate predicate, double x, double y) {
+/// The same of whole numbers.
+static Term compare(Expressions &e, arith::CmpIPredicate predicate,
+                    ArrayRef<Term> operands) {
+  const Term &x = operands[0], &y = operands[1];
+  std::optional<double> xNumber = getConstant(x), yNumber = getConstant(y);
   switch (predicate) {
-  case arith::CmpIPredicate::eq:
-    return x == y;
-  case arith::CmpIPredicate::ne:
-    return x != y;
-  case arith::CmpIPredicate::slt:
-  case arith::CmpIPredicate::ult:
-    return x < y;
-  case arith::CmpIPredicate::sle:
-  case arith::CmpIPredicate::ule:
-    return x <= y;
   case arith::CmpIPredicate::sgt:
   case arith::CmpIPredicate::ugt:
-    return x > y;
+    return e.greater(x, y);
+  case arith::CmpIPredicate::slt:
+  case arith::CmpIPredicate::ult:
+    return e.greater(y, x);
   case arith::CmpIPredicate::sge:
   case arith::CmpIPredicate::uge:
-    return x >= y;
+    return e.negate(e.greater(y, x));
+  case arith::CmpIPredicate::sle:
+  case arith::CmpIPredicate::ule:
+    return e.negate(e.greater(x, y));
+  case arith::CmpIPredicate::eq:
+    return xNumber && yNumber ? e.constant(*xNumber == *yNumber) : Term{};
+  case arith::CmpIPredicate::ne:
+    return xNumber && yNumber ? e.constant(*xNumber != *yNumber) : Term{};
   }
   llvm_unreachable("all predicates are handled");
 }
@@ -373,10 +377,8 @@ Term Evaluator::apply(Operation *op, ArrayRef<Term> operands) {
           .Case<arith::SubIOp>([&](auto) -> Term {
             return constant ? e.constant(*number(0) - *number(1)) : Term{};
           })
-          .Case<arith::CmpIOp>([&](arith::CmpIOp cmp) -> Term {
-            return constant ? e.constant(compare(cmp.getPredicate(), *number(0),
-                                                 *number(1)))
-                            : Term{};
+          .Case<arith::CmpIOp>([&](arith::CmpIOp cmp) {
+            return compare(e, cmp.getPredicate(), operands);
           })
           .Default([](Operation *) { return Term{}; });
   if (known)
@@ -481,6 +483,9 @@ Term Evaluator::evaluateResult(linalg::LinalgOp op, unsigned result) {
       std::optional<double> highest = getConstant(start);
       if (!highest || *highest < 3.0e38)
         term = expressions.smaller(start, term);
+    } else if (isa<arith::OrIOp>(combiner) && isCondition(inner) &&
+               getConstant(start) == 0.0) {
+      term = expressions.max(inner, reduced);
     }
   }
   if (!term)

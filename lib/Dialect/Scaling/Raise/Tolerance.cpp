@@ -33,11 +33,13 @@ public:
   std::optional<ToleranceLoop> run(Obstacle &obstacle);
 
 private:
+  void readBatch();
   bool readCondition(const Term &condition);
   bool readLimit();
   std::optional<unsigned> findArgument(const Term &term);
   bool dependsOnState(const Node *node);
   bool isSameInAllRounds();
+  bool stopsByItself(const Term &state, size_t rank, Obstacle &obstacle);
   bool recognizePotentials(Obstacle &obstacle);
   bool recognizeMatrix(Obstacle &obstacle);
   bool startsNeutral(unsigned argument, int axis);
@@ -50,6 +52,8 @@ private:
   scf::WhileOp loop;
   Evaluator::LoopStep step;
   SmallVector<Term> inits;
+  /// The labels of a batch whose elements stop by themselves.
+  SmallVector<Label> batch;
 
   /// The condition: an error above a number, and a count below one.
   Term error, counter;
@@ -71,37 +75,56 @@ static bool isNamed(const Term &term, StringRef name) {
          term.node->name->getStringRef() == name;
 }
 
+/// Where each element of a batch stops by itself, as `vmap` makes loops, a
+/// round keeps what has stopped, and there are rounds as long as there is one
+/// that has not: the condition is that of each element then, and so is the
+/// round.
+void LoopRecognizer::readBatch() {
+  Term condition = step.goesOn;
+  SmallVector<Label> labels;
+  if (condition.node->kind == Kind::Max && condition.at.empty()) {
+    // Their labels are the first ones.
+    for (size_t i = 0; i < condition.node->operands[0].term.at.size(); ++i)
+      labels.push_back(static_cast<Label>(i));
+    condition = getOperand(condition, 0, labels);
+  }
+  SmallVector<Term> next;
+  for (auto [argument, term] : llvm::zip_equal(step.arguments, step.next)) {
+    bool keeps = term.node->kind == Kind::Choice &&
+                 getOperand(term, 0) == condition &&
+                 getOperand(term, 2) == argument;
+    if (!keeps && !(term == argument))
+      return;
+    next.push_back(keeps ? getOperand(term, 1) : term);
+  }
+  step.goesOn = condition;
+  step.next = next;
+  batch = labels;
+}
+
 /// `error > tol` and `count < bound`, in either order.
 bool LoopRecognizer::readCondition(const Term &condition) {
-  if (isNamed(condition, "arith.andi"))
-    return readCondition(getOperand(condition, 0)) &&
-           readCondition(getOperand(condition, 1));
-  bool floats = condition.node->kind == Kind::Greater;
-  if (!floats && !isNamed(condition, "arith.cmpi"))
+  if (condition.node->kind == Kind::Product) {
+    bool readable = true;
+    for (unsigned i = 0, end = condition.node->operands.size(); i < end; ++i)
+      readable &= readCondition(getOperand(condition, i));
+    return readable;
+  }
+  if (condition.node->kind != Kind::Greater)
     return false;
   Term x = getOperand(condition, 0), y = getOperand(condition, 1);
-  if (floats) {
-    std::optional<double> number = getConstant(y);
-    if (error || !number || *number < 0.0)
+  if (std::optional<double> number = getConstant(y)) {
+    if (error || *number < 0.0 || !isa_and_present<FloatType>(x.node->type))
       return false;
     error = x;
     tol = *number;
     return true;
   }
-  auto dictionary = cast<DictionaryAttr>(condition.node->attributes);
-  auto attribute = dictionary.getAs<IntegerAttr>("predicate");
-  auto predicate = static_cast<arith::CmpIPredicate>(attribute.getInt());
-  if (llvm::is_contained({arith::CmpIPredicate::sgt, arith::CmpIPredicate::ugt},
-                         predicate))
-    std::swap(x, y);
-  else if (!llvm::is_contained(
-               {arith::CmpIPredicate::slt, arith::CmpIPredicate::ult},
-               predicate))
+  std::optional<double> number = getConstant(x);
+  if (counter || !number ||
+      !isa_and_present<IntegerType, IndexType>(y.node->type))
     return false;
-  std::optional<double> number = getConstant(y);
-  if (counter || !number)
-    return false;
-  counter = x;
+  counter = y;
   bound = *number;
   return true;
 }
@@ -150,6 +173,18 @@ bool LoopRecognizer::isSameInAllRounds() {
                        [&](const HalfStep &rule) {
                          return rule.target && dependsOnState(rule.target.node);
                        });
+}
+
+/// Whether the loop's condition is one for each element of a batch of vectors
+/// or matrices.
+bool LoopRecognizer::stopsByItself(const Term &state, size_t rank,
+                                   Obstacle &obstacle) {
+  if (state.at.size() == rank + batch.size() &&
+      llvm::all_of(batch, [&](Label label) { return state.has(label); }))
+    return true;
+  obstacle.reason = "the loop around them stops for a whole batch at once, and "
+                    "'until' for each of its elements";
+  return false;
 }
 
 /// Potentials, or factors, are carried from round to round.
@@ -201,13 +236,7 @@ bool LoopRecognizer::recognizePotentials(Obstacle &obstacle) {
   }
   if (!log)
     gauge = *first;
-  // The condition is one for all of them.
-  if (next.at.size() != 1) {
-    obstacle.reason = "the loop around them stops for a whole batch at once, "
-                      "and 'until' for each of its elements";
-    return false;
-  }
-  return true;
+  return stopsByItself(next, 1, obstacle);
 }
 
 /// The scaled matrix itself is carried.
@@ -230,7 +259,7 @@ bool LoopRecognizer::recognizeMatrix(Obstacle &obstacle) {
       obstacle.reason = "a round does not go on from where the last one ended";
       return false;
     }
-    return true;
+    return stopsByItself(next, 2, obstacle);
   }
   return false;
 }
@@ -401,6 +430,7 @@ bool LoopRecognizer::readError() {
 }
 
 std::optional<ToleranceLoop> LoopRecognizer::run(Obstacle &obstacle) {
+  readBatch();
   // Without an error it is another loop.
   bool readable = readCondition(step.goesOn);
   if (!error)
