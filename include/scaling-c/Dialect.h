@@ -99,6 +99,8 @@ typedef enum {
   ScalingDomainAbsorb
 } ScalingDomain;
 
+typedef enum { ScalingProductsF32, ScalingProductsTF32 } ScalingProducts;
+
 typedef enum {
   ScalingInputCost,
   ScalingInputLogits,
@@ -228,6 +230,7 @@ typedef struct {
   /** f32 or f64; null for the default. */
   MlirType accumulate;
   bool strict;
+  ScalingProducts products;
 } ScalingNumerics;
 
 MLIR_CAPI_EXPORTED ScalingNumerics scalingNumericsDefault(ScalingDomain domain);

@@ -41,6 +41,7 @@ static_assert(static_cast<unsigned>(What::imbalance_sum) ==
 static_assert(static_cast<unsigned>(Judged::both) == ScalingJudgedBoth);
 static_assert(static_cast<unsigned>(Norm::mean) == ScalingNormMean);
 static_assert(static_cast<unsigned>(Domain::absorb) == ScalingDomainAbsorb);
+static_assert(static_cast<unsigned>(Products::tf32) == ScalingProductsTF32);
 static_assert(static_cast<unsigned>(scaling::Input::kernel) ==
               ScalingInputKernel);
 static_assert(static_cast<unsigned>(Map::identity) == ScalingMapIdentity);
@@ -204,7 +205,7 @@ ScalingStop scalingStopAttrGetFields(MlirAttribute attribute) {
 }
 
 ScalingNumerics scalingNumericsDefault(ScalingDomain domain) {
-  return {domain, {nullptr}, false};
+  return {domain, {nullptr}, false, ScalingProductsF32};
 }
 
 MlirAttribute scalingNumericsAttrGet(MlirContext context,
@@ -218,7 +219,8 @@ MlirAttribute scalingNumericsAttrGet(MlirContext context,
   }
   return getAttribute<NumericsAttr>(
       context, static_cast<Domain>(fields->domain),
-      cast_or_null<FloatType>(accumulate), fields->strict);
+      cast_or_null<FloatType>(accumulate), fields->strict,
+      static_cast<Products>(fields->products));
 }
 
 bool scalingAttributeIsANumerics(MlirAttribute attribute) {
@@ -228,7 +230,8 @@ bool scalingAttributeIsANumerics(MlirAttribute attribute) {
 ScalingNumerics scalingNumericsAttrGetFields(MlirAttribute attribute) {
   auto numerics = cast<NumericsAttr>(unwrap(attribute));
   return {static_cast<ScalingDomain>(numerics.getDomain()),
-          wrap(Type(numerics.getAccumulate())), numerics.getStrict()};
+          wrap(Type(numerics.getAccumulate())), numerics.getStrict(),
+          static_cast<ScalingProducts>(numerics.getProducts())};
 }
 
 ScalingForm scalingFormDefault(ScalingInput input) {

@@ -116,6 +116,11 @@ static void testOthers(MlirContext context) {
   MlirAttribute log = scalingNumericsAttrGet(context, &numerics);
   show("numerics", log);
   REQUIRE(scalingNumericsAttrGetFields(log).strict);
+  ScalingNumerics rounded = scalingNumericsDefault(ScalingDomainLog);
+  rounded.products = ScalingProductsTF32;
+  MlirAttribute tf32 = scalingNumericsAttrGet(context, &rounded);
+  show("rounded numerics", tf32);
+  REQUIRE(scalingNumericsAttrGetFields(tf32).products == ScalingProductsTF32);
   numerics.accumulate = mlirIndexTypeGet(context);
   show("wrong numerics", scalingNumericsAttrGet(context, &numerics));
 

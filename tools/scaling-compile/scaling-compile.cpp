@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Target/CPU/Emit.h"
 #include "scaling/Target/Driver/Driver.h"
 #include "scaling/Target/GPU/EmitGPU.h"
@@ -24,7 +25,7 @@ namespace cl = llvm::cl;
 
 namespace {
 enum class Emit { MLIR, LLVM, Object, Shared, Header, PTX, Cubin, IREE };
-enum class Target { CPU, NVPTX };
+enum class Platform { CPU, NVPTX };
 } // namespace
 
 static cl::OptionCategory category("scaling-compile options");
@@ -54,10 +55,10 @@ static cl::opt<Emit> emit(
                           "'scaling', and beside it the object that it "
                           "dispatches")),
     cl::cat(category));
-static cl::opt<Target>
-    target("target", cl::init(Target::CPU), cl::desc("What to compile for:"),
-           cl::values(clEnumValN(Target::CPU, "cpu", "a CPU (default)"),
-                      clEnumValN(Target::NVPTX, "nvptx",
+static cl::opt<Platform>
+    target("target", cl::init(Platform::CPU), cl::desc("What to compile for:"),
+           cl::values(clEnumValN(Platform::CPU, "cpu", "a CPU (default)"),
+                      clEnumValN(Platform::NVPTX, "nvptx",
                                  "a GPU: a kernel of every public function")),
            cl::cat(category));
 static cl::opt<std::string> chipName("chip", cl::init("sm_90"),
@@ -95,6 +96,14 @@ static cl::opt<bool>
            cl::desc("Exact division, powers and logarithms, no contraction, in "
                     "every op, as if its numerics were strict"),
            cl::cat(category));
+static cl::opt<Products> products(
+    "products",
+    cl::desc("What coordinates of points are rounded to in every op that is "
+             "not strict, whatever its numerics say:"),
+    cl::values(clEnumValN(Products::f32, "f32", "not at all"),
+               clEnumValN(Products::tf32, "tf32",
+                          "11 bits, for tensor cores, where these multiply")),
+    cl::cat(category));
 static cl::opt<bool> workspaceArgument(
     "workspace-argument",
     cl::desc("Functions take their scratch memory from the caller, as their "
@@ -145,6 +154,8 @@ static LogicalResult loadInput(Program &source) {
     return failure();
   if (strict)
     source.setStrict();
+  if (products.getNumOccurrences() > 0)
+    source.setProducts(products);
   return success();
 }
 
@@ -180,7 +191,7 @@ static LogicalResult writeHostCode(Program &source, StringRef program,
 
 /// The module for iree-link, and beside it the object or PTX that it names.
 static LogicalResult writeIREELibrary() {
-  bool isGPU = target == Target::NVPTX;
+  bool isGPU = target == Platform::NVPTX;
   SmallString<128> objectPath(outputPath);
   llvm::sys::path::replace_extension(objectPath, isGPU ? "ptx" : "o");
   StringRef objectName = llvm::sys::path::filename(objectPath);
@@ -273,7 +284,7 @@ static LogicalResult compile(StringRef program) {
   }
   if (emit == Emit::IREE)
     return writeIREELibrary();
-  if (target == Target::NVPTX)
+  if (target == Platform::NVPTX)
     return compileKernels(program);
   if (emit == Emit::PTX || emit == Emit::Cubin) {
     printError("ptx and cubin are made with --target=nvptx");

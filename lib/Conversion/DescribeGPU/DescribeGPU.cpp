@@ -45,20 +45,25 @@ void mlir::scaling::describeGPU(ModuleOp module, const GPUChip &chip) {
   module->setAttr(name, TargetSystemSpecAttr::get(context, entries));
 }
 
-void mlir::scaling::markStrictFunctions(ModuleOp module) {
-  auto isStrict = [](NamedAttribute named) {
-    auto numerics = dyn_cast<NumericsAttr>(named.getValue());
-    return numerics && numerics.getStrict();
-  };
+void mlir::scaling::markNumerics(ModuleOp module) {
+  Builder b(module.getContext());
   for (auto func : module.getOps<func::FuncOp>()) {
-    WalkResult found = func.walk([&](Operation *op) {
+    bool isStrict = false;
+    std::optional<Products> products;
+    func.walk([&](Operation *op) {
       // Inherent attributes are properties.
-      if (llvm::any_of(op->getAttrDictionary(), isStrict))
-        return WalkResult::interrupt();
-      return WalkResult::advance();
+      for (NamedAttribute named : op->getAttrDictionary())
+        if (auto numerics = dyn_cast<NumericsAttr>(named.getValue())) {
+          isStrict |= numerics.getStrict();
+          Products own = numerics.getProducts();
+          products = products ? std::min(*products, own) : own;
+        }
     });
-    if (found.wasInterrupted())
-      func->setAttr(kStrictAttrName, UnitAttr::get(module.getContext()));
+    if (isStrict)
+      func->setAttr(kStrictAttrName, b.getUnitAttr());
+    if (products && *products != Products::f32)
+      func->setAttr(kProductsAttrName,
+                    b.getStringAttr(stringifyProducts(*products)));
   }
 }
 
@@ -96,7 +101,7 @@ struct ScalingDescribeGPUPass final
     llvm::Expected<GPUChip> found = getGPUChip(chip, features);
     if (found) {
       describeGPU(getOperation(), *found);
-      markStrictFunctions(getOperation());
+      markNumerics(getOperation());
       return;
     }
     getOperation().emitError(llvm::toString(found.takeError()));

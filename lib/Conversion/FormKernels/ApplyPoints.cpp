@@ -37,8 +37,10 @@ private:
 
   int64_t getWidth() const { return numGroups * kGroupColumns; }
   /// Neighbouring rows are half of the banks apart: two are written at a time.
+  /// Of pairs of columns four are, a quarter of the banks apart.
   int64_t getPlanStride() const {
-    return product->getColumns() + kThreadsOfRow;
+    return product->getColumns() +
+           kThreadsOfRow / product->getAdjacentColumns();
   }
   Value operandAt(Value tile) {
     Value half = arith::RemUIOp::create(b, tile, index(2));
@@ -77,8 +79,11 @@ private:
 } // namespace
 
 LogicalResult ApplySweep::form(AllocateShared allocate) {
-  product = createScalarProduct(b, op.getMetric(), blocks.thread,
-                                blocks.numThreads, kThreadColumns);
+  product = op.getProducts() == Products::f32
+                ? createScalarProduct(b, op.getMetric(), blocks.thread,
+                                      blocks.numThreads, kThreadColumns)
+                : createTensorProduct(b, blocks.thread, blocks.numThreads,
+                                      kThreadsOfRow * kThreadColumns);
   operand = describe(op.getOperand());
   result = describe(op.getOuts());
   int64_t known = operand.type.getShape().back();
@@ -111,7 +116,7 @@ SmallVector<Value> ApplySweep::createStates(Value firstRow) {
   for (int64_t i = 0; i < product->getNumRows(); ++i)
     rowTerms.push_back(loadTerm(op.getRow(),
                                 add(firstRow, product->createRow(b, i)),
-                                x.count, zero, none));
+                                x.count, number(kLog2E), zero, none));
   int64_t rows = product->getRows() / rowsApart;
   return SmallVector<Value>(rows * numGroups * kVectorFloats, zero);
 }
@@ -119,13 +124,15 @@ SmallVector<Value> ApplySweep::createStates(Value firstRow) {
 SmallVector<Value> ApplySweep::addTile(Value tile, ValueRange exponents,
                                        ValueRange states) {
   int64_t numColumns = product->getNumColumns();
+  int64_t adjacent = product->getAdjacentColumns();
   for (int64_t i = 0; i < product->getNumRows(); ++i) {
     Value row = createAddress(b, planTile,
                               mul(product->createRow(b, i), getPlanStride()));
-    for (int64_t j = 0; j < numColumns; ++j) {
-      Value exponent =
-          arith::AddFOp::create(b, exponents[i * numColumns + j], rowTerms[i]);
-      storeFloats(b, exp2(exponent),
+    for (int64_t j = 0; j < numColumns; j += adjacent) {
+      SmallVector<Value> powers;
+      for (Value exponent : exponents.slice(i * numColumns + j, adjacent))
+        powers.push_back(exp2(addInOnes(exponent, rowTerms[i])));
+      storeFloats(b, joinFloats(b, powers),
                   createAddress(b, row, product->createColumn(b, j)));
     }
   }

@@ -40,6 +40,18 @@ Value PointSweep::exp2(Value exponent) {
   return math::Exp2Op::create(b, exponent);
 }
 
+Value PointSweep::inOnes(Value exponent) {
+  if (!unit)
+    return exponent;
+  return arith::MulFOp::create(b, exponent, unit);
+}
+
+Value PointSweep::addInOnes(Value exponent, Value other) {
+  if (!unit)
+    return arith::AddFOp::create(b, exponent, other);
+  return math::FmaOp::create(b, exponent, unit, other);
+}
+
 Value PointSweep::pointerOf(Value memref, unsigned space) {
   Value address = memref::ExtractAlignedPointerAsIndexOp::create(b, memref);
   address = arith::IndexCastOp::create(b, b.getI64Type(), address);
@@ -72,13 +84,39 @@ Points PointSweep::describe(Value memref) {
   return points;
 }
 
-void PointSweep::describeChunks(Value scale) {
+void PointSweep::describeUnit(Value scale) {
+  termFactor = coefficient = number(kLog2E);
+  if (scale)
+    coefficient = arith::MulFOp::create(b, scale, coefficient);
+  if (!product->keepsCoordinates())
+    return;
+  // The coefficient is a power of two, with its sign, times the unit.
+  Type bits = b.getI32Type();
+  auto constant = [&](uint32_t value) -> Value {
+    return arith::ConstantIntOp::create(b, bits, int32_t(value));
+  };
+  Value whole = arith::BitcastOp::create(b, bits, coefficient);
+  Value fraction = arith::OrIOp::create(
+      b, arith::AndIOp::create(b, whole, constant(0x007fffff)),
+      constant(0x3f800000));
+  unit = arith::BitcastOp::create(b, b.getF32Type(), fraction);
+  // Of what is not finite, neither is it.
+  Value none = arith::SubFOp::create(b, coefficient, coefficient);
+  unit = arith::AddFOp::create(b, unit, none);
+  Value power = arith::AndIOp::create(b, whole, constant(0xff800000));
+  coefficient = arith::BitcastOp::create(b, b.getF32Type(), power);
+  termFactor = arith::DivFOp::create(b, termFactor, unit);
+}
+
+void PointSweep::describeChunks() {
+  int64_t step = product->getDepthStep();
   int64_t known = x.type.getShape().back();
   if (ShapedType::isDynamic(known))
     known = y.type.getShape().back();
   auto floatsOf = [&](int64_t depth) {
-    return strideOf(depth) * (product->getRows() + 2 * product->getColumns()) +
-           2 * product->getColumns();
+    return strideOf(llvm::alignTo(depth, step)) *
+               (product->getRows() + 2 * product->getColumns()) +
+           2 * countTerms();
   };
   if (ShapedType::isDynamic(known)) {
     chunkDepth = kMostDepth;
@@ -90,8 +128,7 @@ void PointSweep::describeChunks(Value scale) {
     int64_t chunks =
         isWhole ? 1 : std::max<int64_t>(llvm::divideCeil(known, kMostDepth), 1);
     chunkDepth = std::max<int64_t>(
-        llvm::alignTo(llvm::divideCeil(known, chunks), kVectorFloats),
-        kVectorFloats);
+        llvm::alignTo(llvm::divideCeil(known, chunks), step), step);
     numChunks = index(chunks);
     resident = chunks * chunkDepth <= kMostResident;
   }
@@ -100,9 +137,6 @@ void PointSweep::describeChunks(Value scale) {
   strideX = strideOf(residentDepth);
   strideY = strideOf(chunkDepth);
   isProduct = metric == Metric::dot;
-  if (!scale)
-    scale = number(1.0);
-  coefficient = arith::MulFOp::create(b, scale, number(kLog2E));
   numTiles =
       arith::CeilDivUIOp::create(b, y.count, index(product->getColumns()));
 }
@@ -143,7 +177,7 @@ void PointSweep::setBatch(Value item) {
 }
 
 Value PointSweep::loadTerm(Value vector, Value position, Value count,
-                           Value missing, Value otherwise) {
+                           Value factor, Value missing, Value otherwise) {
   auto check = scf::IfOp::create(b, b.getF32Type(), isBelow(position, count),
                                  /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
@@ -152,7 +186,7 @@ Value PointSweep::loadTerm(Value vector, Value position, Value count,
   if (vector)
     term = arith::MulFOp::create(
         b, memref::LoadOp::create(b, vector, indicesOf(vector, position)),
-        number(kLog2E));
+        factor);
   scf::YieldOp::create(b, term);
   b.setInsertionPointToStart(check.elseBlock());
   scf::YieldOp::create(b, otherwise);
@@ -283,10 +317,19 @@ void PointSweep::copyAsync(const Points &points, Value firstRow,
 void PointSweep::stageTerms(Value firstColumn, Value target) {
   Value zero = number(0.0);
   Value none = number(-std::numeric_limits<double>::infinity());
-  forEachEntry(product->getColumns(), [&](Value point) {
-    Value term =
-        loadTerm(columns, add(firstColumn, point), y.count, zero, none);
-    storeFloats(b, term, createAddress(b, target, point));
+  int64_t adjacent = product->getAdjacentColumns();
+  int64_t rows = product->getAdjacentRows();
+  forEachEntry(product->getColumns() / adjacent, [&](Value group) {
+    Value first = add(firstColumn, mul(group, adjacent));
+    SmallVector<Value> terms;
+    for (int64_t j = 0; j < adjacent; ++j)
+      terms.push_back(loadTerm(columns, add(first, index(j)), y.count,
+                               termFactor, zero, none));
+    SmallVector<Value> stored;
+    for (int64_t i = 0; i < rows; ++i)
+      llvm::append_range(stored, terms);
+    storeFloats(b, joinFloats(b, stored),
+                createAddress(b, target, mul(group, adjacent * rows)));
   });
 }
 
@@ -305,7 +348,8 @@ void PointSweep::stageColumns(Value tile, Value chunk, Value step) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(check.thenBlock());
     Value other = arith::RemUIOp::create(b, tile, two);
-    stageTerms(firstColumn, createAddress(b, termTile, mul(other, numColumns)));
+    stageTerms(firstColumn,
+               createAddress(b, termTile, mul(other, countTerms())));
     stageTile(tile);
   }
   NVVM::CpAsyncCommitGroupOp::create(b);
@@ -331,17 +375,26 @@ SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
                                          ValueRange states) {
   int64_t numColumns = product->getColumns();
   Value half = arith::RemUIOp::create(b, tile, index(2));
-  Value ownTerms = createAddress(b, termTile, mul(half, numColumns));
-  SmallVector<Value> terms;
-  for (int64_t j = 0; j < product->getNumColumns(); ++j)
-    terms.push_back(loadFloats(
-        b, createAddress(b, ownTerms, product->createColumn(b, j)), 1));
+  Value ownTerms = createAddress(b, termTile, mul(half, countTerms()));
+  int64_t adjacentRows = product->getAdjacentRows();
+  int64_t adjacent = product->getAdjacentColumns();
+  // Of every so many rows one below another.
+  SmallVector<SmallVector<Value>> terms(adjacentRows);
+  for (int64_t j = 0; j < product->getNumColumns(); j += adjacent) {
+    Value place = createAddress(b, ownTerms,
+                                mul(product->createColumn(b, j), adjacentRows));
+    SmallVector<Value> loaded =
+        splitFloats(b, loadFloats(b, place, adjacent * adjacentRows));
+    for (int64_t i = 0; i < adjacentRows; ++i)
+      llvm::append_range(terms[i],
+                         ArrayRef(loaded).slice(i * adjacent, adjacent));
+  }
   // The terms of columns start the sums of a product: nothing else is done
   // with these but adding the terms.
   Value zero = number(0.0);
   SmallVector<Value> sums;
   for (int64_t i = 0; i < product->getNumRows(); ++i)
-    for (Value term : terms)
+    for (Value term : terms[i % adjacentRows])
       sums.push_back(isProduct ? term : zero);
 
   auto loop = scf::ForOp::create(b, index(0), numChunks, index(1), sums);
@@ -382,7 +435,7 @@ SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
       if (metric == Metric::euclidean)
         exponent = math::SqrtOp::create(b, exponent);
       exponent = math::FmaOp::create(b, exponent, coefficient,
-                                     terms[i % terms.size()]);
+                                     terms[0][i % terms[0].size()]);
     }
   return addTile(tile, exponents, states);
 }
@@ -420,13 +473,13 @@ LogicalResult PointSweep::run(const PointSources &sources,
   batchRank = cast<MemRefType>(outs.getType()).getRank() - sources.tail;
   x = describe(sources.x);
   y = describe(sources.y);
-  describeChunks(sources.scale);
+  describeChunks();
+  describeUnit(sources.scale);
   FailureOr<Value> forRows = allocateShared(
       allocate, product->getRows() * strideX * (resident ? 1 : 2));
   FailureOr<Value> forColumns =
       allocateShared(allocate, 2 * product->getColumns() * strideY);
-  FailureOr<Value> forTerms =
-      allocateShared(allocate, 2 * product->getColumns());
+  FailureOr<Value> forTerms = allocateShared(allocate, 2 * countTerms());
   if (failed(forRows) || failed(forColumns) || failed(forTerms))
     return failure();
   rowTile = *forRows;

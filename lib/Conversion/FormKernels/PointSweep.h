@@ -69,7 +69,8 @@ struct PointSources {
 /// in tiles, each in chunks of coordinates, the next one copied while one is
 /// computed with. What is made of a tile's sums, registers of the threads, is
 /// the subclass'. Exponents are to base 2: scale and log2(e) are in the
-/// coordinates of x already where the metric is a product.
+/// coordinates of x already where the metric is a product, but for a number
+/// from 1 to 2 where these are to keep their bits, the unit of exponents.
 class PointSweep {
 public:
   virtual ~PointSweep() = default;
@@ -85,6 +86,7 @@ protected:
   virtual SmallVector<Value> createStates(Value firstRow) = 0;
   /// Copies what a tile wants besides its points, asynchronously.
   virtual void stageTile(Value tile) {}
+  /// `exponents` are in units.
   virtual SmallVector<Value> addTile(Value tile, ValueRange exponents,
                                      ValueRange states) = 0;
   virtual void finishRows(Value firstRow, ValueRange states) = 0;
@@ -109,15 +111,18 @@ protected:
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, lhs, rhs);
   }
   Value exp2(Value exponent);
+  /// An exponent in units, as it is; plus another, which is.
+  Value inOnes(Value exponent);
+  Value addInOnes(Value exponent, Value other);
   Value pointerOf(Value memref, unsigned space);
   FailureOr<Value> allocateShared(AllocateShared allocate, int64_t floats);
 
   Points describe(Value memref);
   void setPointer(Points &points);
-  /// The entry of a vector of the current batch element, to base 2, or
+  /// The entry of a vector of the current batch element times `factor`, or
   /// `otherwise` where there is none.
-  Value loadTerm(Value vector, Value position, Value count, Value missing,
-                 Value otherwise);
+  Value loadTerm(Value vector, Value position, Value count, Value factor,
+                 Value missing, Value otherwise);
   /// The indices of an entry of the current batch element.
   SmallVector<Value> indicesOf(Value memref, ValueRange tail);
 
@@ -133,7 +138,12 @@ protected:
   Value numTiles;
 
 private:
-  void describeChunks(Value scale);
+  /// Numbers of a tile's terms.
+  int64_t countTerms() {
+    return product->getColumns() * product->getAdjacentRows();
+  }
+  void describeChunks();
+  void describeUnit(Value scale);
   void setBatch(Value item);
   /// Rows of the block, from a coordinate on, to shared memory.
   void stageRows(Value firstRow, Value firstCoordinate, Value target,
@@ -161,8 +171,12 @@ private:
   int64_t strideX, strideY;
   /// Shared memory: rows; two chunks of columns; two tiles' terms of columns.
   Value rowTile, columnTile, termTile;
-  /// log2(e) times the scale.
+  /// log2(e) times the scale, over the unit of exponents.
   Value coefficient;
+  /// Null for 1.
+  Value unit;
+  /// From natural logarithms to exponents.
+  Value termFactor;
   /// The current batch element.
   SmallVector<Value> batch;
   int64_t batchRank;

@@ -12,12 +12,14 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
-#include <limits>
-
 using namespace mlir;
 using namespace mlir::scaling;
 
 static constexpr int32_t kWarpLanes = 32;
+
+/// What the largest exponents begin with: a power of two, so that its product
+/// with a unit is exact.
+static constexpr double kLowest = -0x1p+126;
 
 namespace {
 /// For each of its rows a thread has the largest exponent of its own columns,
@@ -28,8 +30,19 @@ public:
       : PointSweep(builder, op.getLoc(), blocks), op(op) {}
 
   LogicalResult form(AllocateShared allocate) {
-    product = createScalarProduct(b, op.getMetric(), blocks.thread,
-                                  blocks.numThreads, kThreadColumns);
+    product = op.getProducts() == Products::f32
+                  ? createScalarProduct(b, op.getMetric(), blocks.thread,
+                                        blocks.numThreads, kThreadColumns)
+                  : createTensorProduct(b, blocks.thread, blocks.numThreads,
+                                        kTensorColumns);
+    int64_t others = product->getNumParts() - 1;
+    if (others > 0) {
+      FailureOr<Value> forOthers =
+          allocateShared(allocate, 2 * others * product->getRows());
+      if (failed(forOthers))
+        return failure();
+      otherParts = *forOthers;
+    }
     return run({op.getX(), op.getY(), op.getMetric(), op.getScale(),
                 op.getFactor(), op.getOuts()[0], /*tail=*/1},
                allocate);
@@ -39,11 +52,13 @@ private:
   /// Columns of a thread: eight loads of rows and sixteen of columns for four
   /// coordinates of 128 sums.
   static constexpr int64_t kThreadColumns = 16;
+  /// Columns of a tile of tensor cores: as many sums for a thread.
+  static constexpr int64_t kTensorColumns = 256;
 
   SmallVector<Value> createStates(Value firstRow) override {
     SmallVector<Value> states;
     for (int64_t i = 0; i < product->getNumRows(); ++i) {
-      states.push_back(number(-std::numeric_limits<float>::max()));
+      states.push_back(number(kLowest));
       states.push_back(number(0.0));
     }
     return states;
@@ -52,7 +67,15 @@ private:
                              ValueRange states) override;
   void finishRows(Value firstRow, ValueRange states) override;
 
+  /// Adds what others found of a row to the largest exponent and the sum.
+  void merge(Value otherMost, Value otherSum, Value &most, Value &sum);
+  /// What the parts of rows found, to those of the first part.
+  void mergeParts(MutableArrayRef<Value> mosts, MutableArrayRef<Value> sums);
+
   ReducePointsOp op;
+  /// Shared memory: of the parts of rows but the first, largest exponents and
+  /// sums.
+  Value otherParts;
 };
 } // namespace
 
@@ -66,10 +89,11 @@ SmallVector<Value> ReduceSweep::addTile(Value tile, ValueRange exponents,
     Value most = states[2 * i];
     for (Value exponent : own)
       most = LLVM::MaxNumOp::create(b, most, exponent);
-    Value moved = exp2(arith::SubFOp::create(b, states[2 * i], most));
+    Value least = arith::NegFOp::create(b, inOnes(most));
+    Value moved = exp2(addInOnes(states[2 * i], least));
     Value sum = states[2 * i + 1];
     for (auto [j, exponent] : llvm::enumerate(own)) {
-      Value power = exp2(arith::SubFOp::create(b, exponent, most));
+      Value power = exp2(addInOnes(exponent, least));
       sum = j == 0 ? math::FmaOp::create(b, sum, moved, power).getResult()
                    : arith::AddFOp::create(b, sum, power);
     }
@@ -79,10 +103,73 @@ SmallVector<Value> ReduceSweep::addTile(Value tile, ValueRange exponents,
   return next;
 }
 
+void ReduceSweep::merge(Value otherMost, Value otherSum, Value &most,
+                        Value &sum) {
+  Value both = LLVM::MaxNumOp::create(b, most, otherMost);
+  auto move = [&](Value part, Value from) -> Value {
+    return arith::MulFOp::create(b, part,
+                                 exp2(arith::SubFOp::create(b, from, both)));
+  };
+  Value moved = move(sum, most);
+  sum = arith::AddFOp::create(b, moved, move(otherSum, otherMost));
+  most = both;
+}
+
+void ReduceSweep::mergeParts(MutableArrayRef<Value> mosts,
+                             MutableArrayRef<Value> sums) {
+  int64_t numParts = product->getNumParts();
+  if (numParts == 1)
+    return;
+  Value part = product->createPart(b);
+  auto isPart = [&](int64_t number) -> Value {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, part,
+                                 index(number));
+  };
+  auto placeOf = [&](int64_t i) -> Value {
+    return createAddress(b, otherParts, mul(product->createRow(b, i), 2));
+  };
+  Value isFirst = product->createIsFirst(b);
+  for (int64_t other = 1; other < numParts; ++other) {
+    int64_t offset = 2 * (other - 1) * product->getRows();
+    auto check =
+        scf::IfOp::create(b, arith::AndIOp::create(b, isFirst, isPart(other)),
+                          /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(check.thenBlock());
+    for (auto [i, most, sum] : llvm::enumerate(mosts, sums))
+      storeFloats(b, joinFloats(b, {most, sum}),
+                  createAddress(b, placeOf(i), offset));
+  }
+  gpu::BarrierOp::create(b);
+  SmallVector<Value> merged(mosts);
+  llvm::append_range(merged, sums);
+  auto check = scf::IfOp::create(b, TypeRange(merged),
+                                 arith::AndIOp::create(b, isFirst, isPart(0)),
+                                 /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(check.elseBlock());
+    scf::YieldOp::create(b, merged);
+    b.setInsertionPointToStart(check.thenBlock());
+    for (int64_t other = 1; other < numParts; ++other) {
+      int64_t offset = 2 * (other - 1) * product->getRows();
+      for (size_t i = 0; i < mosts.size(); ++i) {
+        SmallVector<Value> found = splitFloats(
+            b, loadFloats(b, createAddress(b, placeOf(i), offset), 2));
+        merge(found[0], found[1], merged[i], merged[mosts.size() + i]);
+      }
+    }
+    scf::YieldOp::create(b, merged);
+  }
+  llvm::copy(check.getResults().take_front(mosts.size()), mosts.begin());
+  llvm::copy(check.getResults().drop_front(mosts.size()), sums.begin());
+}
+
 void ReduceSweep::finishRows(Value firstRow, ValueRange states) {
   Value width = arith::ConstantIntOp::create(b, kWarpLanes, 32);
+  SmallVector<Value> mosts, sums;
   for (int64_t i = 0; i < product->getNumRows(); ++i) {
-    Value most = states[2 * i], sum = states[2 * i + 1];
+    Value most = inOnes(states[2 * i]), sum = states[2 * i + 1];
     for (int32_t bit : product->getLaneBits()) {
       Value distance = arith::ConstantIntOp::create(b, bit, 32);
       auto exchange = [&](Value value) -> Value {
@@ -91,24 +178,27 @@ void ReduceSweep::finishRows(Value firstRow, ValueRange states) {
             .getShuffleResult();
       };
       Value otherMost = exchange(most), otherSum = exchange(sum);
-      Value both = LLVM::MaxNumOp::create(b, most, otherMost);
-      auto move = [&](Value part, Value from) -> Value {
-        return arith::MulFOp::create(
-            b, part, exp2(arith::SubFOp::create(b, from, both)));
-      };
-      Value moved = move(sum, most);
-      sum = arith::AddFOp::create(b, moved, move(otherSum, otherMost));
-      most = both;
+      merge(otherMost, otherSum, most, sum);
     }
+    mosts.push_back(most);
+    sums.push_back(sum);
+  }
+  mergeParts(mosts, sums);
+  Value isFirst = product->createIsFirst(b);
+  if (product->getNumParts() > 1)
+    isFirst = arith::AndIOp::create(
+        b, isFirst,
+        arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                              product->createPart(b), index(0)));
+  for (auto [i, most, sum] : llvm::enumerate(mosts, sums)) {
     Value row = add(firstRow, product->createRow(b, i));
-    Value stores = arith::AndIOp::create(b, product->createIsFirst(b),
-                                         isBelow(row, x.count));
+    Value stores = arith::AndIOp::create(b, isFirst, isBelow(row, x.count));
     auto check = scf::IfOp::create(b, stores, /*withElseRegion=*/false);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(check.thenBlock());
     Value natural = arith::MulFOp::create(b, most, number(kLn2));
-    for (auto [value, out] :
-         {std::pair(natural, op.getOuts()[0]), std::pair(sum, op.getOuts()[1])})
+    for (auto [value, out] : {std::pair<Value, Value>(natural, op.getOuts()[0]),
+                              std::pair<Value, Value>(sum, op.getOuts()[1])})
       memref::StoreOp::create(b, value, out, indicesOf(out, row));
   }
 }

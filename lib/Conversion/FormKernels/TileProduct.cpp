@@ -88,7 +88,8 @@ public:
   ScalarProduct(ImplicitLocOpBuilder &b, Metric metric, Value thread,
                 int64_t numThreads, int64_t threadColumns)
       : TileProduct(numThreads / kThreadsOfRow * kScalarRows,
-                    kThreadsOfRow * threadColumns, kScalarRows, threadColumns),
+                    kThreadsOfRow * threadColumns, kScalarRows, threadColumns,
+                    kVectorFloats),
         metric(metric), rowStride(numThreads / kThreadsOfRow) {
     Value perRow = arith::ConstantIndexOp::create(b, kThreadsOfRow);
     row = arith::DivUIOp::create(b, thread, perRow);
@@ -106,6 +107,9 @@ public:
   ArrayRef<int32_t> getLaneBits() const override {
     static constexpr int32_t bits[] = {8, 4, 2, 1};
     return bits;
+  }
+  Value createPart(ImplicitLocOpBuilder &b) const override {
+    return arith::ConstantIndexOp::create(b, 0);
   }
   Value createIsFirst(ImplicitLocOpBuilder &b) const override {
     return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, column,

@@ -29,6 +29,13 @@ class TileProduct {
 public:
   virtual ~TileProduct() = default;
 
+  /// Coordinates come in groups of so many.
+  int64_t getDepthStep() const { return depthStep; }
+
+  /// Whether coordinates of x are only ever multiplied by powers of two: they
+  /// have too few bits for other products.
+  virtual bool keepsCoordinates() const { return false; }
+
   /// Points of a tile on either side.
   int64_t getRows() const { return tileRows; }
   int64_t getColumns() const { return tileColumns; }
@@ -41,10 +48,21 @@ public:
   virtual Value createRow(ImplicitLocOpBuilder &b, int64_t i) const = 0;
   virtual Value createColumn(ImplicitLocOpBuilder &b, int64_t j) const = 0;
 
+  /// So many columns of a thread, from every multiple on, are neighbours.
+  int64_t getAdjacentColumns() const { return adjacentColumns; }
+
+  /// The sums that these have in so many rows lie side by side, as an
+  /// instruction takes them: what they begin with is loaded like that.
+  int64_t getAdjacentRows() const { return adjacentRows; }
+
   /// The columns of a row are with lanes whose numbers differ in these bits.
   virtual ArrayRef<int32_t> getLaneBits() const = 0;
 
-  /// Whether the thread has the first columns of its rows.
+  /// They are divided into parts, each of another warp.
+  int64_t getNumParts() const { return numParts; }
+  virtual Value createPart(ImplicitLocOpBuilder &b) const = 0;
+
+  /// Whether the thread has the first columns of its rows in its part.
   virtual Value createIsFirst(ImplicitLocOpBuilder &b) const = 0;
 
   /// Adds `depth` coordinates to the sums, row by row. `x` and `y` are the
@@ -58,12 +76,17 @@ public:
 
 protected:
   TileProduct(int64_t tileRows, int64_t tileColumns, int64_t numRows,
-              int64_t numColumns)
+              int64_t numColumns, int64_t depthStep,
+              int64_t adjacentColumns = 1, int64_t adjacentRows = 1,
+              int64_t numParts = 1)
       : tileRows(tileRows), tileColumns(tileColumns), numRows(numRows),
-        numColumns(numColumns) {}
+        numColumns(numColumns), depthStep(depthStep),
+        adjacentColumns(adjacentColumns), adjacentRows(adjacentRows),
+        numParts(numParts) {}
 
 private:
   int64_t tileRows, tileColumns, numRows, numColumns;
+  int64_t depthStep, adjacentColumns, adjacentRows, numParts;
 };
 
 /// In f32, without tensor cores: every term of the metric as it is, which for
@@ -73,6 +96,14 @@ std::unique_ptr<TileProduct> createScalarProduct(ImplicitLocOpBuilder &b,
                                                  Metric metric, Value thread,
                                                  int64_t numThreads,
                                                  int64_t threadColumns);
+
+/// By tensor cores, of numbers of tf32, with sums of f32; the metric is `dot`.
+/// The sums are those of `mma.sync`: a lane has two neighbouring columns of
+/// every eight, in two of sixteen rows.
+std::unique_ptr<TileProduct> createTensorProduct(ImplicitLocOpBuilder &b,
+                                                 Value thread,
+                                                 int64_t numThreads,
+                                                 int64_t tileColumns);
 
 /// A pointer `offset` floats after another; `offset` is an index.
 Value createAddress(ImplicitLocOpBuilder &b, Value pointer, Value offset);

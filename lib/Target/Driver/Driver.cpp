@@ -91,15 +91,33 @@ LogicalResult Program::load(std::unique_ptr<llvm::MemoryBuffer> buffer,
   return success();
 }
 
-void Program::setStrict() {
-  module->walk([](Operation *op) {
+/// Replaces the numerics of every op.
+static void
+replaceNumerics(ModuleOp module,
+                function_ref<NumericsAttr(NumericsAttr)> replacement) {
+  module->walk([&](Operation *op) {
     // Inherent attributes are properties.
     for (NamedAttribute named : op->getAttrDictionary())
       if (auto numerics = dyn_cast<NumericsAttr>(named.getValue()))
-        op->setAttr(named.getName(),
-                    NumericsAttr::get(op->getContext(), numerics.getDomain(),
-                                      numerics.getAccumulate(),
-                                      /*strict=*/true));
+        op->setAttr(named.getName(), replacement(numerics));
+  });
+}
+
+void Program::setStrict() {
+  replaceNumerics(*module, [](NumericsAttr numerics) {
+    return NumericsAttr::get(numerics.getContext(), numerics.getDomain(),
+                             numerics.getAccumulate(), /*strict=*/true,
+                             Products::f32);
+  });
+}
+
+void Program::setProducts(Products products) {
+  replaceNumerics(*module, [&](NumericsAttr numerics) {
+    if (numerics.getStrict())
+      return numerics;
+    return NumericsAttr::get(numerics.getContext(), numerics.getDomain(),
+                             numerics.getAccumulate(), /*strict=*/false,
+                             products);
   });
 }
 

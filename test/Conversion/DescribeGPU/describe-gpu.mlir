@@ -15,4 +15,18 @@
 // WORD: error: unknown features 'fast' for sm_90
 module attributes {dlti.target_system_spec = #dlti.target_system_spec<
     "CPU" = #dlti.target_device_spec<"max_vector_op_width" = 256 : i64>>} {
+  // The most exact products of a function's ops.
+  // CHECK-LABEL: @rounded(
+  // CHECK-SAME: attributes {scaling.products = "tf32"}
+  func.func @rounded(%z: tensor<8x4xf32>) -> tensor<8x4xf32> {
+    %r:4 = scaling.project logits(%z : tensor<8x4xf32>) stop(#scaling.stop<fixed 2>) numerics(#scaling.numerics<log, products = tf32>)
+    return %r#0 : tensor<8x4xf32>
+  }
+  // CHECK-LABEL: @both(
+  // CHECK-NOT: scaling.products
+  func.func @both(%z: tensor<8x4xf32>) -> tensor<8x4xf32> {
+    %r:4 = scaling.project logits(%z : tensor<8x4xf32>) stop(#scaling.stop<fixed 2>) numerics(#scaling.numerics<log, products = tf32>)
+    %s:4 = scaling.project logits(%r#0 : tensor<8x4xf32>) stop(#scaling.stop<fixed 2>) numerics(#scaling.numerics<log>)
+    return %s#0 : tensor<8x4xf32>
+  }
 }

@@ -40,3 +40,22 @@ func.func @apply(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %V: memref<500x
   scaling.apply_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) operand(%V : memref<500x64xf32>) outs(%o : memref<300x64xf32>)
   return
 }
+
+// Tensor cores: 32 rows of a warp, whose coordinates are loaded with ldmatrix
+// as those of 128 columns are, without a loop. What two warps find of a row
+// meets in shared memory.
+// CHECK-LABEL: gpu.func @tensor
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache =  cg
+// CHECK-COUNT-10: nvvm.ldmatrix
+// CHECK: nvvm.mma.sync {{.*}} multiplicandAPtxType = #nvvm.mma_type<tf32>{{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 8>
+// CHECK: gpu.barrier
+// CHECK: llvm.intr.maxnum
+// CHECK: math.exp2
+// CHECK-COUNT-2: gpu.shuffle xor
+// CHECK: gpu.barrier
+// CHECK: vector<2xf32>
+// CHECK-NOT: scaling.reduce_points
+func.func @tensor(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %g: memref<500xf32>, %m: memref<300xf32>, %s: memref<300xf32>) {
+  scaling.reduce_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) factor(%g : memref<500xf32>) products(tf32) outs(%m, %s : memref<300xf32>, memref<300xf32>)
+  return
+}

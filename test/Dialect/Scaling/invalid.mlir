@@ -254,6 +254,12 @@ func.func private @f() attributes {a = #scaling.numerics<log, accumulate = bf16>
 
 // -----
 
+// C2
+// expected-error @below {{#scaling.numerics: strict goes with products of f32, not tf32 (C2)}}
+func.func private @f() attributes {a = #scaling.numerics<log, strict, products = tf32>}
+
+// -----
+
 // unknown field
 // expected-error @below {{#scaling.numerics: unknown field 'fast'}}
 func.func private @f() attributes {a = #scaling.numerics<log, fast>}
@@ -2145,6 +2151,15 @@ func.func @f(%x: tensor<8x3xi32>, %y: tensor<4x3xf32>, %o: tensor<8x4xf32>) {
 func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
   // expected-error @below {{'scaling.reduce_points' op takes no 'cosine': normalize the points and use 'dot' (C1)}}
   %r:2 = scaling.reduce_points cosine points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C1: products
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op has products of tf32, which are of the metric 'dot' alone (C1)}}
+  %r:2 = scaling.reduce_points l1 points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) products(tf32) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
   return
 }
 

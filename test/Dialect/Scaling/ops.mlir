@@ -86,11 +86,15 @@ func.func private @stops() attributes {
 // CHECK-LABEL: func.func private @numerics
 // CHECK-SAME: a0 = #scaling.numerics<kernel>,
 // CHECK-SAME: a1 = #scaling.numerics<log, accumulate = f64>,
-// CHECK-SAME: a2 = #scaling.numerics<absorb, accumulate = f32, strict>}
+// CHECK-SAME: a2 = #scaling.numerics<absorb, accumulate = f32, strict>,
+// CHECK-SAME: a3 = #scaling.numerics<log, products = tf32>,
+// CHECK-SAME: a4 = #scaling.numerics<log, strict>}
 func.func private @numerics() attributes {
   a0 = #scaling.numerics<kernel>,
   a1 = #scaling.numerics<log, accumulate = f64>,
-  a2 = #scaling.numerics<absorb, accumulate = f32, strict>}
+  a2 = #scaling.numerics<absorb, accumulate = f32, strict>,
+  a3 = #scaling.numerics<log, products = tf32>,
+  a4 = #scaling.numerics<log, products = f32, strict>}
 
 // CHECK-LABEL: func.func private @forms
 // CHECK-SAME: a0 = #scaling.form<cost>,
@@ -389,9 +393,13 @@ func.func @marginals(%c: tensor<8x4xf32>, %r: tensor<2x8xf32>, %s: tensor<2x4xf3
 // CHECK: scaling.reduce_points sqeuclidean points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf32>, tensor<2x4x3xf32>) factor(%{{[a-z0-9_]+}} : tensor<4xf32>) scale(%{{[a-z0-9_]+}} : f32) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>, tensor<2x8xf32>
 // CHECK: scaling.reduce_points l1 points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : memref<8x?xf32>, memref<4x?xf32>) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : memref<8xf32>, memref<8xf32>){{$}}
 // CHECK: scaling.apply_points dot points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf32>, tensor<2x4x3xf32>) row(%{{[a-z0-9_]+}} : tensor<8xf32>) col(%{{[a-z0-9_]+}} : tensor<4xf32>) scale(%{{[a-z0-9_]+}} : f32) operand(%{{[a-z0-9_]+}} : tensor<4x5xf32>) outs(%{{[a-z0-9_]+}} : tensor<2x8x5xf32>) -> tensor<2x8x5xf32>
+// CHECK: scaling.reduce_points dot {{.*}} factor({{.*}}) products(tf32) outs(
+// CHECK: scaling.apply_points dot {{.*}}f32>) products(tf32) operand(
 func.func @points(%x: tensor<8x3xf32>, %y: tensor<2x4x3xf32>, %F: tensor<8xf32>, %G: tensor<4xf32>, %t: f32, %e: tensor<2x8xf32>, %V: tensor<4x5xf32>, %o: tensor<2x8x5xf32>, %p: memref<8x?xf32>, %q: memref<4x?xf32>, %u: memref<8xf32>, %v: memref<8xf32>) {
   %0:2 = scaling.reduce_points sqeuclidean points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) factor(%G : tensor<4xf32>) scale(%t : f32) outs(%e, %e : tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>, tensor<2x8xf32>
   scaling.reduce_points l1 points(%p, %q : memref<8x?xf32>, memref<4x?xf32>) outs(%u, %v : memref<8xf32>, memref<8xf32>)
   %1 = scaling.apply_points dot points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) row(%F : tensor<8xf32>) col(%G : tensor<4xf32>) scale(%t : f32) operand(%V : tensor<4x5xf32>) outs(%o : tensor<2x8x5xf32>) -> tensor<2x8x5xf32>
+  %2:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) factor(%G : tensor<4xf32>) products(tf32) outs(%e, %e : tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>, tensor<2x8xf32>
+  %3 = scaling.apply_points dot points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) products(tf32) operand(%V : tensor<4x5xf32>) outs(%o : tensor<2x8x5xf32>) -> tensor<2x8x5xf32>
   return
 }

@@ -82,6 +82,34 @@ func.func @cosines(%x: tensor<30x5xf16>, %y: tensor<40x5xf16>) -> tensor<30xf32>
 
 // -----
 
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// Rounded to eleven bits before squares are taken.
+// CHECK-LABEL: func.func @rounded
+// CHECK: arith.subf
+// CHECK: arith.subf
+// CHECK: %[[HALF:.*]] = arith.constant 4096 : i32
+// CHECK: %[[KEPT:.*]] = arith.constant -8192 : i32
+// CHECK: arith.bitcast
+// CHECK: arith.addi %{{.*}}, %[[HALF]]
+// CHECK: arith.andi %{{.*}}, %[[KEPT]]
+// CHECK: arith.cmpf ord
+// CHECK: arith.mulf
+// CHECK: scaling.reduce_points dot {{.*}} products(tf32)
+func.func @rounded(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>) -> tensor<30xf32> attributes {scaling.products = "tf32"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  return %r#0 : tensor<30xf32>
+}
+
+// -----
+
 #stored = #scaling.schedule<streaming, row_block = 8>
 
 // Another schedule.

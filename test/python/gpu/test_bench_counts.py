@@ -63,6 +63,9 @@ SMALL = {
     "resident": replace(gpu.WORKLOADS["resident"], emulated=(3, 33, 70)),
     "streaming": replace(gpu.WORKLOADS["streaming"], emulated=(16, 4096), grid=3),
     "cloud": replace(gpu.WORKLOADS["cloud"], emulated=(256, 128), half_steps=4),
+    "cloud tf32": replace(
+        gpu.WORKLOADS["cloud tf32"], emulated=(256, 128), half_steps=4
+    ),
 }
 
 

@@ -24,9 +24,11 @@ void describeGPU(ModuleOp module, const GPUChip &chip);
 
 /// On a function or kernel: f32 is computed without approximate instructions.
 inline constexpr llvm::StringLiteral kStrictAttrName = "scaling.strict";
+inline constexpr llvm::StringLiteral kProductsAttrName = "scaling.products";
 
-/// Marks the functions that hold ops of strict numerics.
-void markStrictFunctions(ModuleOp module);
+/// Marks the functions that hold ops of strict numerics, and those whose ops
+/// all let tensor cores multiply.
+void markNumerics(ModuleOp module);
 
 /// The chip that is written there.
 std::optional<GPUChip> getDescribedGPU(ModuleOp module);

@@ -23,7 +23,9 @@ def ScalingDescribeGPUPass : Pass<"scaling-describe-gpu", "::mlir::ModuleOp"> {
     to. Anything else is an error that names what there is.
 
     A function with an op of `strict` numerics gets the attribute
-    `scaling.strict`, which its kernel has as well.
+    `scaling.strict`, which its kernel has as well; one whose ops all have
+    numerics of other products than f32 gets `scaling.products`, the name of the
+    most exact ones.
   }];
   let options = [
     Option<"chip", "chip", "std::string", /*default=*/"\"sm_90\"",

@@ -22,6 +22,7 @@ class PassManager;
 class SourceMgrDiagnosticHandler;
 
 namespace scaling {
+enum class Products : uint32_t;
 
 /// How a program gets to the LLVM dialect.
 enum class Route {
@@ -48,6 +49,9 @@ public:
 
   /// Makes the numerics of every op strict.
   void setStrict();
+
+  /// The products of every op that is not strict.
+  void setProducts(Products products);
 
   /// Runs passes, as the textual form of a pipeline has them, and describes the
   /// entry points that there are then.

@@ -357,9 +357,9 @@ struct SoftmaxAttention final : OpRewritePattern<AttentionOp> {
           OutputScale::one, form.getAnneal(), form.getExtrapolate());
     }
     if (numerics.getDomain() == Domain::absorb)
-      numerics =
-          NumericsAttr::get(op.getContext(), Domain::log,
-                            numerics.getAccumulate(), numerics.getStrict());
+      numerics = NumericsAttr::get(
+          op.getContext(), Domain::log, numerics.getAccumulate(),
+          numerics.getStrict(), numerics.getProducts());
     RuleAttr rows = isRows ? rule : plain, cols = isRows ? plain : rule;
     if (rows == op.getRows() && cols == op.getCols() && form == op.getForm() &&
         numerics == op.getNumerics())

@@ -537,7 +537,7 @@ LogicalResult StopAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 //===----------------------------------------------------------------------===//
 
 NumericsAttr NumericsAttr::getDefault(MLIRContext *context, Domain domain) {
-  return get(context, domain, FloatType(), false);
+  return get(context, domain, FloatType(), false, Products::f32);
 }
 
 FloatType NumericsAttr::getAccumulateType(Type element) {
@@ -553,15 +553,17 @@ Attribute NumericsAttr::parse(AsmParser &parser, Type) {
   Domain domain;
   FloatType accumulate;
   bool strict = false;
+  Products products = Products::f32;
   if (parser.parseLess() || parseEnum(parser, domain))
     return {};
   Fields fields(parser);
   fields.add("accumulate", [&] { return parser.parseType(accumulate); })
-      .flag("strict", strict);
+      .flag("strict", strict)
+      .add("products", [&] { return parseEnum(parser, products); });
   if (fields.parse("numerics"))
     return {};
   return getChecked([&] { return parser.emitError(loc); }, parser.getContext(),
-                    domain, accumulate, strict);
+                    domain, accumulate, strict, products);
 }
 
 void NumericsAttr::print(AsmPrinter &printer) const {
@@ -570,14 +572,21 @@ void NumericsAttr::print(AsmPrinter &printer) const {
     printer << ", accumulate = " << getAccumulate();
   if (getStrict())
     printer << ", strict";
+  if (getProducts() != Products::f32)
+    printer << ", products = " << stringifyProducts(getProducts());
   printer << '>';
 }
 
 LogicalResult NumericsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                   Domain, FloatType accumulate, bool) {
+                                   Domain, FloatType accumulate, bool strict,
+                                   Products products) {
   if (accumulate && !accumulate.isF32() && !accumulate.isF64())
     return emitError() << "#scaling.numerics: accumulate is f32 or f64, not "
                        << accumulate << " (C1)";
+  if (strict && products != Products::f32)
+    return emitError() << "#scaling.numerics: strict goes with products of "
+                          "f32, not "
+                       << stringifyProducts(products) << " (C2)";
   return success();
 }
 

@@ -600,6 +600,10 @@ template <typename OpTy> static LogicalResult verifyPoints(OpTy op) {
   if (op.getMetric() == Metric::cosine)
     return op.emitOpError("takes no 'cosine': normalize the points and use "
                           "'dot' (C1)");
+  if (op.getProducts() != Products::f32 && op.getMetric() != Metric::dot)
+    return op.emitOpError()
+           << "has products of " << stringifyProducts(op.getProducts())
+           << ", which are of the metric 'dot' alone (C1)";
   for (Value operand : op->getOperands())
     if (!getElementTypeOrSelf(operand).isF32())
       return op.emitOpError() << "expected elements of type 'f32', got "

@@ -47,6 +47,7 @@ struct Prepared {
   double coefficient = 1.0;
   /// What is added to the costs of a point, or null.
   Value xTerm, yTerm;
+  Products products = Products::f32;
 };
 
 class PointSweeper {
@@ -68,6 +69,8 @@ private:
   /// Squares along the last dimension.
   Value squares(TensorEmitter &e, Value points);
   void centre(TensorEmitter &e, Prepared &points);
+  /// The nearest numbers of tf32.
+  Value rounded(TensorEmitter &e, Value points);
 
   RewriterBase &rewriter;
   llvm::DenseMap<Operation *, Prepared> prepared;
@@ -161,6 +164,24 @@ void PointSweeper::centre(TensorEmitter &e, Prepared &points) {
   }
 }
 
+Value PointSweeper::rounded(TensorEmitter &e, Value points) {
+  auto sizes = tensor::getMixedSizes(e.b, e.loc, points);
+  Type bits = e.b.getI32Type();
+  auto round = [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+    Value half = arith::ConstantIntOp::create(b, l, bits, 0x1000);
+    Value kept = arith::ConstantIntOp::create(b, l, bits, ~0x1fff);
+    Value whole = arith::BitcastOp::create(b, l, bits, in[0]);
+    whole = arith::AddIOp::create(b, l, whole, half);
+    whole = arith::AndIOp::create(b, l, whole, kept);
+    Value found = arith::BitcastOp::create(b, l, b.getF32Type(), whole);
+    // The bits of what is not a number could become those of one.
+    Value isNumber =
+        arith::CmpFOp::create(b, l, arith::CmpFPredicate::ORD, in[0], in[0]);
+    return arith::SelectOp::create(b, l, isNumber, found, in[0]);
+  };
+  return e.elementwise(sizes, 1, e.b.getF32Type(), {{points, {0}}}, round);
+}
+
 Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
   auto [it, isNew] = prepared.try_emplace(pairwise);
   Prepared &points = it->second;
@@ -171,29 +192,40 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
   rewriter.setInsertionPointAfter(pairwise);
   TensorEmitter e(rewriter, pairwise.getLoc());
   FloatType type = rewriter.getF32Type();
+  auto yType = cast<RankedTensorType>(points.y.getType());
+  int64_t depth = yType.getShape().back();
+  bool isLarge = ShapedType::isDynamic(depth) || depth >= kLeastProduct;
+  auto function = pairwise->getParentOfType<FunctionOpInterface>();
+  isLarge &= !(function && function->hasAttr(kStrictFunctionAttrName));
+  bool isSquared = points.metric == Metric::sqeuclidean && isLarge;
   if (points.metric == Metric::cosine) {
     auto sizes = tensor::getMixedSizes(rewriter, e.loc, points.x);
     sizes.pop_back();
     points = {e.normalized(points.x, type), e.normalized(points.y, type),
               Metric::dot, -1.0, e.filled(sizes, e.scalar(type, 1.0))};
-    return points;
+  } else {
+    points.x = castToF32(e, points.x);
+    points.y = castToF32(e, points.y);
   }
-  points.x = castToF32(e, points.x);
-  points.y = castToF32(e, points.y);
-  auto yType = cast<RankedTensorType>(points.y.getType());
-  int64_t depth = yType.getShape().back();
-  bool isLarge = ShapedType::isDynamic(depth) || depth >= kLeastProduct;
-  auto function = pairwise->getParentOfType<FunctionOpInterface>();
-  bool isStrict = function && function->hasAttr(kStrictFunctionAttrName);
-  if (points.metric != Metric::sqeuclidean || !isLarge || isStrict)
-    return points;
   // A middle for every matrix of a batch would be another for either side.
-  if (yType.getRank() == 2)
+  if (isSquared && yType.getRank() == 2)
     centre(e, points);
-  points.xTerm = squares(e, points.x);
-  points.yTerm = squares(e, points.y);
-  points.metric = Metric::dot;
-  points.coefficient = -2.0;
+  StringAttr products;
+  if (function && isLarge && (isSquared || points.metric == Metric::dot))
+    products = function->getAttrOfType<StringAttr>(kProductsFunctionAttrName);
+  if (products)
+    points.products = symbolizeProducts(products).value_or(Products::f32);
+  if (points.products != Products::f32) {
+    bool isSame = points.x == points.y;
+    points.x = rounded(e, points.x);
+    points.y = isSame ? points.x : rounded(e, points.y);
+  }
+  if (isSquared) {
+    points.xTerm = squares(e, points.x);
+    points.yTerm = squares(e, points.y);
+    points.metric = Metric::dot;
+    points.coefficient = -2.0;
+  }
   return points;
 }
 
@@ -295,7 +327,7 @@ bool PointSweeper::sweep(ReduceOp reduce) {
                            rewriter.getF32Type()));
   auto swept = ReducePointsOp::create(
       rewriter, loc, reduce.getResultTypes(), points.x, points.y, factor,
-      scaleOfSweep(e, scale, points), outs, points.metric);
+      scaleOfSweep(e, scale, points), outs, points.metric, points.products);
   SmallVector<Value> results(swept.getResults());
   if (points.xTerm)
     results[0] =
@@ -339,7 +371,7 @@ bool PointSweeper::sweep(ApplyOp apply) {
   rewriter.replaceOpWithNewOp<ApplyPointsOp>(
       apply, apply.getResultTypes(), points.x, points.y, row, col,
       scaleOfSweep(e, scale, points), castToF32(e, apply.getOperand()), out,
-      points.metric);
+      points.metric, points.products);
   return true;
 }
 

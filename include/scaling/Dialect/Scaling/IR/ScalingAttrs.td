@@ -177,6 +177,7 @@ def Scaling_NumericsAttr : Scaling_Attr<"Numerics", "numerics"> {
     ```mlir
     #scaling.numerics<kernel>
     #scaling.numerics<log, accumulate = f64, strict>
+    #scaling.numerics<log, products = tf32>
     ```
 
     `kernel`: the matrix is exponentiated once. `log`: an exponential per entry
@@ -187,15 +188,21 @@ def Scaling_NumericsAttr : Scaling_Attr<"Numerics", "numerics"> {
     without it uses `log`.
     `accumulate` is the type of factors and sums: f64, or by default f64 for
     f64 matrices and f32 for all others. `strict`: true division, no
-    contraction.
+    contraction. `products = tf32`: where costs or logits are products of 16
+    coordinates and more, these may be rounded to eleven significant bits, for
+    tensor cores; what is made of the rounded points, norms too, is f32. A
+    lowering without tensor cores does not round.
 
-    Constraint: (C1) `accumulate` is f32 or f64 and not narrower than the
-    matrix' element type.
+    Constraints:
+    * (C1) `accumulate` is f32 or f64 and not narrower than the matrix' element
+      type.
+    * (C2) `strict` goes with products of f32.
   }];
   let parameters = (ins
     EnumParameter<Scaling_Domain>:$domain,
     OptionalParameter<"::mlir::FloatType", "null for the default">:$accumulate,
-    AttrParameter<"bool", "">:$strict
+    AttrParameter<"bool", "">:$strict,
+    EnumParameter<Scaling_Products>:$products
   );
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;

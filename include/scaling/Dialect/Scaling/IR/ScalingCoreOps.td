@@ -453,7 +453,11 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
 
     Formula: with `z_ij = scale · C_ij + factor_j`, C as in `scaling.pairwise`,
     `outs_0 = max_j z_ij` and `outs_1 = Σ_j exp(z_ij − outs_0)`. Where all z_ij
-    are −inf, `outs_0` is the lowest finite number and `outs_1` is 0.
+    are −inf, `outs_0` is a finite number below −10³⁷ and `outs_1` is 0.
+
+    `products(tf32)`: tensor cores multiply, for which points must be numbers of
+    tf32, eleven significant bits: of others, the rest is not looked at. Sums
+    are f32.
 
     Owns its initialisation: what `outs` holds does not matter.
 
@@ -463,7 +467,7 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
-      same).
+      same); with products of tf32 it is `dot`.
     * (C2) shapes fit as described; all elements are f32; there are two `outs`.
     * (C3) all tensors or all memrefs.
 
@@ -477,12 +481,14 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
   let arguments = (ins
     Scaling_Shaped:$x, Scaling_Shaped:$y, Optional<Scaling_Shaped>:$factor,
     Optional<F32>:$scale, Variadic<Scaling_Shaped>:$outs,
-    Scaling_Metric:$metric);
+    Scaling_Metric:$metric,
+    DefaultValuedAttr<Scaling_Products, "Products::f32">:$products);
   let results = (outs Variadic<Scaling_Tensor>:$results);
   let assemblyFormat = [{
     $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
     (`factor` `` `(` $factor^ `:` type($factor) `)`)?
     (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    (`products` `` `(` $products^ `)`)?
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($results)^)?
   }];
@@ -501,7 +507,7 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
 
     Formula: `outs = P·V` with `P_ij = exp(row_i + scale · C_ij + col_j)`, C as
     in `scaling.pairwise`. An entry whose row or column factor is −inf is
-    exactly zero.
+    exactly zero. `products` are those of points, as in `scaling.reduce_points`.
 
     Owns its initialisation: what `outs` holds does not matter.
 
@@ -511,7 +517,7 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
-      same).
+      same); with products of tf32 it is `dot`.
     * (C2) shapes fit as described; all elements are f32.
     * (C3) all tensors or all memrefs.
 
@@ -526,13 +532,15 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
     Scaling_Shaped:$x, Scaling_Shaped:$y,
     Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
     Optional<F32>:$scale, Scaling_Shaped:$operand, Scaling_Shaped:$outs,
-    Scaling_Metric:$metric);
+    Scaling_Metric:$metric,
+    DefaultValuedAttr<Scaling_Products, "Products::f32">:$products);
   let results = (outs Optional<Scaling_Tensor>:$result);
   let assemblyFormat = [{
     $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
     (`row` `` `(` $row^ `:` type($row) `)`)?
     (`col` `` `(` $col^ `:` type($col) `)`)?
     (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    (`products` `` `(` $products^ `)`)?
     `operand` `` `(` $operand `:` type($operand) `)`
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict (`->` type($result)^)?
   }];

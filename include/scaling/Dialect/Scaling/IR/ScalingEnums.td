@@ -86,6 +86,9 @@ def Scaling_Metric : Scaling_Enum<"Metric", "the cost between two points", [
   I32EnumAttrCase<"l1", 2>, I32EnumAttrCase<"dot", 3>,
   I32EnumAttrCase<"cosine", 4>]>;
 
+def Scaling_Products : Scaling_Enum<"Products", "what coordinates are rounded to before they are multiplied", [
+  I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"tf32", 1>]>;
+
 def Scaling_ApplyKind : Scaling_Enum<"ApplyKind", "what is computed from the plan", [
   I32EnumAttrCase<"product", 0>, I32EnumAttrCase<"value", 1>,
   I32EnumAttrCase<"mass", 2>, I32EnumAttrCase<"argmax", 3>,

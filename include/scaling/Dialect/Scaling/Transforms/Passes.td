@@ -90,6 +90,11 @@ def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
     Squared distances of 16 coordinates and more become products,
     `|x − o|² + |y − o|² − 2 (x − o)·(y − o)`, where o is the mean of the first
     32 points of y; not in functions of `strict` numerics.
+
+    Points of 16 coordinates and more whose products are to be of tf32, as the
+    function's attribute `scaling.products` says, are rounded to numbers of it
+    (to nearest, ties away from zero), squares being those of the rounded ones:
+    a point is as far from itself as f32 sums differ.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",

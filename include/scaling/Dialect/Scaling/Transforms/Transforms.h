@@ -80,6 +80,9 @@ void formLanes(RewriterBase &rewriter, Block *block);
 /// GPU.
 inline constexpr StringRef kStrictFunctionAttrName = "scaling.strict";
 
+/// The attribute of functions whose products are not f32: the name of these.
+inline constexpr StringRef kProductsFunctionAttrName = "scaling.products";
+
 /// Takes the log-sum-exps of costs between points from the points, below
 /// `root`, where the schedule is `cloud`.
 void sweepPoints(RewriterBase &rewriter, Operation *root);

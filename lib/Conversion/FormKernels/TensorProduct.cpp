@@ -1,0 +1,226 @@
+//===- TensorProduct.cpp - The product of two tiles by tensor cores -------===//
+//
+// Part of the scaling project, under the Apache License v2.0 with LLVM
+// Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "TileProduct.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+#include <array>
+
+using namespace mlir;
+using namespace mlir::scaling;
+
+static constexpr int64_t kWarpLanes = 32;
+
+/// What an instruction multiplies: 16 by 8 points in 8 coordinates.
+static constexpr int64_t kStepRows = 16;
+static constexpr int64_t kStepColumns = 8;
+static constexpr int64_t kStepDepth = 8;
+
+/// Rows of a warp: two steps, for which columns are loaded once.
+static constexpr int64_t kSteps = 2;
+static constexpr int64_t kWarpRows = kSteps * kStepRows;
+
+/// A tile has 128 rows or more: so many warps one above another. Side by side
+/// are at most so many.
+static constexpr int64_t kRowWarps = 4;
+static constexpr int64_t kMostParts = 4;
+
+/// Rows of 16 bytes of a matrix that is loaded; four are loaded at a time.
+static constexpr int64_t kMatrixRows = 8;
+static constexpr int64_t kMatrices = 4;
+
+/// Coordinates taken in straight code, at most.
+static constexpr int64_t kMostStraight = 64;
+
+static int64_t partsOf(int64_t numThreads) {
+  int64_t numWarps = numThreads / kWarpLanes;
+  int64_t parts = std::min(numWarps / kRowWarps, kMostParts);
+  return parts > 0 && numWarps % parts == 0 ? parts : 1;
+}
+
+static int64_t rowWarpsOf(int64_t numThreads) {
+  return numThreads / kWarpLanes / partsOf(numThreads);
+}
+
+namespace {
+class TensorProduct final : public TileProduct {
+public:
+  TensorProduct(ImplicitLocOpBuilder &b, Value thread, int64_t numThreads,
+                int64_t tileColumns)
+      : TileProduct(rowWarpsOf(numThreads) * kWarpRows, tileColumns, kSteps * 2,
+                    tileColumns / partsOf(numThreads) / 4, kStepDepth,
+                    /*adjacentColumns=*/2, /*adjacentRows=*/2,
+                    partsOf(numThreads)) {
+    auto index = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(b, value);
+    };
+    Value rowWarps = index(rowWarpsOf(numThreads));
+    Value warp = arith::DivUIOp::create(b, thread, index(kWarpLanes));
+    lane = arith::RemUIOp::create(b, thread, index(kWarpLanes));
+    part = arith::DivUIOp::create(b, warp, rowWarps);
+    firstRow = arith::MulIOp::create(
+        b, arith::RemUIOp::create(b, warp, rowWarps), index(kWarpRows));
+    firstColumn = arith::MulIOp::create(
+        b, part, index(tileColumns / partsOf(numThreads)));
+    quad = arith::DivUIOp::create(b, lane, index(4));
+    inQuad = arith::RemUIOp::create(b, lane, index(4));
+  }
+
+  bool keepsCoordinates() const override { return true; }
+  Value createRow(ImplicitLocOpBuilder &b, int64_t i) const override {
+    Value offset = arith::ConstantIndexOp::create(b, i * kStepRows / 2);
+    return arith::AddIOp::create(b, arith::AddIOp::create(b, firstRow, quad),
+                                 offset);
+  }
+  Value createColumn(ImplicitLocOpBuilder &b, int64_t j) const override {
+    Value two = arith::ConstantIndexOp::create(b, 2);
+    Value own = arith::AddIOp::create(b, firstColumn,
+                                      arith::MulIOp::create(b, inQuad, two));
+    return arith::AddIOp::create(
+        b, own,
+        arith::ConstantIndexOp::create(b, j / 2 * kStepColumns + j % 2));
+  }
+  ArrayRef<int32_t> getLaneBits() const override {
+    static constexpr int32_t bits[] = {2, 1};
+    return bits;
+  }
+  Value createPart(ImplicitLocOpBuilder &b) const override { return part; }
+  Value createIsFirst(ImplicitLocOpBuilder &b) const override {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, inQuad,
+                                 arith::ConstantIndexOp::create(b, 0));
+  }
+  SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
+                                int64_t strideX, Value y, int64_t strideY,
+                                int64_t depth, bool isAll,
+                                ValueRange sums) const override;
+
+private:
+  /// Where the lane's row of the four matrices is that are loaded together:
+  /// two of them below each other, and two side by side.
+  Value createPlace(ImplicitLocOpBuilder &b, Value first, int64_t stride,
+                    bool isBelowFirst) const;
+  SmallVector<Value> addStep(ImplicitLocOpBuilder &b, Value x, int64_t strideX,
+                             Value y, int64_t strideY, ValueRange sums) const;
+
+  Value lane, quad, inQuad, part, firstRow, firstColumn;
+};
+} // namespace
+
+/// Four matrices of eight by four coordinates: lane l gets coordinate l % 4 of
+/// row l / 4 of each.
+static SmallVector<Value> loadMatrices(ImplicitLocOpBuilder &b, Value place) {
+  SmallVector<Type> types(kMatrices, b.getI32Type());
+  Type type = LLVM::LLVMStructType::getLiteral(b.getContext(), types);
+  Value loaded = NVVM::LdMatrixOp::create(
+      b, type, place, kMatrices, NVVM::MMALayout::row,
+      NVVM::LdStMatrixShapeAttr::get(b.getContext(), 8, 8),
+      NVVM::LdStMatrixEltType::B16);
+  SmallVector<Value> parts;
+  for (int64_t i = 0; i < kMatrices; ++i)
+    parts.push_back(LLVM::ExtractValueOp::create(b, loaded, i));
+  return parts;
+}
+
+/// Adds the products of 16 rows and 8 columns to four sums.
+static void multiply(ImplicitLocOpBuilder &b, ValueRange rows,
+                     ValueRange columns, ArrayRef<Value *> sums) {
+  SmallVector<Value> before;
+  for (Value *sum : sums)
+    before.push_back(*sum);
+  SmallVector<Type> types(sums.size(), b.getF32Type());
+  Value after = NVVM::MmaOp::create(
+      b, LLVM::LLVMStructType::getLiteral(b.getContext(), types), rows, columns,
+      before, ArrayRef<int64_t>{kStepRows, kStepColumns, kStepDepth},
+      std::nullopt, std::nullopt,
+      std::array{NVVM::MMATypes::tf32, NVVM::MMATypes::tf32},
+      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  for (auto [i, sum] : llvm::enumerate(sums))
+    *sum = LLVM::ExtractValueOp::create(b, after, i);
+}
+
+Value TensorProduct::createPlace(ImplicitLocOpBuilder &b, Value first,
+                                 int64_t stride, bool isBelowFirst) const {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, value);
+  };
+  Value matrix = arith::DivUIOp::create(b, lane, index(kMatrixRows));
+  Value row = arith::RemUIOp::create(b, lane, index(kMatrixRows));
+  Value low = arith::RemUIOp::create(b, matrix, index(2));
+  Value high = arith::DivUIOp::create(b, matrix, index(2));
+  Value below = isBelowFirst ? low : high, beside = isBelowFirst ? high : low;
+  row = arith::AddIOp::create(
+      b, arith::AddIOp::create(b, first, row),
+      arith::MulIOp::create(b, below, index(kMatrixRows)));
+  return arith::AddIOp::create(
+      b, arith::MulIOp::create(b, row, index(stride)),
+      arith::MulIOp::create(b, beside, index(kVectorFloats)));
+}
+
+SmallVector<Value> TensorProduct::addStep(ImplicitLocOpBuilder &b, Value x,
+                                          int64_t strideX, Value y,
+                                          int64_t strideY,
+                                          ValueRange sums) const {
+  SmallVector<Value> results(sums);
+  SmallVector<SmallVector<Value>> rows;
+  for (int64_t i = 0; i < kSteps; ++i)
+    rows.push_back(
+        loadMatrices(b, createAddress(b, x, i * kStepRows * strideX)));
+  int64_t numColumns = getNumColumns();
+  // Two times eight columns, of which a thread has four.
+  for (int64_t j = 0; j < numColumns; j += 4) {
+    SmallVector<Value> columns =
+        loadMatrices(b, createAddress(b, y, j / 2 * kStepColumns * strideY));
+    for (int64_t half = 0; half < 2; ++half)
+      for (int64_t i = 0; i < kSteps; ++i) {
+        Value *upper = &results[2 * i * numColumns + j + 2 * half];
+        Value *lower = upper + numColumns;
+        multiply(b, rows[i], ValueRange(columns).slice(2 * half, 2),
+                 {upper, upper + 1, lower, lower + 1});
+      }
+  }
+  return results;
+}
+
+SmallVector<Value> TensorProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
+                                             int64_t strideX, Value y,
+                                             int64_t strideY, int64_t depth,
+                                             bool isAll,
+                                             ValueRange sums) const {
+  Value ownX = createAddress(
+      b, x, createPlace(b, firstRow, strideX, /*isBelowFirst=*/true));
+  Value ownY = createAddress(
+      b, y, createPlace(b, firstColumn, strideY, /*isBelowFirst=*/false));
+  SmallVector<Value> results(sums);
+  int64_t straight = isAll ? std::min(depth, kMostStraight) : 0;
+  for (int64_t from = 0; from < straight; from += kStepDepth)
+    results = addStep(b, createAddress(b, ownX, from), strideX,
+                      createAddress(b, ownY, from), strideY, results);
+  if (straight == depth)
+    return results;
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, value);
+  };
+  auto loop = scf::ForOp::create(b, index(straight), index(depth),
+                                 index(kStepDepth), results);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value first = loop.getInductionVar();
+  scf::YieldOp::create(b, addStep(b, createAddress(b, ownX, first), strideX,
+                                  createAddress(b, ownY, first), strideY,
+                                  loop.getRegionIterArgs()));
+  return SmallVector<Value>(loop.getResults());
+}
+
+std::unique_ptr<TileProduct>
+scaling::createTensorProduct(ImplicitLocOpBuilder &b, Value thread,
+                             int64_t numThreads, int64_t tileColumns) {
+  return std::make_unique<TensorProduct>(b, thread, numThreads, tileColumns);
+}

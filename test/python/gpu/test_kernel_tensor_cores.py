@@ -1,0 +1,199 @@
+"""Sweeps over tiles of points whose products are those of tensor cores: numbers
+of tf32, sums of f32."""
+
+import numpy as np
+import pytest
+import scaling_reference as sr
+from emulated_kernels import execute
+from test_kernel_points import check, points, reduction, solve
+
+
+def rounded(values):
+    """The nearest numbers of tf32, ties away from zero."""
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    return ((bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def tensor_points(shape, seed):
+    return rounded(points(shape, seed))
+
+
+@pytest.mark.parametrize(
+    "n, m, d",
+    [(1, 1, 16), (130, 257, 19), (129, 300, 64), (60, 513, 36), (130, 260, 132)],
+)
+def test_tensor_sizes(n, m, d):
+    """In every order of warps the same."""
+    code = reduction(f"{n}x{d}", f"{m}x{d}", "dot", products="tf32")
+    x, y = tensor_points((n, d), 0) / 4, tensor_points((m, d), 1)
+    found = [
+        check(code, x, y, "dot", points(m, 2), seed=seed)[:2]
+        for seed in (range(3) if m == 257 else [0])
+    ]
+    for again in found[1:]:
+        np.testing.assert_array_equal(again, found[0])
+
+
+def test_tensor_unknown_sizes():
+    code = reduction("?x?", "?x?", "dot", products="tf32")
+    for n, m, d in ((1, 2, 1), (140, 270, 33), (3, 600, 70)):
+        x, y = tensor_points((n, d), 0) / 4, tensor_points((m, d), 1)
+        check(code, x, y, "dot", points(m, 2), scale=0.3)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1.9999999, 3e-30, 1e-42])
+def test_tensor_scales(scale):
+    """Of which a power of two is taken off."""
+    code = reduction("40x16", "300x16", "dot", products="tf32")
+    x, y = tensor_points((40, 16), 0), tensor_points((300, 16), 1)
+    check(code, x, y, "dot", points(300, 2), scale=scale)
+
+
+def test_tensor_columns_without_mass():
+    code = reduction("40x16", "300x16", "dot", products="tf32")
+    factor = points(300, 2)
+    factor[::2] = -np.inf
+    x, y = tensor_points((40, 16), 0), tensor_points((300, 16), 1)
+    check(code, x, y, "dot", factor)
+    inputs = [x, y, np.full(300, -np.inf, np.float32), np.array(1.3, np.float32)]
+    (most, total), _ = execute(code, "f", inputs, [((40,), "f32")] * 2)
+    assert np.isfinite(most).all() and (most < -1e37).all()
+    assert (total == 0).all()
+
+
+def test_tensor_not_a_number_is_seen():
+    code = reduction("40x16", "300x16", "dot", products="tf32")
+    y = tensor_points((300, 16), 1)
+    y[257, 3] = np.nan
+    x, g = tensor_points((40, 16), 0), points(300, 2)
+    for values, scale in ((y, 1), (np.nan_to_num(y), np.nan)):
+        inputs = [x, values, g, np.array(scale, np.float32)]
+        (_, total), _ = execute(code, "f", inputs, [((40,), "f32")] * 2)
+        assert np.isnan(total).all()
+
+
+def test_tensor_memory():
+    n, m, d = 256, 512, 64
+    code = reduction(f"{n}x{d}", f"{m}x{d}", "dot", products="tf32")
+    x, y = tensor_points((n, d), 0) / 8, tensor_points((m, d), 1)
+    counts = check(code, x, y, "dot", points(m, 2))[2]
+    assert counts["global"]["read_sectors"] == counts["global"]["read_sectors_ideal"]
+    assert counts["shared"]["bank_conflicts"] == 0
+
+
+def cloud(n, m, d, epsilon, steps, products, known=True):
+    sizes = (n, m) if known else ("?", "?")
+    x_type, y_type = (f"tensor<{k}x{d}xf32>" for k in sizes)
+    u_type, v_type = (f"tensor<{k}xf32>" for k in sizes)
+    matrix = f"tensor<{sizes[0]}x{sizes[1]}xf32>"
+    return f"""
+        func.func @f(%x: {x_type}, %y: {y_type}) -> ({u_type}, {v_type}) {{
+          %c0 = arith.constant 0 : index
+          %n = tensor.dim %x, %c0 : {x_type}
+          %m = tensor.dim %y, %c0 : {y_type}
+          %e = tensor.empty({"" if known else "%n, %m"}) : {matrix}
+          %C = scaling.pairwise sqeuclidean points(%x, %y : {x_type}, {y_type})
+              outs(%e : {matrix}) -> {matrix}
+          %r:5 = scaling.sinkhorn cost(%C : {matrix})
+              form(#scaling.form<cost, epsilon = {epsilon}>)
+              rows(#scaling.rule<sum, target = uniform>)
+              cols(#scaling.rule<sum, target = uniform>)
+              stop(#scaling.stop<fixed {steps}>)
+              numerics(#scaling.numerics<log, products = {products}>)
+          return %r#0, %r#1 : {u_type}, {v_type}
+        }}"""
+
+
+def potentials(x, y, epsilon, steps):
+    rule = sr.Rule(target="uniform")
+    return sr.sinkhorn(
+        sr.pairwise(x, y, "sqeuclidean"), form=sr.Form(epsilon=epsilon), rows=rule,
+        cols=rule, stop=sr.fixed(steps),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_tensor_potentials(known):
+    """Of points that nothing is lost of, nor of those less their mean."""
+    n, m, d, epsilon, steps = 150, 270, 20, 0.5, 4
+    x, y = (np.round(2 * points((k, d), s)) / 8 for k, s in ((n, 0), (m, 1)))
+    (f, g), report = solve(
+        cloud(n, m, d, epsilon, steps, "tf32", known), [x, y],
+        [((n,), "f32"), ((m,), "f32")], grid=3,
+    )  # fmt: skip
+    expected = potentials(x, y, epsilon, steps)
+    np.testing.assert_allclose(f, expected.f, rtol=1e-5, atol=2e-5)
+    np.testing.assert_allclose(g, expected.g, rtol=1e-5, atol=2e-5)
+    assert report["global"]["written_bytes"] < 4 * n * m
+
+
+def test_tensor_rounding():
+    """Of other points, the result is that of the rounded ones: a cloud is at no
+    distance from itself, and its potentials are the same on either side."""
+    n, d, epsilon, steps = 140, 24, 0.5, 40
+    x = points((n, d), 0) / 4 + 3
+    (f, g), _ = solve(
+        cloud(n, n, d, epsilon, steps, "tf32"), [x, x],
+        [((n,), "f32"), ((n,), "f32")], grid=3,
+    )  # fmt: skip
+    middle = (x[:32] / np.float32(32)).sum(0, dtype=np.float32)
+    moved = rounded(x - middle).astype(np.float64)
+    expected = potentials(moved, moved, epsilon, steps)
+    np.testing.assert_allclose(f, expected.f, atol=5e-5)
+    np.testing.assert_allclose(g, expected.g, atol=5e-5)
+    # What the rounding changes.
+    exact = potentials(x.astype(np.float64), x.astype(np.float64), epsilon, steps)
+    assert 1e-6 < np.abs(f - exact.f).max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    "n, m, d, k", [(130, 70, 32, 64), (5, 200, 19, 7), (129, 65, 36, 132)]
+)
+def test_tensor_products_with_the_plan(n, m, d, k):
+    x_type, y_type = f"tensor<{n}x{d}xf32>", f"tensor<{m}x{d}xf32>"
+    v_type, o_type = f"tensor<{m}x{k}xf32>", f"tensor<{n}x{k}xf32>"
+    row_type, col_type = f"tensor<{n}xf32>", f"tensor<{m}xf32>"
+    text = f"""
+        func.func @f(%x: {x_type}, %y: {y_type}, %u: {row_type}, %v: {col_type},
+                     %V: {v_type}) -> {o_type} {{
+          %s = arith.constant 0.3 : f32
+          %e = tensor.empty() : {o_type}
+          %o = scaling.apply_points dot points(%x, %y : {x_type}, {y_type})
+              row(%u : {row_type}) col(%v : {col_type}) scale(%s : f32)
+              products(tf32) operand(%V : {v_type}) outs(%e : {o_type}) -> {o_type}
+          return %o : {o_type}
+        }}"""
+    x, y, values = tensor_points((n, d), 0), tensor_points((m, d), 1), points((m, k), 2)
+    row, col = points(n, 3), points(m, 4)
+    row[-1], col[::3] = -np.inf, -np.inf
+    (found,), report = solve(text, [x, y, row, col, values], [((n, k), "f32")], grid=3)
+    logits = 0.3 * sr.pairwise(x, y, "dot")
+    expected = np.exp(logits + row[:, None] + col) @ values
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6 * scale)
+    assert (found[-1] == 0).all()
+    if d == 32:
+        assert report["shared"]["bank_conflicts"] == 0
+    assert report["local_bytes"] == 0
+
+
+def test_tensor_attention():
+    n, m, d, k = 230, 236, 16, 12
+    q, key, v, o = (
+        f"tensor<{rows}x{columns}xf32>"
+        for rows, columns in ((n, d), (m, d), (m, k), (n, k))
+    )
+    text = f"""
+        func.func @f(%q: {q}, %k: {key}, %v: {v}) -> {o} {{
+          %o:4 = scaling.attention query(%q : {q}) key(%k : {key})
+              value(%v : {v}) preset(sinkformer) stop(#scaling.stop<fixed 3>)
+              numerics(#scaling.numerics<log, products = tf32>)
+          return %o#0 : {o}
+        }}"""
+    inputs = [points(s, i) for i, s in enumerate([(n, d), (m, d), (m, k)])]
+    (found,), report = solve(text, inputs, [((n, k), "f32")], grid=3)
+    expected = sr.attention(
+        rounded(inputs[0]), rounded(inputs[1]), inputs[2], stop=sr.fixed(3)
+    ).output
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+    assert report["global"]["written_bytes"] < 4 * n * m
