@@ -10,9 +10,9 @@ p = scaling.plan(cost, result, temperature=0.05)
 from ._attention import attention, pairwise
 from ._attributes import Rule, Stop
 from ._calls import ConvergenceWarning, Info, Status
-from ._core import get_num_threads, set_num_threads
 from ._normalize import BalanceResult, balance, normalize
 from ._programs import CompileError, cache_directory, compile
+from ._threads import get_num_threads, set_num_threads
 from ._transport import SinkhornResult, apply, plan, project, sinkhorn
 from ._vjp import vjp
 from .presets import Preset

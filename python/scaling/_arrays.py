@@ -22,18 +22,31 @@ class Foreign:
 
 def as_array(name: str, value: Any) -> np.ndarray:
     """The value as an array, without a copy where there is one already."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: masked arrays are not taken; give the array as it is, and "
+            "row_mask or col_mask where whole rows or columns are left out"
+        )
     if isinstance(value, (np.ndarray, Foreign)):
         return value
     if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
         return _from_dlpack(name, value)
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if array.dtype == object:
         raise TypeError(f"{name}: {type(value).__name__} is not an array of numbers")
     return array
 
 
 def _from_dlpack(name: str, value: Any) -> np.ndarray:
-    device, _ = value.__dlpack_device__()
+    try:
+        device, _ = value.__dlpack_device__()
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: only arrays in CPU memory are possible: {error}"
+        ) from None
     if int(device) != 1:
         raise ValueError(
             f"{name}: the array is on DLPack device type {int(device)}; "

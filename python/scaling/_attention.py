@@ -60,7 +60,7 @@ ATTENTION = (
     Operand("bias", "nm", "storage"),
     Operand("row_mask", "n", "mask"),
     Operand("col_mask", "m", "mask"),
-    Operand("epsilon", ""),
+    Operand("epsilon", "", argument="temperature"),
 )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .presets import ATTRIBUTES
 
 STATISTICS = ("sum", "l1", "l2", "linf", "mean_square", "std", "geomean")
@@ -42,6 +44,12 @@ def number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: a number is needed, {value!r} was given")
     return float(value)
+
+
+def flag(name: str, value: object) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: True or False is needed, {value!r} was given")
+    return bool(value)
 
 
 def count(name: str, value: object) -> int:
@@ -243,10 +251,15 @@ def _form(base: object, default_input: str, given: dict[str, Any]) -> tuple[str,
             fields[key] = one_of(key, given[key], allowed)
     for key in ("entry_eps", "normalize_total"):
         if given.get(key) is not None:
-            fields[key] = float_text(number(key, given[key]))
+            value = number(key, given[key])
+            if not 0 <= value < math.inf:
+                raise ValueError(
+                    f"{key}: {value} was given, allowed is 0 and above, finite"
+                )
+            fields[key] = float_text(value)
     for key in ("standardize", "extrapolate"):
         if given.get(key) is not None:
-            if given[key]:
+            if flag(key, given[key]):
                 fields[key] = ""
             else:
                 fields.pop(key, None)
@@ -304,7 +317,7 @@ def _numerics(base: object, given: dict[str, Any]) -> str:
     if given.get("accumulate") is not None:
         fields["accumulate"] = one_of("accumulate", given["accumulate"], ("f32", "f64"))
     if given.get("strict") is not None:
-        if given["strict"]:
+        if flag("strict", given["strict"]):
             fields["strict"] = ""
         else:
             fields.pop("strict", None)

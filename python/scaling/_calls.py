@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -66,6 +67,12 @@ class Operand:
     kind: str = "factor"
     #: How many entries a slack adds.
     with_slack: int = 0
+    #: What callers know it by, where that is another name.
+    argument: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.argument or self.name
 
 
 @dataclass(frozen=True)
@@ -279,25 +286,25 @@ def _sizes_of(
         operand = operands[name]
         rank = len(operand.tail)
         if array.ndim < rank:
+            needed = "1 dimension is" if rank == 1 else f"{rank} dimensions are"
             raise ValueError(
-                f"{name}: the shape is {array.shape}, at least {rank} "
-                f"dimension{'s' if rank > 1 else ''} are needed"
+                f"{operand.shown}: the shape is {array.shape}, at least {needed} needed"
             )
         split = array.ndim - rank
         extra = operand.with_slack if slack else 0
         for letter, size in zip(operand.tail, array.shape[split:]):
-            known, by = sizes.setdefault(letter, (size - extra, name))
+            known, by = sizes.setdefault(letter, (size - extra, operand.shown))
             if known != size - extra:
                 raise ValueError(
-                    f"{name}: the shape is {array.shape}, but {known + extra} in place "
-                    f"of {size} is needed to go with {by}"
+                    f"{operand.shown}: the shape is {array.shape}, but {known + extra} "
+                    f"in place of {size} is needed to go with {by}"
                 )
         try:
             batch = np.broadcast_shapes(batch, array.shape[:split])
         except ValueError:
             raise ValueError(
-                f"{name}: the batch {array.shape[:split]} does not go with the batch "
-                f"{batch} of the others"
+                f"{operand.shown}: the batch {array.shape[:split]} does not go with "
+                f"the batch {batch} of the others"
             ) from None
     return {letter: size for letter, (size, _) in sizes.items()}, batch, slack
 
@@ -343,7 +350,9 @@ class Layout:
     ) -> None:
         operands = {operand.name: operand for operand in kind.operands}
         stored = [i for i, n in enumerate(names) if operands[n].kind == "storage"]
-        dtype = _element_type([names[i] for i in stored], [arrays[i] for i in stored])
+        dtype = _element_type(
+            [operands[names[i]].shown for i in stored], [arrays[i] for i in stored]
+        )
         factor = np.dtype(
             np.float64
             if dtype == np.float64 or kind.accumulate == "f64"
@@ -366,9 +375,11 @@ class Layout:
             own, tail = array.shape[:split], array.shape[split:]
             target = self.dtypes[operand.kind]
             if operand.kind == "mask" and array.dtype != target:
-                raise TypeError(f"{name}: booleans are needed, {array.dtype} was given")
+                raise TypeError(
+                    f"{operand.shown}: booleans are needed, {array.dtype} was given"
+                )
             if operand.kind == "factor":
-                native(name, array[:0] if array.ndim else array)
+                native(operand.shown, array[:0] if array.ndim else array)
             self.batched[name] = bool(own)
             shape = batch + tail if own and own != batch else None
             flat = flat_batch + tail if own and len(batch) != 1 else None
@@ -479,5 +490,5 @@ def _first_error(error: CompileError) -> str:
     for line in str(error).splitlines():
         _, found, message = line.partition("error: ")
         if found:
-            return message.removeprefix(f"'scaling.").replace("' op ", ": ", 1)
+            return re.sub(r"^'scaling\.\w+' op ", "", message)
     return str(error)

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from ._attributes import Rule, Stop, resolve, one_of
-from ._calls import REPORT, Info, Kind, Operand, Result, Writer, call
+from ._calls import REPORT, Info, Kind, Operand, Result, Writer, array_of, call
 from ._operands import (
     FORM,
     NUMERICS,
@@ -75,8 +75,8 @@ def normalize(
     names, arrays = gather(
         (
             ("matrix", matrix),
-            (f"{own}_target", target),
-            (f"{other}_mask", mask),
+            (f"{own}_target", None if target is None else array_of("target", target)),
+            (f"{other}_mask", None if mask is None else array_of("mask", mask)),
             ("epsilon", as_temperature(temperature)),
         )
     )
@@ -104,11 +104,11 @@ def normalize(
 
         operands = (
             Operand("matrix", "nm", "storage"),
-            Operand("row_target", "n"),
-            Operand("col_target", "m"),
-            Operand("row_mask", "n", "mask"),
-            Operand("col_mask", "m", "mask"),
-            Operand("epsilon", ""),
+            Operand("row_target", "n", argument="target"),
+            Operand("col_target", "m", argument="target"),
+            Operand("row_mask", "n", "mask", argument="mask"),
+            Operand("col_mask", "m", "mask", argument="mask"),
+            Operand("epsilon", "", argument="temperature"),
         )
         return Kind("normalize", operands, (Result("nm", "storage"),), body,
                     attributes.accumulate)  # fmt: skip

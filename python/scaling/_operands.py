@@ -29,7 +29,7 @@ TRANSPORT = (
     Operand("row_mask", "n", "mask", with_slack=1),
     Operand("col_mask", "m", "mask", with_slack=1),
     Operand("slack", ""),
-    Operand("epsilon", ""),
+    Operand("epsilon", "", argument="temperature"),
 )
 
 

@@ -12,11 +12,12 @@ from ._attributes import (
     Rule,
     Stop,
     _parse,
+    flag,
     float_text,
     one_of,
     resolve,
 )
-from ._calls import REPORT, Info, Kind, Operand, Result, Writer, call
+from ._calls import REPORT, Info, Kind, Operand, Result, Writer, array_of, call
 from ._operands import (
     FORM,
     NUMERICS,
@@ -252,8 +253,8 @@ _POTENTIALS = (
     *(operand for operand in TRANSPORT if operand.name != "slack"),
     Operand("f", "n"),
     Operand("g", "m"),
-    Operand("operand_nk", "nk", "storage"),
-    Operand("operand_mk", "mk", "storage"),
+    Operand("operand_nk", "nk", "storage", argument="operand"),
+    Operand("operand_mk", "mk", "storage", argument="operand"),
 )
 
 
@@ -540,6 +541,8 @@ def apply(
     """
     info = f.info if isinstance(f, SinkhornResult) else None
     f, g = _potentials(f, g)
+    one_of("kind", kind, APPLY_KINDS)
+    flag("transposed", transposed)
     if (operand is None) == (kind == "product"):
         needed = "is needed" if operand is None else "has no use"
         raise ValueError(f"operand: with kind {kind!r} it {needed}")
@@ -555,7 +558,10 @@ def apply(
             ("epsilon", as_temperature(temperature)),
             ("f", f),
             ("g", g),
-            ("operand_nk" if transposed else "operand_mk", operand),
+            (
+                "operand_nk" if transposed else "operand_mk",
+                None if operand is None else array_of("operand", operand),
+            ),
         )
     )
     given = (
@@ -564,8 +570,7 @@ def apply(
     )  # fmt: skip
 
     def make() -> Kind:
-        word = one_of("kind", kind, APPLY_KINDS)
-        weights = ("row_marginal", "col_marginal") if word == "dual" else ()
+        weights = ("row_marginal", "col_marginal") if kind == "dual" else ()
         _refuse_unused(names, weights)
         for name in weights:
             if name not in names:
@@ -576,10 +581,10 @@ def apply(
             "mass": (Result("", "factor"),),
             "dual": (Result("", "factor"),),
             "argmax": (Result("n", "factor"), Result("n", "i64")),
-        }[word]
+        }[kind]
 
         def consume(w: Writer, types: dict[str, str]) -> tuple[list[str], list[str]]:
-            zero = "-1.0" if word == "argmax" else "0.0"
+            zero = "-1.0" if kind == "argmax" else "0.0"
             lines, outs, out_types = [], [], []
             for i, result in enumerate(results):
                 value = "-1" if result.kind == "i64" else zero
@@ -588,24 +593,24 @@ def apply(
                 outs.append(f"%out{i}")
                 out_types.append(w.type(result.tail, result.kind))
             other = ""
-            if word == "product":
+            if kind == "product":
                 name = names[-1]
                 other = f" operand(%{name} : {types[name]})"
-            elif word == "value":
+            elif kind == "value":
                 other = f" operand(%matrix : {types['matrix']})"
-            elif word == "dual":
+            elif kind == "dual":
                 other = (
                     f" row_weight(%row_marginal : {types['row_marginal']}) "
                     f"col_weight(%col_marginal : {types['col_marginal']})"
                 )
-            name = "product transposed" if transposed else word
+            name = "product transposed" if transposed else kind
             values = [f"%p#{i}" for i in range(len(results))]
             lines.append(
                 f"  %p:{len(results)} = scaling.apply {name} {_plan_inputs(w, types)}"
                 f"{other} outs({', '.join(outs)} : {', '.join(out_types)}) -> "
                 f"{', '.join(out_types)}"
             )
-            if word == "dual":
+            if kind == "dual":
                 # In units of the cost.
                 lines += _times_epsilon(w, types, "%p#0", out_types[0])
                 values = ["%D"]

@@ -336,11 +336,14 @@ class Attended(NamedTuple):
 
 
 def _operands(
-    like: torch.Tensor, given: dict[str, Any], attributes: dict[str, Any]
+    like: torch.Tensor, given: dict[str, Any], required: int = 1
 ) -> list[torch.Tensor | None]:
-    """Tensors on the CPU, numbers turned into tensors."""
+    """Tensors on the CPU, numbers turned into tensors. The first ones are
+    required."""
     tensors: list[torch.Tensor | None] = []
     for name, value in given.items():
+        if value is None and len(tensors) < required:
+            raise TypeError(f"{name}: a tensor is needed, None was given")
         if isinstance(value, (int, float)) and name in ("temperature", "slack"):
             if name == "temperature" and not 0 < value < math.inf:
                 raise ValueError(
@@ -355,6 +358,11 @@ def _operands(
             if value.device.type not in ("cpu", "meta"):
                 raise ValueError(
                     f"{name}: the tensor is on {value.device}; only the CPU is possible"
+                )
+            if value.layout != torch.strided:
+                raise TypeError(
+                    f"{name}: the tensor's layout is {value.layout}; to_dense() makes "
+                    "one that is possible"
                 )
         tensors.append(value)
     return tensors
@@ -400,7 +408,7 @@ def project(
         "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
         "col_mask": col_mask, "slack": slack, "temperature": temperature,
     }  # fmt: skip
-    results = torch.ops.scaling.project(*_operands(matrix, given, attributes), text)
+    results = torch.ops.scaling.project(*_operands(matrix, given), text)
     return Projected(*results) if return_info else results[0]
 
 
@@ -434,9 +442,7 @@ def sinkhorn(
         "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
         "col_mask": col_mask, "slack": slack, "temperature": temperature,
     }  # fmt: skip
-    return Potentials(
-        *torch.ops.scaling.sinkhorn(*_operands(matrix, given, attributes), text)
-    )
+    return Potentials(*torch.ops.scaling.sinkhorn(*_operands(matrix, given), text))
 
 
 _ATTENTION_ATTRIBUTES = tuple(
@@ -476,5 +482,5 @@ def attention(
         "query": query, "key": key, "value": value, "bias": bias, "row_mask": row_mask,
         "col_mask": col_mask, "temperature": temperature,
     }  # fmt: skip
-    results = torch.ops.scaling.attention(*_operands(query, given, attributes), text)
+    results = torch.ops.scaling.attention(*_operands(query, given, required=3), text)
     return Attended(*results) if return_info else results[0]

@@ -136,6 +136,29 @@ SQUARE = np.eye(4) + 0.5
         (ValueError, "metric: 'l3'", lambda: scaling.pairwise(SQUARE, SQUARE, "l3")),
         (ValueError, "axis: 'both'", lambda: scaling.normalize(SQUARE, "both")),
         (ValueError, "max_half_steps", lambda: scaling.project(SQUARE, max_half_steps=5, half_steps=3)),
+        (ValueError, "matrix: .*inhomogeneous", lambda: scaling.project([[1.0, 2.0], [3.0]])),
+        (TypeError, "matrix: masked arrays",
+         lambda: scaling.project(np.ma.masked_less(SQUARE, 1.0))),
+        (TypeError, "strict: True or False", lambda: scaling.project(SQUARE, strict="no")),
+        (TypeError, "standardize: True or False",
+         lambda: scaling.project(SQUARE, input="cost", standardize=1)),
+        (ValueError, "entry_eps: -1.0", lambda: scaling.project(SQUARE, entry_eps=-1)),
+        (ValueError, "normalize_total: inf",
+         lambda: scaling.project(SQUARE, normalize_total=np.inf)),
+        (ValueError, "temperature: the batch",
+         lambda: scaling.project(np.ones((3, 4, 4)), temperature=np.ones(2))),
+        (ValueError, r"target: .*\(3,\), but 4",
+         lambda: scaling.normalize(SQUARE, target=np.ones(3))),
+        (TypeError, "^mask: booleans", lambda: scaling.normalize(SQUARE, mask=np.ones(4))),
+        (ValueError, r"operand: .*\(3, 2\), but 4",
+         lambda: scaling.apply(SQUARE, np.ones((3, 2)), preset="pot", temperature=1)),
+        (TypeError, "transposed: True or False",
+         lambda: scaling.apply(SQUARE, SQUARE, transposed="yes")),
+        (ValueError, "kind: 'sum'", lambda: scaling.apply(SQUARE, SQUARE, kind="sum")),
+        (ValueError, "^scaling.project: the row target",
+         lambda: scaling.project(SQUARE, preset="superglue")),
+        (TypeError, "count: a whole number", lambda: scaling.set_num_threads("two")),
+        (ValueError, "count: -1", lambda: scaling.set_num_threads(-1)),
     ],
 )  # fmt: skip
 def test_errors_name_the_argument(error, message, call):
@@ -169,6 +192,8 @@ class Exporter:
         return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self):
+        if isinstance(self.device, Exception):
+            raise self.device
         return self.device
 
 
@@ -178,6 +203,8 @@ def test_dlpack():
     np.testing.assert_array_equal(got, expected)
     with pytest.raises(ValueError, match="matrix: .*device type 2; only CPU"):
         scaling.project(Exporter(SQUARE, (2, 0)))
+    with pytest.raises(ValueError, match="matrix: only arrays in CPU memory"):
+        scaling.project(Exporter(SQUARE, ValueError("a device of its own")))
 
 
 def test_disk_cache(cache, monkeypatch):

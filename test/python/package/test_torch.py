@@ -262,6 +262,10 @@ def test_what_is_wrong_is_named():
     x = torch.randn(4, 4)
     with pytest.raises(TypeError, match="'halfsteps'"):
         st.project(x, halfsteps=3)
+    with pytest.raises(TypeError, match="matrix: a tensor is needed, None"):
+        st.project(None)
+    with pytest.raises(TypeError, match="matrix: the tensor's layout is torch.sparse"):
+        st.project(torch.eye(4).to_sparse())
     with pytest.raises(TypeError, match="row_marginal: a tensor is needed"):
         st.project(x, row_marginal=[1.0] * 4)
     with pytest.raises(ValueError, match="temperature: -1"):
