@@ -1,16 +1,21 @@
 // RUN: scaling-opt %s --scaling-select-schedule --split-input-file | FileCheck %s
 
 // A batch of tiny matrices goes into lanes, as many as the target's vectors have;
-// of the smallest, two vectors at once.
+// of the smaller ones two vectors at once, of the smallest four, but that
+// exponentials take two.
 
 // CHECK-LABEL: func.func @tiny
+// CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 64>
+// CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 32>
 // CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 32>
 // CHECK: scaling.schedule = #scaling.schedule<tiny_batched, lanes = 16>
 module attributes {dlti.target_system_spec = #dlti.target_system_spec<"CPU" = #dlti.target_device_spec<"max_vector_op_width" = 512 : i64, "L2_cache_size_in_bytes" = 1048576 : i64>>} {
-  func.func @tiny(%z: tensor<?x4x4xf32>, %y: tensor<?x16x16xf32>) -> (tensor<?x4x4xf32>, tensor<?x16x16xf32>) {
+  func.func @tiny(%z: tensor<?x4x4xf32>, %x: tensor<?x8x8xf32>, %y: tensor<?x16x16xf32>) -> (tensor<?x4x4xf32>, tensor<?x4x4xf32>, tensor<?x8x8xf32>, tensor<?x16x16xf32>) {
     %P, %k, %r, %s = scaling.project logits(%z : tensor<?x4x4xf32>) preset(mhc)
-    %Q, %k1, %r1, %s1 = scaling.project logits(%y : tensor<?x16x16xf32>) preset(mhc)
-    return %P, %Q : tensor<?x4x4xf32>, tensor<?x16x16xf32>
+    %L, %k1, %r1, %s1 = scaling.project logits(%z : tensor<?x4x4xf32>) preset(mhc_log)
+    %R, %k2, %r2, %s2 = scaling.project logits(%x : tensor<?x8x8xf32>) preset(mhc)
+    %Q, %k3, %r3, %s3 = scaling.project logits(%y : tensor<?x16x16xf32>) preset(mhc)
+    return %P, %L, %R, %Q : tensor<?x4x4xf32>, tensor<?x4x4xf32>, tensor<?x8x8xf32>, tensor<?x16x16xf32>
   }
 }
 

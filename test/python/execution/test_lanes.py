@@ -8,7 +8,7 @@ import scaling_reference as sr
 from programs import FULL, ROUNDING, Call, Programs, rounded
 
 SIZES = (1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 32)
-BATCHES = (0, 1, 15, 16, 17, 33, 1000)
+BATCHES = (0, 1, 15, 16, 17, 33, 65, 1000)
 PAIRS = [
     (n, m) for n in SIZES for m in SIZES if FULL or (3 * n + 5 * m) % 7 < 2 or n == m
 ]

@@ -26,6 +26,10 @@ static constexpr double kTileOfL1 = 1.25;
 /// waits for a division or the end of a sum while the other goes on.
 static constexpr int64_t kPairedEntries = 64;
 
+/// … and of up to this many, four: the half-step of two is not long enough to
+/// wait for a sum and a division. Exponentials are: there is no need of more.
+static constexpr int64_t kFourfoldEntries = 16;
+
 /// What a schedule is chosen by where the module describes no target.
 static constexpr int64_t kDefaultL1Bytes = 32 << 10;
 static constexpr int64_t kDefaultL2Bytes = 1 << 20;
@@ -140,6 +144,13 @@ static bool recomputes(Operation *op, PairwiseOp points, int64_t entries,
   return 2.0 * depth <= kOperationsPerByte[level] * bytes;
 }
 
+/// Whether half-steps are sums of exponentials.
+static bool takesExponentials(Operation *op) {
+  std::optional<Attribute> numerics = op->getInherentAttr("numerics");
+  auto known = dyn_cast_if_present<NumericsAttr>(numerics.value_or(nullptr));
+  return known && known.isLog();
+}
+
 int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
                               Type element, bool mayPair) {
   if (targetsGPU(op) || rows * cols > kTinyEntries)
@@ -148,7 +159,9 @@ int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
   int64_t l1 = targetInteger(op, "L1_cache_size_in_bytes", kDefaultL1Bytes);
   if (rows * cols * bits / 8 > kTileOfL1 * l1)
     return 0;
-  int64_t vectors = mayPair && rows * cols <= kPairedEntries ? 2 : 1;
+  int64_t vectors = 1;
+  if (mayPair && rows * cols <= kPairedEntries)
+    vectors = rows * cols <= kFourfoldEntries && !takesExponentials(op) ? 4 : 2;
   return vectors * bits / (element.isF64() ? 64 : 32);
 }
 

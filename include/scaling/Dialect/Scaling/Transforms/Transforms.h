@@ -40,8 +40,8 @@ ScheduleAttr selectSchedule(Operation *op);
 bool targetsGPU(Operation *op);
 
 /// How many matrices of a batch a CPU takes side by side into vector lanes; 0
-/// where they are too large for it, and on a GPU. `mayPair`: two vectors of the
-/// smallest.
+/// where they are too large for it, and on a GPU. `mayPair`: several vectors of
+/// the smallest.
 int64_t getTinyLanes(Operation *op, int64_t rows, int64_t cols, Type element,
                      bool mayPair = true);
 
