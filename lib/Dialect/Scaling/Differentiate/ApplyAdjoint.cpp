@@ -1,13 +1,14 @@
-//===- ApplyAdjoint.cpp - Derivatives of what the plan does ---------------===//
+//===- ApplyAdjoint.cpp - Derivatives of the plan and what it does --------===//
 //
 // Part of the scaling project, under the Apache License v2.0 with LLVM
 // Exceptions. SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 //
-// A dual value is a sum over entries, and so over tiles of rows: of a matrix
-// that is made from points, a tile is made, what it adds to the gradients is
-// added, and it is gone. Anything else goes through its loops.
+// Entries of a plan, its products and sums over it are made of rows apart from
+// each other: of a matrix that is made from points, a block is made, what it
+// adds to the gradients is added, and it is gone. Anything else goes through
+// its loops.
 //
 //===----------------------------------------------------------------------===//
 
@@ -16,148 +17,233 @@
 #include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
-#include "mlir/IR/IRMapping.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
 
 namespace {
-/// A dual value, tile by tile.
-class DualAdjoint {
+/// A plan or an `apply`, block by block.
+class BlockAdjoint {
 public:
-  DualAdjoint(TensorAdjoint &outer, ApplyOp op, MatrixBlocks &blocks)
-      : outer(outer), op(op), blocks(blocks), b(outer.b), loc(op.getLoc()) {
-    for (auto [value, ofRows] :
-         {std::pair(op.getRow(), true), std::pair(op.getCol(), false),
-          std::pair(op.getRowWeight(), true),
-          std::pair(op.getColWeight(), false)}) {
-      std::pair<Value, bool> vector(value, ofRows);
-      // What is there twice has its adjoint once.
-      if (outer.isActive(value) && !llvm::is_contained(vectors, vector))
-        vectors.push_back(vector);
-    }
-    for (Value source : blocks.getSources())
-      varies |= outer.isActive(source);
-  }
+  BlockAdjoint(TensorAdjoint &outer, PlanOp op);
+  BlockAdjoint(TensorAdjoint &outer, ApplyOp op);
 
+  /// Whether it is one that blocks are known of.
+  bool chooseBlocks();
   LogicalResult run();
 
 private:
-  /// What the adjoints are behind the tile: those of the vectors, then those
-  /// of what the matrix is made from.
-  FailureOr<SmallVector<Value>> addTile(const MatrixBlocks::Block &block,
-                                        ValueRange carried);
+  using Block = MatrixBlocks::Block;
+  /// A tensor and what it has to do with blocks.
+  struct Role {
+    Value value;
+    MatrixBlocks::Tail tail;
+    bool operator==(const Role &other) const {
+      return value == other.value && tail == other.tail;
+    }
+  };
+  /// The op on a block.
+  Operation *createOn(const Block &block, ArrayRef<Value> parts);
+  /// What the adjoints are behind the block: those of `active`, then those of
+  /// what the matrices are made from.
+  FailureOr<SmallVector<Value>> addBlock(const Block &block,
+                                         ValueRange carried);
+  /// What of the operands, null where there is none, stands for a value.
+  static Value partOf(ArrayRef<Role> roles, ArrayRef<Value> parts,
+                      const Role &role) {
+    return parts[llvm::find(roles, role) - roles.begin()];
+  }
 
   TensorAdjoint &outer;
-  ApplyOp op;
-  MatrixBlocks &blocks;
+  Operation *op;
   OpBuilder &b;
   Location loc;
-  /// Factors and marginals with an adjoint; whether they are of the rows.
-  SmallVector<std::pair<Value, bool>> vectors;
-  /// Whether the matrix has an adjoint.
-  bool varies = false;
+  /// The plan's matrix, and one it is multiplied by.
+  SmallVector<Value> matrices;
+  /// Row factor and weight, column factor and weight, what a product is with;
+  /// values may be null.
+  SmallVector<Role> roles;
+  Role result;
+  Value outs;
+  /// Those with an adjoint, once each.
+  SmallVector<Role> active;
+  std::optional<MatrixBlocks> blocks;
 };
 } // namespace
 
-FailureOr<SmallVector<Value>>
-DualAdjoint::addTile(const MatrixBlocks::Block &block, ValueRange carried) {
-  IRMapping parts;
-  for (Value value : {op.getRow(), op.getRowWeight()})
-    if (!parts.contains(value))
-      parts.map(value, blocks.part(value, block));
-  Value first = getValueOrCreateConstantIndexOp(b, loc, block.first);
-  auto tile = ApplyOp::create(
-      b, loc, op.getResultTypes(), block.matrix, parts.lookup(op.getRow()),
-      op.getCol(), parts.lookup(op.getRowWeight()), op.getColWeight(),
-      /*operand=*/Value(), /*offset=*/Value(), /*row_offset=*/first,
-      op.getOuts(), op.getKind(), op.getTransposed(), op.getDomain());
+BlockAdjoint::BlockAdjoint(TensorAdjoint &outer, PlanOp plan)
+    : outer(outer), op(plan), b(outer.b), loc(plan.getLoc()),
+      matrices{plan.getMatrix()},
+      roles{{plan.getRow(), MatrixBlocks::vector(Axis::rows)},
+            {plan.getRowWeight(), MatrixBlocks::vector(Axis::rows)},
+            {plan.getCol(), MatrixBlocks::vector(Axis::cols)},
+            {plan.getColWeight(), MatrixBlocks::vector(Axis::cols)}},
+      result{plan.getResult(), MatrixBlocks::matrix()}, outs(plan.getOuts()) {}
+
+BlockAdjoint::BlockAdjoint(TensorAdjoint &outer, ApplyOp apply)
+    : outer(outer), op(apply), b(outer.b), loc(apply.getLoc()),
+      matrices{apply.getMatrix()},
+      roles{{apply.getRow(), MatrixBlocks::vector(Axis::rows)},
+            {apply.getRowWeight(), MatrixBlocks::vector(Axis::rows)},
+            {apply.getCol(), MatrixBlocks::vector(Axis::cols)},
+            {apply.getColWeight(), MatrixBlocks::vector(Axis::cols)}},
+      result{apply.getResult(0), {}}, outs(apply.getOuts().front()) {
+  if (apply.getKind() == ApplyKind::value) {
+    if (apply.getOperand() != apply.getMatrix())
+      matrices.push_back(apply.getOperand());
+  } else if (apply.getKind() == ApplyKind::product) {
+    bool transposed = apply.getTransposed();
+    roles.push_back(
+        {apply.getOperand(),
+         MatrixBlocks::lines(transposed ? Axis::rows : Axis::cols)});
+    result.tail = MatrixBlocks::lines(transposed ? Axis::cols : Axis::rows);
+  }
+}
+
+bool BlockAdjoint::chooseBlocks() {
+  if (auto plan = dyn_cast<PlanOp>(op); plan && plan.getDims())
+    return false;
+  if (auto apply = dyn_cast<ApplyOp>(op))
+    if (apply.getOffset() || apply.getRowOffset())
+      return false;
+  // Sums that go from block to block are not rounded in between.
+  Type element = getElementTypeOrSelf(matrices.front());
+  if (!isa<Float32Type, Float64Type>(element) ||
+      !llvm::all_of(op->getOperands(), [&](Value operand) {
+        return getElementTypeOrSelf(operand) == element;
+      }))
+    return false;
+  SmallVector<OpFoldResult> batch = tensor::getMixedSizes(b, loc, outs);
+  batch.truncate(batch.size() - result.tail.size());
+  blocks = MatrixBlocks::create(b, loc, matrices, batch);
+  if (!blocks)
+    return false;
+  // What is there twice has its adjoint once.
+  for (const Role &role : roles)
+    if (role.value && outer.isActive(role.value) &&
+        !llvm::is_contained(active, role))
+      active.push_back(role);
+  return true;
+}
+
+Operation *BlockAdjoint::createOn(const Block &block, ArrayRef<Value> parts) {
+  Value matrix = block.matrices.lookup(matrices.front());
+  if (auto plan = dyn_cast<PlanOp>(op)) {
+    // Nothing of what was there is in it.
+    Value there = blocks->part(outs, block, result.tail);
+    Value out =
+        tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, there),
+                                getElementTypeOrSelf(there));
+    return PlanOp::create(b, loc, out.getType(), matrix, parts[0], parts[2],
+                          parts[1], parts[3], out, plan.getDomain(),
+                          plan.getLogarithm(), DenseI64ArrayAttr());
+  }
+  auto apply = cast<ApplyOp>(op);
+  Value operand, first;
+  if (apply.getKind() == ApplyKind::value)
+    operand = block.matrices.lookup(apply.getOperand());
+  else if (apply.getKind() == ApplyKind::product)
+    operand = parts[4];
+  else if (apply.getKind() == ApplyKind::dual)
+    first = getValueOrCreateConstantIndexOp(b, loc, block.firstRow());
+  Value out = blocks->part(outs, block, result.tail);
+  return ApplyOp::create(b, loc, out.getType(), matrix, parts[0], parts[2],
+                         parts[1], parts[3], operand, /*offset=*/Value(),
+                         /*row_offset=*/first, out, apply.getKind(),
+                         apply.getTransposed(), apply.getDomain());
+}
+
+FailureOr<SmallVector<Value>> BlockAdjoint::addBlock(const Block &block,
+                                                     ValueRange carried) {
+  SmallVector<Value> parts;
+  for (auto [index, role] : llvm::enumerate(roles)) {
+    auto known = ArrayRef(roles).take_front(index);
+    if (!role.value)
+      parts.push_back(Value());
+    else if (llvm::is_contained(known, role))
+      parts.push_back(partOf(known, parts, role));
+    else
+      parts.push_back(blocks->part(role.value, block, role.tail));
+  }
+  Operation *here = createOn(block, parts);
 
   TensorAdjoint local(b);
-  auto own = [&](Value value, bool ofRows) {
-    return ofRows ? parts.lookup(value) : value;
-  };
-  for (auto [vector, adjoint] : llvm::zip(vectors, carried)) {
-    auto [value, ofRows] = vector;
-    local.markActive(own(value, ofRows));
-    local.set(own(value, ofRows),
-              ofRows ? blocks.part(adjoint, block) : adjoint);
+  for (auto [role, adjoint] : llvm::zip(active, carried)) {
+    Value own = partOf(roles, parts, role);
+    local.markActive(own);
+    local.set(own, blocks->part(adjoint, block, role.tail));
   }
-  if (varies)
-    local.markActive(block.matrix);
-  local.markActive(tile.getResult(0));
-  local.set(tile.getResult(0), outer.get(op.getResult(0)));
-  if (failed(local.runThrough(tile, populateScalingToLinalgPatterns)))
+  for (Value matrix : matrices)
+    if (outer.isActive(matrix))
+      local.markActive(block.matrices.lookup(matrix));
+  local.markActive(here->getResult(0));
+  local.set(here->getResult(0),
+            blocks->part(outer.get(result.value), block, result.tail));
+  if (failed(local.runThrough(here, populateScalingToLinalgPatterns)))
     return failure();
 
   SmallVector<Value> out;
-  for (auto [vector, adjoint] : llvm::zip(vectors, carried)) {
-    auto [value, ofRows] = vector;
-    Value sum = local.get(own(value, ofRows));
-    out.push_back(ofRows ? blocks.store(sum, adjoint, block) : sum);
-  }
-  if (!varies)
-    return out;
-  SmallVector<Value> sources;
-  carried = carried.drop_front(vectors.size());
-  for (Value source : blocks.getSources()) {
+  for (auto [role, adjoint] : llvm::zip(active, carried))
+    out.push_back(blocks->store(local.get(partOf(roles, parts, role)), adjoint,
+                                block, role.tail));
+  carried = carried.drop_front(active.size());
+  SmallVector<Value> sources, adjoints;
+  for (Value source : blocks->getSources()) {
     sources.push_back(Value());
     if (!outer.isActive(source))
       continue;
     sources.back() = carried.front();
     carried = carried.drop_front();
   }
-  if (failed(blocks.addToSources(block, local.getOrZero(loc, block.matrix),
-                                 sources)))
+  for (Value matrix : matrices)
+    adjoints.push_back(local.get(block.matrices.lookup(matrix)));
+  if (failed(blocks->addToSources(block, adjoints, sources)))
     return failure();
   llvm::copy_if(sources, std::back_inserter(out),
                 [](Value adjoint) { return adjoint != nullptr; });
   return out;
 }
 
-LogicalResult DualAdjoint::run() {
+LogicalResult BlockAdjoint::run() {
   // From zero: one value may be several of them.
   SmallVector<Value> all, init;
-  for (auto [value, ofRows] : vectors)
-    all.push_back(value);
-  for (Value source : blocks.getSources())
+  for (const Role &role : active)
+    all.push_back(role.value);
+  for (Value source : blocks->getSources())
     if (outer.isActive(source))
       all.push_back(source);
   for (Value value : all)
     init.push_back(TensorAdjoint(b).getOrZero(loc, value));
   bool ok = true;
-  SmallVector<Value> found = blocks.forEach(
-      init, [&](const MatrixBlocks::Block &block, ValueRange carried) {
-        FailureOr<SmallVector<Value>> out = addTile(block, carried);
+  SmallVector<Value> found =
+      blocks->forEach(init, [&](const Block &block, ValueRange carried) {
+        FailureOr<SmallVector<Value>> out = addBlock(block, carried);
         ok &= succeeded(out);
         return ok ? *out : SmallVector<Value>(carried);
       });
   for (auto [value, adjoint] : llvm::zip_equal(all, found))
     outer.add(loc, value, adjoint);
-  outer.add(loc, op.getOuts().front(), outer.get(op.getResult(0)));
+  if (isa<ApplyOp>(op))
+    outer.add(loc, outs, outer.get(result.value));
   return success(ok);
 }
 
-/// Whether it is a dual value of one whole problem, in one element type.
-static bool isPlainDual(ApplyOp op) {
-  if (op.getKind() != ApplyKind::dual || op.getOffset() || op.getRowOffset() ||
-      cast<ShapedType>(op.getOuts().front().getType()).getRank() != 0)
-    return false;
-  // Sums that go from tile to tile are not rounded in between.
-  Type element = getElementTypeOrSelf(op.getMatrix());
-  return isa<Float32Type, Float64Type>(element) &&
-         llvm::all_of(op.getOperands(), [&](Value operand) {
-           return getElementTypeOrSelf(operand) == element;
-         });
+template <typename OpTy>
+static LogicalResult differentiateBlocks(TensorAdjoint &adjoint, OpTy op) {
+  BlockAdjoint blocks(adjoint, op);
+  if (blocks.chooseBlocks())
+    return blocks.run();
+  return adjoint.runThrough(op, populateScalingToLinalgPatterns);
 }
 
 LogicalResult scaling::differentiateApply(TensorAdjoint &adjoint, ApplyOp op) {
   if (op.getKind() == ApplyKind::argmax)
     return op->emitOpError("of 'argmax' has no derivative: which entry is "
                            "the largest is a choice");
-  if (isPlainDual(op))
-    if (std::optional<MatrixBlocks> blocks =
-            MatrixBlocks::create(adjoint.b, op.getLoc(), op.getMatrix()))
-      return DualAdjoint(adjoint, op, *blocks).run();
-  return adjoint.runThrough(op, populateScalingToLinalgPatterns);
+  return differentiateBlocks(adjoint, op);
+}
+
+LogicalResult scaling::differentiatePlan(TensorAdjoint &adjoint, PlanOp op) {
+  return differentiateBlocks(adjoint, op);
 }

@@ -52,6 +52,13 @@ struct ApplyModel final : Model<ApplyModel, ApplyOp> {
   }
 };
 
+struct PlanModel final : Model<PlanModel, PlanOp> {
+  LogicalResult buildVectorJacobianProduct(Operation *op,
+                                           TensorAdjoint &adjoint) const {
+    return differentiatePlan(adjoint, cast<PlanOp>(op));
+  }
+};
+
 struct IterateModel final : Model<IterateModel, IterateOp> {
   LogicalResult buildVectorJacobianProduct(Operation *op,
                                            TensorAdjoint &adjoint) const {
@@ -73,9 +80,9 @@ void scaling::registerDifferentiableOpInterfaceExternalModels(
                          tensor::TensorDialect>();
     attach<NamedModel, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
            AttentionOp, SimilarityBalanceOp>(context);
-    attach<CoreModel, ReduceOp, UpdateOp, PlanOp, MarginalsOp, PairwiseOp>(
-        context);
+    attach<CoreModel, ReduceOp, UpdateOp, MarginalsOp, PairwiseOp>(context);
     ApplyOp::attachInterface<ApplyModel>(*context);
+    PlanOp::attachInterface<PlanModel>(*context);
     IterateOp::attachInterface<IterateModel>(*context);
   });
 }

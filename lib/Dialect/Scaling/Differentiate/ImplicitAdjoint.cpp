@@ -94,7 +94,8 @@ private:
               TensorEmitter::Body body);
   Value entries(Axis axis);
 
-  MappedTensor mapped(Value value, ArrayRef<int64_t> tail);
+  /// Along the loops over a matrix `[batch, n, m]`, which may be a block.
+  MappedTensor mapped(Value value, ArrayRef<int64_t> tail, int64_t batch);
   /// Sums of rows or columns of the plan, each entry times that of `weights`
   /// along the other axis; null is 1.
   Value planSums(Axis axis, Value weights);
@@ -102,7 +103,13 @@ private:
   /// What it changes by, per change of the matrix' entry.
   Value planSlope(OpBuilder &builder, Location l, ValueRange in);
   SmallVector<MappedTensor> planInputs(Value matrix, const Factors &own) {
-    return {mapped(matrix, {0, 1}), mapped(own.row, {0}), mapped(own.col, {1})};
+    int64_t batch = batchOf(own);
+    return {mapped(matrix, {0, 1}, batch), mapped(own.row, {0}, batch),
+            mapped(own.col, {1}, batch)};
+  }
+  /// The batch dimensions of all or a block.
+  static int64_t batchOf(const Factors &own) {
+    return cast<RankedTensorType>(own.row.getType()).getRank() - 1;
   }
 
   /// The same of some rows or all, on top of `out`.
@@ -111,6 +118,13 @@ private:
   /// Adds the adjoint of the matrix, given the solution, to `out`.
   Value addMatrixAdjoint(Value matrix, const Factors &own,
                          const Factors &solved, Value out);
+  Factors partOf(const Factors &vectors, const MatrixBlocks::Block &block) {
+    Factors part;
+    for (Axis axis : axes)
+      part[axis] =
+          blocks->part(vectors[axis], block, MatrixBlocks::vector(axis));
+    return part;
+  }
   LogicalResult addToPoints();
 
   /// The sums of the plan and what they are to be; per batch element whether
@@ -302,15 +316,16 @@ Value ImplicitAdjoint::entries(Axis axis) {
                });
 }
 
-MappedTensor ImplicitAdjoint::mapped(Value value, ArrayRef<int64_t> tail) {
+MappedTensor ImplicitAdjoint::mapped(Value value, ArrayRef<int64_t> tail,
+                                     int64_t batch) {
   int64_t own = cast<RankedTensorType>(value.getType()).getRank() -
                 static_cast<int64_t>(tail.size());
   SmallVector<AffineExpr> dims;
-  for (int64_t i = batchRank - own; i < batchRank; ++i)
+  for (int64_t i = batch - own; i < batch; ++i)
     dims.push_back(b.getAffineDimExpr(i));
   for (int64_t position : tail)
-    dims.push_back(b.getAffineDimExpr(batchRank + position));
-  return {value, AffineMap::get(batchRank + 2, 0, dims, b.getContext())};
+    dims.push_back(b.getAffineDimExpr(batch + position));
+  return {value, AffineMap::get(batch + 2, 0, dims, b.getContext())};
 }
 
 Value ImplicitAdjoint::addPlanSums(Axis axis, Value matrix, const Factors &own,
@@ -318,8 +333,8 @@ Value ImplicitAdjoint::addPlanSums(Axis axis, Value matrix, const Factors &own,
   int64_t kept = axis == Axis::rows ? 0 : 1;
   SmallVector<MappedTensor> inputs = planInputs(matrix, own);
   if (weights)
-    inputs.push_back(mapped(weights, {1 - kept}));
-  return sumInto(b, loc, out, mapped(out, {kept}).map, inputs,
+    inputs.push_back(mapped(weights, {1 - kept}, batchOf(own)));
+  return sumInto(b, loc, out, mapped(out, {kept}, batchOf(own)).map, inputs,
                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
                    Value entry = planEntry(inner, l, in);
                    if (!weights)
@@ -332,17 +347,18 @@ Value ImplicitAdjoint::planSums(Axis axis, Value weights) {
   Value zeros = d.e.filled(d.vectorSizes(axis), d.e.scalar(d.accumulate, 0.0));
   if (!blocks)
     return addPlanSums(axis, d.matrix, factors, weights, zeros);
-  bool ofRows = axis == Axis::rows;
   return blocks->forEach(
       zeros,
       [&](const MatrixBlocks::Block &block,
           ValueRange carried) -> SmallVector<Value> {
-        Factors own{blocks->part(factors.row, block), factors.col};
-        Value here =
-            weights && !ofRows ? blocks->part(weights, block) : weights;
-        Value out = ofRows ? blocks->part(carried[0], block) : carried[0];
-        out = addPlanSums(axis, block.matrix, own, here, out);
-        return {ofRows ? blocks->store(out, carried[0], block) : out};
+        Value here = weights ? blocks->part(weights, block,
+                                            MatrixBlocks::vector(other(axis)))
+                             : Value();
+        Value out = blocks->part(carried[0], block, MatrixBlocks::vector(axis));
+        out = addPlanSums(axis, block.matrices.lookup(d.matrix),
+                          partOf(factors, block), here, out);
+        return {
+            blocks->store(out, carried[0], block, MatrixBlocks::vector(axis))};
       })[0];
 }
 
@@ -620,8 +636,8 @@ LogicalResult ImplicitAdjoint::unroll() {
 Value ImplicitAdjoint::addMatrixAdjoint(Value matrix, const Factors &own,
                                         const Factors &solved, Value out) {
   SmallVector<MappedTensor> inputs = planInputs(matrix, own);
-  inputs.push_back(mapped(solved.row, {0}));
-  inputs.push_back(mapped(solved.col, {1}));
+  inputs.push_back(mapped(solved.row, {0}, batchOf(own)));
+  inputs.push_back(mapped(solved.col, {1}, batchOf(own)));
   return sumInto(b, loc, out, inputs[0].map, inputs,
                  [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
                    Value both = arith::AddFOp::create(inner, l, in[3], in[4]);
@@ -644,11 +660,10 @@ LogicalResult ImplicitAdjoint::addToPoints() {
   bool ok = true;
   SmallVector<Value> found = blocks->forEach(
       init, [&](const MatrixBlocks::Block &block, ValueRange carried) {
-        Factors own{blocks->part(factors.row, block), factors.col};
-        Factors here{blocks->part(solution.row, block), solution.col};
-        Value adjoint =
-            addMatrixAdjoint(block.matrix, own, here,
-                             TensorAdjoint(b).getOrZero(loc, block.matrix));
+        Value matrix = block.matrices.lookup(d.matrix);
+        Value adjoint = addMatrixAdjoint(
+            matrix, partOf(factors, block), partOf(solution, block),
+            TensorAdjoint(b).getOrZero(loc, matrix));
         SmallVector<Value> sources, out;
         size_t next = 0;
         for (Value source : blocks->getSources())
@@ -689,7 +704,7 @@ LogicalResult ImplicitAdjoint::addGradients() {
         });
     int64_t kept = axis == Axis::rows ? 0 : 1;
     auto vectorMap = [&](Value value) {
-      AffineMap map = mapped(value, {kept}).map;
+      AffineMap map = mapped(value, {kept}, batchRank).map;
       AffineExpr own = b.getAffineDimExpr(batchRank);
       SmallVector<AffineExpr> places(map.getResults());
       places.back() = own;
@@ -706,8 +721,8 @@ LogicalResult ImplicitAdjoint::run() {
   for (Axis axis : axes)
     if (failed(verify(axis)))
       return failure();
-  if (d.batchSizes.empty() && getElementTypeOrSelf(d.matrix) == d.accumulate)
-    blocks = MatrixBlocks::create(b, loc, d.matrix);
+  if (getElementTypeOrSelf(d.matrix) == d.accumulate)
+    blocks = MatrixBlocks::create(b, loc, d.matrix, d.batchSizes);
   judge();
   makeSystem();
   solve();

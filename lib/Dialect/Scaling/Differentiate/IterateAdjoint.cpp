@@ -202,26 +202,28 @@ SmallVector<Value> IterateAdjoint::readBlocks(Axis axis, Value factor) {
     init.push_back(d.e.filled(d.vectorSizes(axis), identity));
   }
   Value mask = d.mask(other(axis));
-  bool ofRows = axis == Axis::rows;
+  // A vector of the other axis that goes from block to block as it is.
+  bool carriesOne = axis == Axis::cols && d.batchSizes.empty();
   return blocks->forEach(init, [&](const MatrixBlocks::Block &block,
                                    ValueRange carried) {
-    auto own = [&](Value value) {
-      return value ? blocks->part(value, block) : Value();
+    auto partOf = [&](Value value, Axis along) {
+      return value ? blocks->part(value, block, MatrixBlocks::vector(along))
+                   : Value();
     };
-    SmallVector<Value> outs(carried);
-    if (ofRows)
-      llvm::transform(outs, outs.begin(), own);
+    SmallVector<Value> outs = llvm::map_to_vector(
+        carried, [&](Value state) { return partOf(state, axis); });
     SmallVector<Value> states(
-        ReduceOp::create(b, loc, ValueRange(outs).getTypes(), block.matrix,
-                         ofRows ? factor : own(factor),
-                         ofRows ? mask : own(mask), Value(), outs, axis, stat,
-                         DenseI64ArrayAttr())
+        ReduceOp::create(b, loc, ValueRange(outs).getTypes(),
+                         block.matrices.lookup(d.matrix),
+                         partOf(factor, other(axis)), partOf(mask, other(axis)),
+                         Value(), outs, axis, stat, DenseI64ArrayAttr())
             .getResults());
     // Merging looks at old states as well as new ones.
     for (auto [state, whole] : llvm::zip_equal(states, carried))
-      state = ofRows
-                  ? blocks->store(state, whole, block)
-                  : linalg::CopyOp::create(b, loc, state, whole).getResult(0);
+      state =
+          carriesOne
+              ? linalg::CopyOp::create(b, loc, state, whole).getResult(0)
+              : blocks->store(state, whole, block, MatrixBlocks::vector(axis));
     return states;
   });
 }
@@ -416,34 +418,34 @@ IterateAdjoint::back(const Step &step, Value nextAdjoint, Carried &carried,
 LogicalResult IterateAdjoint::backOverBlocks(const ReductionStep &step,
                                              Carried &carried,
                                              Value &factorAdjoint) {
-  bool ok = true, ofRows = step.axis == Axis::rows;
+  bool ok = true;
   if (!factorAdjoint)
     factorAdjoint = TensorAdjoint(b).getOrZero(loc, step.factor);
   SmallVector<Value> init{factorAdjoint};
   llvm::copy_if(carried.sources, std::back_inserter(init),
                 [](Value adjoint) { return adjoint != nullptr; });
+  MatrixBlocks::Tail ofOwn = MatrixBlocks::vector(step.axis),
+                     ofOther = MatrixBlocks::vector(other(step.axis));
   SmallVector<Value> values = blocks->forEach(
       init, [&](const MatrixBlocks::Block &block, ValueRange in) {
         auto own = [&](Value value) {
-          return value ? blocks->part(value, block) : Value();
+          return value ? blocks->part(value, block, ofOwn) : Value();
         };
         ReductionStep here = step;
-        here.matrix = block.matrix;
-        if (ofRows) {
-          llvm::transform(step.states, here.states.begin(), own);
-          llvm::transform(step.adjoints, here.adjoints.begin(), own);
-        } else {
-          here.factor = own(step.factor);
-          here.mask = own(step.mask);
-        }
+        here.batchRank = llvm::count(block.dropped, false);
+        here.matrix = block.matrices.lookup(d.matrix);
+        llvm::transform(step.states, here.states.begin(), own);
+        llvm::transform(step.adjoints, here.adjoints.begin(), own);
+        here.factor = blocks->part(step.factor, block, ofOther);
+        if (step.mask)
+          here.mask = blocks->part(step.mask, block, ofOther);
         ReductionAdjoint made(b, loc, here);
         TensorAdjoint reduction(b);
         reduction.markActive(here.factor);
-        reduction.set(here.factor, ofRows ? in.front() : own(in.front()));
+        reduction.set(here.factor, blocks->part(in.front(), block, ofOther));
         made.addToFactor(reduction);
-        Value factor = reduction.get(here.factor);
-        SmallVector<Value> out{
-            ofRows ? factor : blocks->store(factor, in.front(), block)};
+        SmallVector<Value> out{blocks->store(reduction.get(here.factor),
+                                             in.front(), block, ofOther)};
 
         SmallVector<Value> sources(carried.sources);
         size_t next = 1;
@@ -452,7 +454,7 @@ LogicalResult IterateAdjoint::backOverBlocks(const ReductionStep &step,
             adjoint = in[next++];
         if (next > 1) {
           Value sum = ReductionAdjoint::addToMatrix(
-              b, loc, TensorAdjoint(b).getOrZero(loc, block.matrix), made);
+              b, loc, TensorAdjoint(b).getOrZero(loc, here.matrix), made);
           ok &= succeeded(blocks->addToSources(block, sum, sources));
         }
         llvm::copy_if(sources, std::back_inserter(out),
@@ -604,9 +606,9 @@ void IterateAdjoint::chooseBlocks() {
   auto isPartial = [&](Axis axis) {
     return d.stat(axis).getNumPasses() > 1 || !d.stat(axis).isMaxPass(0);
   };
-  if (d.batchSizes.empty() && isPartial(Axis::rows) && isPartial(Axis::cols) &&
+  if (isPartial(Axis::rows) && isPartial(Axis::cols) &&
       getElementTypeOrSelf(d.matrix) == d.accumulate)
-    blocks = MatrixBlocks::create(b, loc, d.matrix);
+    blocks = MatrixBlocks::create(b, loc, d.matrix, d.batchSizes);
 }
 
 Value IterateAdjoint::firstPair(Value segment) {

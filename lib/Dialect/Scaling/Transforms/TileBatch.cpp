@@ -5,17 +5,44 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "MatrixSource.h"
 #include "scaling/Dialect/Scaling/IR/Shapes.h"
 #include "scaling/Dialect/Scaling/TileSweep/TileSweep.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/Interfaces/TilingInterface.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
+
+/// Costs between points that nobody else reads, times a number, are made matrix
+/// by matrix.
+static void makePerMatrix(RewriterBase &rewriter, tensor::ExtractSliceOp part) {
+  while (part) {
+    Operation *producer = part.getSource().getDefiningOp();
+    if (!isa_and_nonnull<PairwiseOp, linalg::GenericOp>(producer) ||
+        !producer->hasOneUse() || !findScaledPairwise(part.getSource()))
+      return;
+    rewriter.setInsertionPoint(part);
+    FailureOr<TilingResult> tiled =
+        tensor::replaceExtractSliceWithTiledProducer(
+            rewriter, part, cast<OpResult>(part.getSource()));
+    if (failed(tiled))
+      return;
+    rewriter.replaceOp(part, tiled->tiledValues.front());
+    rewriter.eraseOp(producer);
+    part = {};
+    for (Operation *slice : tiled->generatedSlices)
+      if (auto of = dyn_cast<tensor::ExtractSliceOp>(slice);
+          of && findScaledPairwise(of.getSource()))
+        part = of;
+  }
+}
 
 LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op,
                                  bool sideBySide) {
@@ -68,20 +95,9 @@ LogicalResult scaling::tileBatch(RewriterBase &rewriter, Operation *op,
   if (failed(tiled))
     return op->emitOpError("cannot be tiled along its batch");
   rewriter.replaceOp(op, tiled->replacements);
-  // Costs between points that nobody else reads are made matrix by matrix.
-  for (Operation *slice : tiled->generatedSlices) {
-    auto part = dyn_cast<tensor::ExtractSliceOp>(slice);
-    auto points =
-        part ? part.getSource().getDefiningOp<PairwiseOp>() : PairwiseOp();
-    if (!points || !points->hasOneUse())
-      continue;
-    std::optional<scf::SCFFuseProducerOfSliceResult> fused =
-        scf::tileAndFuseProducerOfSlice(rewriter, part, /*loops=*/{});
-    if (!fused)
-      continue;
-    rewriter.replaceOp(part, fused->tiledAndFusedProducer);
-    rewriter.eraseOp(points);
-  }
+  for (Operation *slice : tiled->generatedSlices)
+    if (auto part = dyn_cast<tensor::ExtractSliceOp>(slice))
+      makePerMatrix(rewriter, part);
   makeScratchLocal(rewriter, &tiled->loops.front()->getRegion(0).front());
   return success();
 }

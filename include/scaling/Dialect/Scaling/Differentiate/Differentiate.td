@@ -30,8 +30,9 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     matrix. `checkpoints` is the number of segments; with one (by itself: up to
     64 half-steps) all is kept, and no half-step is done again. The loop that
     keeps them is the iteration itself where the number of half-steps is fixed.
-    A matrix that is made from points is made 64 rows at a time: neither it nor
-    its gradient is there as a whole.
+    A matrix that is made from points is made 64 rows at a time, of a batch a few
+    small ones: neither it nor its gradient is there as a whole. Plans and what
+    they do (`scaling.plan`, `scaling.apply`) go back in the same way.
 
     Of an `until` iteration the half-steps that were taken are differentiated,
     not when it stops; it does not over-relax. Residuals have no derivative:

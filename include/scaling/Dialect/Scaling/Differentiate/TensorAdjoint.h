@@ -121,6 +121,9 @@ private:
 /// Adjoints of what a product with the plan, or a sum over it, reads.
 LogicalResult differentiateApply(TensorAdjoint &adjoint, ApplyOp op);
 
+/// Adjoints of what a plan reads.
+LogicalResult differentiatePlan(TensorAdjoint &adjoint, PlanOp op);
+
 /// Adjoints of what an iteration reads, given those of its factors, in the mode
 /// that the options say.
 LogicalResult differentiateIterate(TensorAdjoint &adjoint, IterateOp op);
