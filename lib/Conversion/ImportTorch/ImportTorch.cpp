@@ -39,6 +39,9 @@ static ArrayRef<StringRef> getOperandNames(StringRef op) {
   return {};
 }
 
+/// Between the attributes and the mode of the gradient.
+static constexpr StringLiteral kGradientSeparator = " gradient ";
+
 /// `!torch.vtensor<[?,4],f32>` as `tensor<?x4xf32>`; null for other types and
 /// where rank or elements are unknown.
 static RankedTensorType getBuiltinType(Type type) {
@@ -109,7 +112,14 @@ static LogicalResult importOp(Operation *op, StringRef name,
     message = "its last operand must be a torch.constant.str";
     return failure();
   }
-  import.setAttributes(text.getValue());
+  // What the gradient would be of does not matter to the value.
+  auto [attributes, gradient] = text.getValue().split(kGradientSeparator);
+  if (!gradient.empty() && gradient != "implicit") {
+    message = "its gradient is '" + gradient.str() +
+              "', where 'implicit' or nothing is known";
+    return failure();
+  }
+  import.setAttributes(attributes);
   SmallVector<Value> given;
   SmallVector<RankedTensorType> types, results;
   for (auto [operandName, value] : llvm::zip(names, op->getOperands())) {

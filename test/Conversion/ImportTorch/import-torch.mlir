@@ -50,6 +50,27 @@ func.func @attention(%q: !torch.vtensor<[2,5,8],bf16>, %k: !torch.vtensor<[2,6,8
 
 // -----
 
+// What the gradient would be of is not part of the op.
+
+// CHECK-LABEL: func @gradient
+// CHECK: scaling.project logits(%{{.*}} : tensor<3x4xf32>) preset(mhc)
+// CHECK: "torch.operator"
+func.func @gradient(%x: !torch.vtensor<[3,4],f32>) {
+  %none = "torch.constant.none"() : () -> !torch.none
+  %implicit = "torch.constant.str"() <{value = "preset(mhc) gradient implicit"}> : () -> !torch.str
+  %other = "torch.constant.str"() <{value = "preset(mhc) gradient adjoint"}> : () -> !torch.str
+  %0:4 = "torch.operator"(%x, %none, %none, %none, %none, %none, %none, %none, %none, %implicit) <{name = "torch.scaling.project"}>
+      : (!torch.vtensor<[3,4],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.str)
+      -> (!torch.vtensor<[3,4],f32>, !torch.vtensor<[],si32>, !torch.vtensor<[],f32>, !torch.vtensor<[],si32>)
+  // expected-warning@+1 {{its gradient is 'adjoint', where 'implicit' or nothing is known}}
+  %1:4 = "torch.operator"(%x, %none, %none, %none, %none, %none, %none, %none, %none, %other) <{name = "torch.scaling.project"}>
+      : (!torch.vtensor<[3,4],f32>, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.none, !torch.str)
+      -> (!torch.vtensor<[3,4],f32>, !torch.vtensor<[],si32>, !torch.vtensor<[],f32>, !torch.vtensor<[],si32>)
+  return
+}
+
+// -----
+
 // What is not known stays as it is. Ops of others are nobody's business.
 
 // CHECK-LABEL: func @refused
