@@ -88,3 +88,30 @@ func.func @code(%k: tensor<100x4x4xf32>, %w: tensor<100x4xf32>) -> (tensor<100x4
   } -> tensor<4xf32>
   return %third, %sum : tensor<100x4xf32>, tensor<4xf32>
 }
+
+// -----
+
+// So does code on a batch whose size is not known.
+
+// CHECK-LABEL: func.func @unknown_batch
+// CHECK: %[[SIZE:.*]] = tensor.dim %{{.*}}, %{{.*}} : tensor<?x4x4xf32>
+// CHECK: scf.forall (%{{.*}}) = (0) to (%[[SIZE]])
+// CHECK: scaling.to_lanes %{{.*}} -> tensor<4x4x8xf32>
+// CHECK: scf.for
+// CHECK: scaling.reduce along(rows) {{.*}} {dims = array<i64: 0, 1>
+// CHECK: scaling.from_lanes
+// CHECK: scf.forall.in_parallel
+func.func @unknown_batch(%k: tensor<?x4x4xf32>, %w: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c7 = arith.constant 7 : index
+  %zero = arith.constant 0.0 : f32
+  %n = tensor.dim %k, %c0 : tensor<?x4x4xf32>
+  %end = scf.for %i = %c0 to %c7 step %c1 iter_args(%v = %w) -> (tensor<?x4xf32>) {
+    %e = tensor.empty(%n) : tensor<?x4xf32>
+    %z = linalg.fill ins(%zero : f32) outs(%e : tensor<?x4xf32>) -> tensor<?x4xf32>
+    %s = scaling.reduce along(rows) stat(#scaling.sum) matrix(%k : tensor<?x4x4xf32>) factor(%v : tensor<?x4xf32>) outs(%z : tensor<?x4xf32>) -> tensor<?x4xf32>
+    scf.yield %s : tensor<?x4xf32>
+  }
+  return %end : tensor<?x4xf32>
+}

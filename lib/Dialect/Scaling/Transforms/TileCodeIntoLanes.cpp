@@ -418,7 +418,8 @@ LogicalResult scaling::tileCodeIntoLanes(RewriterBase &rewriter,
                                          ReduceOp anchor) {
   auto type = dyn_cast<RankedTensorType>(anchor.getMatrix().getType());
   if (!type || type.getRank() != 3 || type.isDynamicDim(1) ||
-      type.isDynamicDim(2) || type.getDimSize(0) < 2 ||
+      type.isDynamicDim(2) ||
+      (!type.isDynamicDim(0) && type.getDimSize(0) < 2) ||
       type.getDimSize(1) * type.getDimSize(2) > kEntriesWithDerivatives)
     return success();
   // The way back has enough to do for one vector to wait for another, and the
