@@ -27,7 +27,7 @@ CCACHE := $(shell command -v ccache)
 SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.c')
 PYTHON_SOURCES = $(shell git ls-files '*.py')
 
-.PHONY: help build run test test-full bench bench-gpu format lint tidy sanitize clean
+.PHONY: help build run test test-full bench bench-flows bench-gpu format lint tidy sanitize clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -85,6 +85,9 @@ $(BUILD)/.bench-venv: benchmark/requirements.txt benchmark/install-peers.sh $(BU
 
 bench: build $(BUILD)/.bench-venv ## time the workloads, ours and the peers', into build/bench (WORKLOADS=W1,W3: some)
 	@$(BUILD)/bench-venv/bin/python benchmark/bench.py $(WORKLOADS) --bin $(BUILD)/bin --out $(BUILD)/bench
+
+bench-flows: build $(BUILD)/.flows ## time calls from Python, routes into IREE, raised programs and gradients, into build/bench-flows
+	@$(PYTHON) benchmark/flows.py --bin $(BUILD)/bin --out $(BUILD)/bench-flows
 
 # Triton and what it needs are packages of the flows.
 $(BUILD)/.bench-gpu: benchmark/requirements-gpu.txt $(BUILD)/.flows

@@ -36,17 +36,11 @@ def best(calls, seconds):
     return times
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bin", type=pathlib.Path, required=True)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    arguments = parser.parse_args()
-    sys.path.insert(0, str(arguments.bin.resolve().parent / "python"))
+def measure(seconds):
+    """Title, device, milliseconds of either route, and the target."""
     import iree.runtime
     import scaling.iree
 
-    print("| | device | linalg (ms) | our kernels (ms) | times faster | target |")
-    print("|---|---|---|---|---|---|")
     for title, name, shape, target in CASES:
         text = (PROGRAMS / f"{name}.mlir").read_text()
         logits = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -66,12 +60,25 @@ def main():
                 results.append(np.asarray(function(array)))
                 calls.append(lambda function=function, array=array: function(array))
             np.testing.assert_allclose(results[1], results[0], rtol=1e-3, atol=1e-7)
-            portable, fast = best(calls, arguments.seconds)
-            print(
-                f"| {title} | {driver} | {1e3 * portable:.3g} | {1e3 * fast:.3g} "
-                f"| {portable / fast:.1f} | {target} |",
-                flush=True,
-            )
+            portable, fast = (1e3 * time for time in best(calls, seconds))
+            yield title, driver, portable, fast, target
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bin", type=pathlib.Path, required=True)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    arguments = parser.parse_args()
+    sys.path.insert(0, str(arguments.bin.resolve().parent / "python"))
+
+    print("| | device | linalg (ms) | our kernels (ms) | times faster | target |")
+    print("|---|---|---|---|---|---|")
+    for title, driver, portable, fast, target in measure(arguments.seconds):
+        print(
+            f"| {title} | {driver} | {portable:.3g} | {fast:.3g} "
+            f"| {portable / fast:.1f} | {target} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
