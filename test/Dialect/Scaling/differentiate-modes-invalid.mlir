@@ -35,3 +35,30 @@ func.func @best(%x: tensor<4x4xf32>) -> tensor<4xf32> {
       order(rows_first) stop(#scaling.stop<best 8, what = imbalance>) numerics(#scaling.numerics<kernel>)
   return %u : tensor<4xf32>
 }
+
+// -----
+
+func.func @deviation(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no implicit derivative: the rule of the rows is of 'std', not of 'sum', 'l1' or 'l2'}}
+  %u, %v, %k, %r, %s = scaling.balance matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<std>) cols(#scaling.rule<std>)
+      stop(#scaling.stop<fixed 8>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @damped_and_guarded(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{has no implicit derivative: the rule of the rows has both 'tau' and 'add_kernel'}}
+  %u, %v, %k, %r, %s = scaling.iterate matrix(%x : tensor<4x4xf32>) rows(#scaling.rule<sum, tau = 0.5, guard = add_kernel(1.0e-3)>)
+      cols(#scaling.rule<sum>) order(rows_first) stop(#scaling.stop<fixed 8>) numerics(#scaling.numerics<kernel>)
+  return %u : tensor<4xf32>
+}
+
+// -----
+
+func.func @annealed(%x: tensor<4x4xf32>) -> tensor<4xf32> {
+  // expected-error @below {{'scaling.iterate' op with 'anneal' has no derivative}}
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%x : tensor<4x4xf32>) form(#scaling.form<cost, anneal = [2.0, 1.0]>)
+      stop(#scaling.stop<fixed 4>)
+  return %f : tensor<4xf32>
+}

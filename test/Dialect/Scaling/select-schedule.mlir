@@ -72,6 +72,7 @@ func.func @streaming(%z: tensor<512x512xf32>, %y: tensor<2x4096x4096xf32>) -> (t
 // CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 8>
 // CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 4>
 // CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<streaming, row_block = 4>
+// CHECK: scaling.sinkhorn {{.*}}scaling.schedule = #scaling.schedule<cloud, row_block = 4, matrix = recomputed>
 func.func @clouds(%x3: tensor<4096x3xf32>, %x64: tensor<4096x64xf32>, %z: tensor<32768x64xf32>, %w: tensor<1000x8xf32>) {
   %e = tensor.empty() : tensor<4096x4096xf32>
   %0 = scaling.pairwise sqeuclidean points(%x3, %x3 : tensor<4096x3xf32>, tensor<4096x3xf32>) outs(%e : tensor<4096x4096xf32>) -> tensor<4096x4096xf32>
@@ -87,6 +88,7 @@ func.func @clouds(%x3: tensor<4096x3xf32>, %x64: tensor<4096x64xf32>, %z: tensor
   %r4:5 = scaling.sinkhorn cost(%0 : tensor<4096x4096xf32>) stop(#scaling.stop<fixed 20>)
   %k = scaling.pairwise dot points(%x3, %x3 : tensor<4096x3xf32>, tensor<4096x3xf32>) outs(%e : tensor<4096x4096xf32>) -> tensor<4096x4096xf32>
   %r5:5 = scaling.sinkhorn kernel(%k : tensor<4096x4096xf32>) order(jacobi) stop(#scaling.stop<fixed 20>)
+  %r6:5 = scaling.sinkhorn cost(%0 : tensor<4096x4096xf32>) stop(#scaling.stop<fixed 20>) {scaling.never_stored}
   return
 }
 

@@ -7,12 +7,28 @@
 
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
 
+#include "MatrixSource.h"
 #include "scaling/Dialect/Scaling/Differentiate/TensorAdjoint.h"
+#include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
 #include "mlir/IR/Iterators.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
+
+/// Costs between points are not there as a whole before the way back either.
+static void doNotStoreCosts(func::FuncOp function) {
+  function.walk([](Operation *op) {
+    Value matrix;
+    if (auto iterate = dyn_cast<IterateOp>(op))
+      matrix = iterate.getMatrix();
+    else if (auto sinkhorn = dyn_cast<SinkhornOp>(op))
+      matrix = sinkhorn.getMatrix();
+    if (matrix && findScaledPairwise(matrix))
+      op->setDiscardableAttr(kNeverStoredAttrName,
+                             UnitAttr::get(op->getContext()));
+  });
+}
 
 FailureOr<func::FuncOp>
 scaling::differentiate(func::FuncOp function, ArrayRef<int64_t> wrt,
@@ -72,6 +88,7 @@ scaling::differentiate(func::FuncOp function, ArrayRef<int64_t> wrt,
     if (isOpTriviallyDead(op))
       op->erase();
   });
+  doNotStoreCosts(vjp);
   vjp.setType(FunctionType::get(vjp.getContext(), body.getArgumentTypes(),
                                 ValueRange(gradients).getTypes()));
   if (ArrayAttr attributes = vjp.getArgAttrsAttr()) {

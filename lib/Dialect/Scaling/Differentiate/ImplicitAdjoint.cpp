@@ -24,6 +24,10 @@
 // The 1-norm is the sum of what is positive; the square of the 2-norm is a sum
 // whose logarithms are twice as large, of F, G and X.
 //
+// One factor F for both axes of a symmetric matrix solves (diag(P1 + E) + P) x
+// = f; with f/2 on both sides x/2 and x/2 are the solution of the system above,
+// and X̄ is symmetric.
+//
 // Where E and E' are zero, (1, −1) is in the kernel: the gauge. Cotangents are
 // made orthogonal to it, and so is the solution.
 //
@@ -131,6 +135,9 @@ private:
   /// these are near enough.
   void judge();
   Value isNear(Axis axis);
+  /// What is given of the adjoint of an axis' factor; of one factor for both,
+  /// the adjoints of both, which each axis then takes half of.
+  Value cotangent(Axis axis);
   /// The diagonal of the system and its right-hand side.
   void makeSystem();
   void removeGauge(Factors &vectors, Value amount);
@@ -435,6 +442,20 @@ void ImplicitAdjoint::removeGauge(Factors &vectors, Value amount) {
         vectors[axis]);
 }
 
+Value ImplicitAdjoint::cotangent(Axis axis) {
+  Value row = outer.get(op.getRow()), col = outer.get(op.getCol());
+  if (!d.isSymmetric())
+    return axis == Axis::rows ? row : col;
+  if (!row || !col)
+    return row ? row : col;
+  return d.e.elementwise(
+      d.vectorSizes(axis), 1, getElementTypeOrSelf(row),
+      {{row, {0}}, {col, {0}}},
+      [](OpBuilder &inner, Location l, ValueRange in) -> Value {
+        return arith::AddFOp::create(inner, l, in[0], in[1]);
+      });
+}
+
 void ImplicitAdjoint::makeSystem() {
   for (Axis axis : axes) {
     Value target = d.target(axis);
@@ -450,7 +471,7 @@ void ImplicitAdjoint::makeSystem() {
                       return in[0];
                     return arith::AddFOp::create(inner, l, in[0], wanted.slope);
                   });
-    Value given = outer.get(axis == Axis::rows ? op.getRow() : op.getCol());
+    Value given = cotangent(axis);
     if (!given) {
       rightSide[axis] =
           d.e.filled(d.vectorSizes(axis), d.e.scalar(d.accumulate, 0.0));
@@ -463,9 +484,11 @@ void ImplicitAdjoint::makeSystem() {
           Value value = in[1];
           if (!d.isLog)
             value = arith::MulFOp::create(inner, l, value, in[2]);
-          if (power() == 2)
+          double part =
+              (power() == 2 ? 0.5 : 1.0) * (d.isSymmetric() ? 0.5 : 1.0);
+          if (part != 1.0)
             value = arith::MulFOp::create(
-                inner, l, value, createConstant(inner, l, d.accumulate, 0.5));
+                inner, l, value, createConstant(inner, l, d.accumulate, part));
           return arith::SelectOp::create(inner, l, in[0], value, zero);
         });
   }

@@ -36,6 +36,10 @@ namespace {
 /// on the way back, the last segment first, a segment is done once more, and
 /// what each of its half-steps needs is kept: short vectors, never a matrix. Of
 /// a single segment all is kept on the way forward.
+///
+/// Of a factor that serves both axes, a pair of half-steps leaves behind what
+/// the first has made as the factor of the columns, and what the second has
+/// made of that as the factor of the rows.
 class IterateAdjoint {
 public:
   /// The builder is at the op, where forward code is written; the way back is
@@ -44,8 +48,9 @@ public:
                  Value skipped)
       : outer(outer), op(op), skipped(skipped), loc(op.getLoc()), end(end),
         b(outer.b), d(b, op), results{op.getRow(), op.getCol()},
-        firstAxis(op.getOrder() == Order::cols_first ? Axis::cols
-                                                     : Axis::rows) {}
+        firstAxis(op.getOrder() == Order::cols_first || d.isSymmetric()
+                      ? Axis::cols
+                      : Axis::rows) {}
 
   LogicalResult run();
 
@@ -90,7 +95,7 @@ private:
   bool replacesIteration();
   /// The factors in the iteration's place, and what segments start from.
   void forward(bool replaces);
-  void replaceIteration(const Factors &last);
+  void replaceIteration(Factors last);
   Carried startBackward();
   /// Adjoints of the start, of targets and the matrix.
   FailureOr<Carried> backward();
@@ -99,6 +104,8 @@ private:
                                      const Carried &init);
   /// Adjoints of what the pair started from, given those of what it made.
   FailureOr<Factors> backOverPair(const Steps &steps, Carried &carried);
+  /// The same of one factor for both axes.
+  FailureOr<Factors> backOverMeans(const Steps &steps, Carried &carried);
   void storeMatrix(Value sum);
   LogicalResult storeStart(Axis axis, Value startAdjoint);
 
@@ -171,9 +178,6 @@ private:
 LogicalResult IterateAdjoint::verify() {
   if (op.getAnneal())
     return op.emitOpError("with 'anneal' has no derivative");
-  if (op.getOrder() == Order::symmetric)
-    return op.emitOpError("with 'order(symmetric)' has no derivative: the "
-                          "gradient of a symmetric matrix is a convention");
   if (op.getStop().getMode() == StopMode::best)
     return op.emitOpError("that stops with 'best' has no derivative: which "
                           "factors are the best is a choice");
@@ -252,8 +256,11 @@ void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
     Value h = in.back();
     Value t = target ? rest[0] : Value();
     Value m = mask ? rest[target ? 1 : 0] : Value();
+    // The geometric mean with the old factor.
+    Value omega =
+        d.isSymmetric() ? createConstant(inner, l, d.accumulate, 0.5) : Value();
     Value next = createUpdate(inner, l, d.rule(axis), d.domain,
-                              in.take_front(numStates), h, t, m)
+                              in.take_front(numStates), h, t, m, omega)
                      .factor;
     if (always)
       return next;
@@ -281,6 +288,14 @@ IterateAdjoint::Steps IterateAdjoint::stepsOfPair(const Factors &factors,
   auto read = [&](Axis axis, Value own, Value other) {
     return Step{axis, own, other, Value(), states(axis, other, kept)};
   };
+  if (d.isSymmetric()) {
+    Steps steps{read(firstAxis, factors.row, factors.row)};
+    update(steps[0], k, /*inPlace=*/false);
+    Value made = middle ? middle : steps[0].next;
+    steps.push_back(read(second, made, made));
+    update(steps[1], later, /*inPlace=*/false);
+    return steps;
+  }
   Steps steps{read(firstAxis, factors[firstAxis], factors[second])};
   // Simultaneous steps both read before anything is written.
   bool jacobi = op.getOrder() == Order::jacobi;
@@ -344,6 +359,8 @@ Factors IterateAdjoint::doPairs(const Factors &start, Value first, Value count,
         Steps steps = stepsOfPair(factors, pair);
         for (const Step &step : steps)
           factors[step.axis] = step.next;
+        if (d.isSymmetric())
+          factors = moved(factors, {carried[0], carried[1]});
         if (!kept.empty()) {
           unsigned next = 2;
           for (const Step &step : steps)
@@ -626,7 +643,9 @@ bool IterateAdjoint::replacesIteration() {
          op.getStatus().use_empty();
 }
 
-void IterateAdjoint::replaceIteration(const Factors &last) {
+void IterateAdjoint::replaceIteration(Factors last) {
+  if (d.isSymmetric())
+    last.col = last.row;
   Value diverged = d.notFinite(last);
   Factors factors = d.replace(last, diverged, d.start);
   counts = d.onBatch(
@@ -686,14 +705,26 @@ void IterateAdjoint::forward(bool replaces) {
 
 IterateAdjoint::Carried IterateAdjoint::startBackward() {
   Carried init;
+  // One factor has the adjoints of both.
+  TensorAdjoint both(b);
   for (Axis axis : {Axis::rows, Axis::cols}) {
     Value given = outer.get(results[axis]);
-    init.factors[axis] = given ? converted(given, vectorType(axis))
-                               : TensorAdjoint(b).getOrZero(loc, d.start[axis]);
+    if (given)
+      given = converted(given, vectorType(axis));
+    if (d.isSymmetric()) {
+      both.markActive(d.start.row);
+      if (given)
+        both.add(loc, d.start.row, given);
+      given = Value();
+    }
+    init.factors[axis] =
+        given ? given : TensorAdjoint(b).getOrZero(loc, d.start[axis]);
     // From zero: one value may be both targets, or a start as well.
     if (Value t = d.target(axis); t && outer.isActive(t))
       init.targets[axis] = TensorAdjoint(b).getOrZero(loc, t);
   }
+  if (d.isSymmetric())
+    init.factors.row = both.getOrZero(loc, d.start.row);
   if (blocks) {
     for (Value source : blocks->getSources())
       init.sources.push_back(outer.isActive(source)
@@ -717,6 +748,8 @@ FailureOr<Factors> IterateAdjoint::backOverPair(const Steps &steps,
   // From the last step to the first; the adjoints of what the pair started from
   // are made anew.
   Factors start;
+  if (d.isSymmetric())
+    return backOverMeans(steps, carried);
   Value afterFirst = carried.factors[firstAxis];
   Value afterSecond = carried.factors[second];
   Value &seen = op.getOrder() == Order::jacobi ? start[firstAxis] : afterFirst;
@@ -731,6 +764,23 @@ FailureOr<Factors> IterateAdjoint::backOverPair(const Steps &steps,
     carried.matrix =
         ReductionAdjoint::addToMatrix(b, loc, carried.matrix, reductions);
   return start;
+}
+
+FailureOr<Factors> IterateAdjoint::backOverMeans(const Steps &steps,
+                                                 Carried &carried) {
+  SmallVector<ReductionAdjoint, 0> reductions;
+  Value after = carried.factors.row;
+  for (const Step &step : llvm::reverse(steps)) {
+    // It is its own factor's and the other one's.
+    Value before;
+    if (failed(back(step, after, carried, before, before, reductions)))
+      return failure();
+    after = before;
+  }
+  if (carried.matrix)
+    carried.matrix =
+        ReductionAdjoint::addToMatrix(b, loc, carried.matrix, reductions);
+  return Factors{after, carried.factors.col};
 }
 
 FailureOr<IterateAdjoint::Carried> IterateAdjoint::backOverSegment(

@@ -133,7 +133,8 @@ static bool readsBothAxes(Operation *op) {
 /// Whether costs are made anew in every sweep, rather than stored.
 static bool recomputes(Operation *op, PairwiseOp points, int64_t entries,
                        int64_t bytes) {
-  if (ShapedType::isDynamic(entries) || entries > kMostStored / bytes)
+  if (ShapedType::isDynamic(entries) || entries > kMostStored / bytes ||
+      op->hasAttr(kNeverStoredAttrName))
     return true;
   int64_t depth = cast<ShapedType>(points.getX().getType()).getShape().back();
   if (!readsBothAxes(op) || ShapedType::isDynamic(depth))

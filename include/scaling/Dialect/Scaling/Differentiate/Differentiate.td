@@ -69,8 +69,9 @@ def ScalingDifferentiatePass : Pass<"scaling-differentiate", "::mlir::ModuleOp">
     system was not solved. Both rules must be of `sum`, `l1` or `l2`.
 
     What has no derivative is an error at the op: `argmax`,
-    `similarity_balance`; but for `envelope`, `best`, annealing,
-    `order(symmetric)`, and statistics rounded to powers of two.
+    `similarity_balance`; but for `envelope`, `best`, annealing, and statistics
+    rounded to powers of two. With `order(symmetric)` gradients are for symmetric
+    changes of the matrix.
   }];
   let options = [
     ListOption<"functions", "functions", "std::string",

@@ -80,6 +80,10 @@ void formLanes(RewriterBase &rewriter, Block *block);
 /// GPU.
 inline constexpr StringRef kStrictFunctionAttrName = "scaling.strict";
 
+/// The attribute of iterations whose costs between points are made anew in every
+/// sweep, of whatever size they are.
+inline constexpr StringRef kNeverStoredAttrName = "scaling.never_stored";
+
 /// The attribute of functions whose products are not f32: the name of these.
 inline constexpr StringRef kProductsFunctionAttrName = "scaling.products";
 
