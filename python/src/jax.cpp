@@ -20,6 +20,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -38,8 +39,8 @@ namespace {
 
 /// A function of a program.
 struct Function {
-  Function(nb::object owner, void (*run)(void **))
-      : owner(std::move(owner)), run(run) {}
+  Function(nb::object owner, void (*run)(void **), bool isImplicit)
+      : owner(std::move(owner)), run(run), isImplicit(isImplicit) {}
   Function(const Function &) = delete;
   Function &operator=(const Function &) = delete;
   ~Function() {
@@ -50,6 +51,8 @@ struct Function {
   /// Keeps the code where it is.
   nb::object owner;
   void (*run)(void **);
+  /// Whether it is for implicit gradients.
+  bool isImplicit;
 };
 
 /// The functions that were called, by program, name and passes. They stay for
@@ -64,8 +67,9 @@ struct Functions {
 
   std::shared_mutex mutex;
   std::unordered_map<std::string, std::shared_ptr<Function>> map;
-  /// Python's `find(program, function, passes)`.
-  nb::object find;
+  /// Python's `find(program, function, passes)`, and its
+  /// `warn(function, report)`.
+  nb::object find, warn;
 };
 
 /// An argument or result as programs take it: a pointer to a descriptor of two
@@ -134,7 +138,8 @@ static std::shared_ptr<Function> getFunction(std::string_view program,
         functions.find(toPython(program), toPython(name), toPython(passes));
     auto address = nb::cast<uintptr_t>(owner.attr("address"));
     auto function = std::make_shared<Function>(
-        std::move(owner), reinterpret_cast<void (*)(void **)>(address));
+        std::move(owner), reinterpret_cast<void (*)(void **)>(address),
+        passes.find("mode=implicit") != std::string_view::npos);
     std::unique_lock<std::shared_mutex> lock(functions.mutex);
     if (functions.map.size() >= Functions::limit)
       functions.map.swap(old);
@@ -145,6 +150,31 @@ static std::shared_ptr<Function> getFunction(std::string_view program,
     message = error.what();
   }
   return nullptr;
+}
+
+/// Passes on how implicit gradients were found, which is the last result where
+/// it has integers, if any was found otherwise.
+static ffi::Error warnOfFallback(std::string_view name,
+                                 const ffi::AnyBuffer &report) {
+  // Gradients alone, of what does not iterate.
+  if (report.element_type() != ffi::DataType::S32)
+    return ffi::Error::Success();
+  constexpr int32_t implicit = 1;
+  auto *codes = static_cast<const int32_t *>(report.untyped_data());
+  size_t count = report.element_count();
+  if (std::all_of(codes, codes + count,
+                  [](int32_t code) { return code == implicit; }))
+    return ffi::Error::Success();
+  nb::gil_scoped_acquire acquire;
+  try {
+    Functions::get().warn(nb::str(name.data(), name.size()),
+                          nb::bytes(codes, count * sizeof(int32_t)));
+  } catch (nb::python_error &error) {
+    // Where warnings are errors.
+    return ffi::Error(ffi::ErrorCode::kFailedPrecondition,
+                      nb::str(error.value()).c_str());
+  }
+  return ffi::Error::Success();
 }
 
 /// Operands and results have `batchDims` dimensions in front that the program
@@ -182,6 +212,8 @@ static ffi::Error call(ffi::RemainingArgs args, ffi::RemainingRets rets,
     return ffi::Error::InvalidArgument("scaling: no code for @" +
                                        std::string(name) + ": " + message);
   function->run(arguments.data());
+  if (function->isImplicit)
+    return warnOfFallback(name, **rets.get<ffi::AnyBuffer>(rets.size() - 1));
   return ffi::Error::Success();
 }
 
@@ -201,11 +233,15 @@ NB_MODULE(_jax, m) {
   nb::set_leak_warnings(false);
   m.def(
       "handler",
-      [](nb::object find) {
+      [](nb::object find, nb::object warn) {
         Functions::get().find = std::move(find);
+        Functions::get().warn = std::move(warn);
         return nb::capsule(reinterpret_cast<void *>(handler));
       },
-      "find"_a,
+      "find"_a, "warn"_a,
       "The handler that JAX registers. `find(program, function, passes)` gives "
-      "functions of programs.");
+      "functions of programs. `warn(function, report)` is called with the "
+      "bytes "
+      "of the i32 that say how implicit gradients were found, where some were "
+      "not.");
 }

@@ -10,10 +10,11 @@ return JAX arrays. They work under jit, vmap and grad, and in f64 where
 jax_enable_x64 is set. Their programs are compiled when JAX compiles, by shape
 class, and kept in the cache that `scaling` has.
 
-A traced function cannot warn: what did not converge says so in the status that
+Values do not warn: what did not converge says so in the status that
 `return_info=True` gives. All operands but masks have gradients: those that the
-keyword `gradient` says, the `mode` of `scaling.vjp`, by itself "unrolled". There are
-none of second order, no forward mode, and none of iterations that stop with "best".
+keyword `gradient` says, the `mode` of `scaling.vjp`, by itself "unrolled"; of
+"implicit" a ConvergenceWarning says where they are unrolled. There are none of second
+order, no forward mode, and none of iterations that stop with "best".
 
 `scaling.jax.composite` has the same for every backend of JAX, and for everything
 else that reads StableHLO.

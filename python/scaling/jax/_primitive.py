@@ -24,6 +24,7 @@ from .._gradients import (
     check_differentiable,
     differentiable_results,
     vjp_passes,
+    warn_of_fallback,
 )
 from .._programs import CompileError, get_program
 
@@ -39,7 +40,13 @@ def _find(text: str, function: str, passes: str) -> Any:
     return _core.Function(program, function)
 
 
-jax.ffi.register_ffi_target(TARGET, _jax.handler(_find), platform="cpu")
+def _warn(function: str, report: bytes) -> None:
+    """Of gradients that were to be implicit, from the thread that computed them."""
+    codes = np.frombuffer(report, np.int32)
+    warn_of_fallback(function.removesuffix("_vjp"), codes, level=1)
+
+
+jax.ffi.register_ffi_target(TARGET, _jax.handler(_find, _warn), platform="cpu")
 
 
 @dataclass(frozen=True)

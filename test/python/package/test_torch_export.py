@@ -119,10 +119,14 @@ def test_the_example_of_the_page():
     check(lambda x: values["y"], values["model"], (values["x"],))
 
 
-def test_raw_text_of_torch_mlir():
+@pytest.mark.parametrize("gradient", ["unrolled", "implicit"])
+def test_raw_text_of_torch_mlir(gradient):
     from torch_mlir import fx
 
     ours, _ = models.swav_head()
+    if gradient == "implicit":
+        again = Layer(lambda x: st.project(x, gradient="implicit", tol=1e-3))
+        ours = torch.nn.Sequential(ours, again)
     batch = torch.export.Dim("batch")
     program = torch.export.export(ours, inputs([(3, 24)]), dynamic_shapes=({0: batch},))
     raw = fx.export_and_import(program, output_type="raw")
@@ -135,7 +139,7 @@ def test_raw_text_of_torch_mlir():
         text=True,
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
-    assert ops_in(done.stdout) == {"project": 1}
+    assert ops_in(done.stdout) == {"project": 2 if gradient == "implicit" else 1}
     assert '"torch.operator"' in text and '"torch.operator"' not in done.stdout
     # All else is as it was.
     count = lambda text: text.count('"torch.aten.')

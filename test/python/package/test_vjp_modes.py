@@ -292,6 +292,64 @@ def test_what_did_not_converge_is_unrolled():
     assert pullback.implicit.all()
 
 
+@pytest.mark.parametrize(
+    "options,mode",
+    [
+        ({"half_steps": 7}, "unrolled"),
+        ({"half_steps": 70, "domain": "kernel"}, "unrolled"),
+        ({"tol": 1e-12}, "unrolled"),
+        ({"half_steps": 300}, "implicit"),
+        ({"half_steps": 3}, "implicit"),
+    ],
+)
+def test_one_factor_for_both_axes(options, mode):
+    x, change = rng(5).normal(size=(2, 2, 6, 6))
+    x, change = x + x.swapaxes(-1, -2), change + change.swapaxes(-1, -2)
+    a = weights(6, 2)
+    other = rng(6).normal(size=a.shape)
+    other = (other - other.mean(-1, keepdims=True)) * a
+    options |= {"order": "symmetric", "temperature": 1.5}
+    _, pullback = scaling.vjp(
+        scaling.project, x, row_marginal=a, mode=mode, wrt=["matrix", "row_marginal"],
+        **options,
+    )  # fmt: skip
+    w = rng(7).normal(size=x.shape)
+    of_x, of_a = pullback(w)
+    if mode == "implicit":
+        assert np.all(pullback.implicit == (options["half_steps"] == 300))
+
+    def slope(function):
+        at = [function(step * STEP) for step in (-2, -1, 1, 2)]
+        return (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * STEP)
+
+    value = lambda x, a: np.sum(w * scaling.project(x, row_marginal=a, **options))
+    for gradient, along, expected in (
+        (of_x, change, slope(lambda s: value(x + s * change, a))),
+        (of_a, other, slope(lambda s: value(x, a + s * other))),
+    ):
+        found, scale = np.sum(gradient * along), np.sum(np.abs(gradient * along))
+        assert abs(found - expected) <= TOLERANCE * max(scale, abs(expected))
+
+
+def test_jax_says_what_was_unrolled():
+    jax = pytest.importorskip("jax")
+    import scaling.jax
+
+    x = rng(4).normal(size=(3, 5, 5)).astype(np.float32)
+    few, many = ({"half_steps": steps, "gradient": "implicit"} for steps in (2, 200))
+
+    def loss(options):
+        return lambda x: jax.numpy.sum(scaling.jax.project(x, **options) ** 2)
+
+    for wrapped in (jax.grad, lambda f: jax.jit(jax.grad(f))):
+        which = "unrolled in 3 of 3 problems: the iteration has not converged"
+        with pytest.warns(scaling.ConvergenceWarning, match=which):
+            jax.block_until_ready(wrapped(loss(few))(x))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            jax.block_until_ready(wrapped(loss(many))(x))
+
+
 def test_other_element_types():
     c = C.astype(np.float32)
     w = rng(1).normal(size=c.shape)
