@@ -334,6 +334,10 @@ bool scaling::isMultiple(OpFoldResult value, int64_t factor) {
   }
   if (auto apply = dynamic.getDefiningOp<affine::AffineApplyOp>())
     return apply.getAffineMap().getResult(0).isMultipleOf(factor);
+  if (auto least = dynamic.getDefiningOp<affine::AffineMinOp>())
+    return llvm::all_of(least.getMap().getResults(), [&](AffineExpr result) {
+      return result.isMultipleOf(factor);
+    });
   if (auto product = dynamic.getDefiningOp<arith::MulIOp>())
     return isMultiple(product.getLhs(), factor) ||
            isMultiple(product.getRhs(), factor);
@@ -349,6 +353,13 @@ bool scaling::isMultiple(OpFoldResult value, int64_t factor) {
 std::optional<int64_t> scaling::getUpperBound(OpFoldResult value) {
   if (std::optional<int64_t> known = getConstantIntValue(value))
     return known;
+  if (auto dim = cast<Value>(value).getDefiningOp<memref::DimOp>()) {
+    auto cast = dim.getSource().getDefiningOp<memref::ReinterpretCastOp>();
+    std::optional<int64_t> position = dim.getConstantIndex();
+    if (!cast || !position)
+      return std::nullopt;
+    return getUpperBound(cast.getMixedSizes()[*position]);
+  }
   auto least = cast<Value>(value).getDefiningOp<affine::AffineMinOp>();
   std::optional<int64_t> bound;
   if (!least)
@@ -358,6 +369,66 @@ std::optional<int64_t> scaling::getUpperBound(OpFoldResult value) {
       bound =
           std::min(bound.value_or(constant.getValue()), constant.getValue());
   return bound;
+}
+
+SmallVector<OpFoldResult> scaling::getSizes(Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  SmallVector<OpFoldResult> sizes =
+      getAsIndexOpFoldResult(buffer.getContext(), type.getShape());
+  if (type.hasStaticShape())
+    return sizes;
+  if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
+    return cast.getMixedSizes();
+  if (auto view = buffer.getDefiningOp<memref::ViewOp>()) {
+    auto known = view.getSizes().begin();
+    for (OpFoldResult &size : sizes)
+      if (*getConstantIntValue(size) == ShapedType::kDynamic)
+        size = *known++;
+    return sizes;
+  }
+  auto view = buffer.getDefiningOp<memref::SubViewOp>();
+  if (!view)
+    return {};
+  sizes.clear();
+  llvm::SmallBitVector dropped = view.getDroppedDims();
+  for (auto [dim, size] : llvm::enumerate(view.getMixedSizes()))
+    if (!dropped.test(dim))
+      sizes.push_back(size);
+  return sizes;
+}
+
+std::optional<int64_t> scaling::getMostElements(Value buffer) {
+  auto type = cast<MemRefType>(buffer.getType());
+  if (type.hasStaticShape())
+    return type.getNumElements();
+  SmallVector<OpFoldResult> sizes = getSizes(buffer);
+  if (sizes.empty())
+    return std::nullopt;
+  int64_t elements = 1;
+  for (OpFoldResult size : sizes) {
+    std::optional<int64_t> most = getUpperBound(size);
+    if (!most)
+      return std::nullopt;
+    elements *= *most;
+  }
+  return elements;
+}
+
+Value scaling::createPart(OpBuilder &b, Location loc, Value buffer, Value begin,
+                          ArrayRef<OpFoldResult> sizes) {
+  SmallVector<OpFoldResult> strides(sizes.size(), b.getIndexAttr(1));
+  AffineExpr d0, d1;
+  bindDims(b.getContext(), d0, d1);
+  for (int64_t dim = int64_t(sizes.size()) - 2; dim >= 0; --dim)
+    strides[dim] = affine::makeComposedFoldedAffineApply(
+        b, loc, d0 * d1, {strides[dim + 1], sizes[dim + 1]});
+  auto [shape, dynamicSizes] = decomposeMixedValues(sizes);
+  auto [steps, dynamicStrides] = decomposeMixedValues(strides);
+  auto type = MemRefType::get(
+      shape, cast<MemRefType>(buffer.getType()).getElementType(),
+      StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic, steps));
+  return memref::ReinterpretCastOp::create(b, loc, type, buffer,
+                                           OpFoldResult(begin), sizes, strides);
 }
 
 /// Whether the strides but the last one, of which some are known at run time

@@ -44,17 +44,33 @@ bool isMultiple(OpFoldResult value, int64_t factor);
 /// What a value is not above, where that is known.
 std::optional<int64_t> getUpperBound(OpFoldResult value);
 
+/// The sizes of a buffer; none where it cannot be told what they are.
+SmallVector<OpFoldResult> getSizes(Value buffer);
+
+/// How many entries a buffer has at most, where that is known.
+std::optional<int64_t> getMostElements(Value buffer);
+
+/// A part without gaps of a buffer of rank 1.
+Value createPart(OpBuilder &b, Location loc, Value buffer, Value begin,
+                 ArrayRef<OpFoldResult> sizes);
+
 /// Whether every `factor`-th entry along the last dimension is where an access
 /// of that many entries may begin.
 bool isAligned(Value buffer, int64_t factor);
 
-/// Makes two versions of what comes after `prologue` in a kernel on matrices
-/// whose rows are as long as it turns out: one where all of these rows are
-/// whole vectors, which an access can move at once, and one for the rest. In
-/// the first one, these sizes are multiples of a number, as `isMultiple` can
-/// tell. Null, and nothing is changed, where there are no such matrices.
-scf::IfOp createVersions(RewriterBase &b, gpu::GPUFuncOp kernel,
-                         Operation &prologue);
+/// Takes the last rows of a block apart, where they are fewer than a loop takes
+/// at a time: all other iterations have as many.
+void splitLastRows(RewriterBase &b, gpu::GPUFuncOp kernel);
+
+/// Makes versions of what comes after `prologue` in a kernel on matrices whose
+/// rows are as long as it turns out: one where all of these rows are whole
+/// vectors, which an access can move at once, and one for the rest; before them
+/// one where rows that are read several times also fit into `bytes` of shared
+/// memory. What is known about the sizes in a version, `isMultiple` and
+/// `getUpperBound` can tell. Gives the blocks that the versions are in; none,
+/// and nothing is changed, where there are no such matrices.
+SmallVector<Block *> createVersions(RewriterBase &b, gpu::GPUFuncOp kernel,
+                                    Operation &prologue, int64_t bytes);
 
 /// Copies what a block's iteration reads several times to allocations of its
 /// own, and lets it accumulate in such; of up to `bytes` in all. What a loop
@@ -62,6 +78,9 @@ scf::IfOp createVersions(RewriterBase &b, gpu::GPUFuncOp kernel,
 void stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
                    const Workers &workers,
                    function_ref<bool(Value)> isReadOnly);
+
+/// Whether the view is read more than once, by ops that can read a copy.
+bool isReadAgain(memref::SubViewOp view);
 
 /// Whether a loop's view can be copied before its iteration comes.
 bool canPipeline(memref::SubViewOp view, scf::ForOp loop);

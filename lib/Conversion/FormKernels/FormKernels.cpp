@@ -671,14 +671,17 @@ LogicalResult KernelFormer::run() {
   Operation *prologue = &*std::prev(b.getInsertionPoint());
 
   // The versions are alternatives: nobody waits for another one.
-  if (scf::IfOp versions =
-          hasPoints ? scf::IfOp() : createVersions(b, kernel, *prologue)) {
-    for (Region &version : versions->getRegions()) {
-      touched.clear();
-      if (failed(lowerBlock(version.front(), Level::grid)))
-        return failure();
-    }
-  } else {
+  splitLastRows(b, kernel);
+  SmallVector<Block *> versions;
+  if (!hasPoints)
+    versions = createVersions(b, kernel, *prologue,
+                              options.sharedBytes - kExchangeBytes);
+  for (Block *version : versions) {
+    touched.clear();
+    if (failed(lowerBlock(*version, Level::grid)))
+      return failure();
+  }
+  if (versions.empty()) {
     SmallVector<Operation *> ops;
     for (Operation *op = prologue->getNextNode(); op; op = op->getNextNode())
       ops.push_back(op);

@@ -27,8 +27,8 @@ static int64_t getCopyElements(memref::SubViewOp view) {
   MemRefType type = view.getType();
   int64_t bytes = type.getElementTypeBitWidth() / 8;
   int64_t wide = kWideBytes / std::max<int64_t>(bytes, 1);
-  if (bytes > 0 && bytes <= kWideBytes && type.getShape().back() % wide == 0 &&
-      isAligned(view, wide))
+  if (bytes > 0 && bytes <= kWideBytes &&
+      isMultiple(getSizes(view).back(), wide) && isAligned(view, wide))
     return wide;
   return bytes == 4 || bytes == 8 ? 1 : 0;
 }
@@ -40,7 +40,8 @@ bool scaling::canPipeline(memref::SubViewOp view, scf::ForOp loop) {
            !loop->isAncestor(value.getParentRegion()->getParentOp());
   };
   return view->getBlock() == loop.getBody() && loop.getNumResults() == 0 &&
-         type.hasStaticShape() && type.getRank() > 0 &&
+         type.getRank() > 0 && getMostElements(view) &&
+         llvm::none_of(type.getShape().drop_back(), ShapedType::isDynamic) &&
          type.getElementType().isIntOrFloat() && getCopyElements(view) > 0 &&
          llvm::all_of(view->getOperands(), isKnownBefore);
 }
@@ -81,6 +82,9 @@ private:
   /// Asks for the part of an iteration, if there is such.
   void request(Value iteration);
   void copy(Value iteration);
+  /// The same where rows are as long as it turns out.
+  void copyRows(memref::ExtractStridedMetadataOp metadata, Value begin,
+                int64_t perCopy, function_ref<void(Value, Value)> copyTo);
 
   RewriterBase &b;
   memref::SubViewOp view;
@@ -108,10 +112,24 @@ void Pipeliner::copy(Value iteration) {
   int64_t perCopy = getCopyElements(view);
   int64_t bytes = perCopy * type.getElementTypeBitWidth() / 8;
   Value begin = arith::MulIOp::create(b, loc, slotOf(iteration),
-                                      index(type.getNumElements()))
+                                      index(*getMostElements(view)))
                     .getResult();
   SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
   bool isWhole = type.areTrailingDimsContiguous(type.getRank());
+  auto copyTo = [&](Value to, Value from) {
+    NVVM::CpAsyncOp::create(
+        b, loc,
+        createAddress(b, loc, copies, to,
+                      static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
+        createAddress(b, loc, metadata.getBaseBuffer(), from,
+                      static_cast<unsigned>(NVVM::NVVMMemorySpace::Global)),
+        bytes,
+        bytes == kWideBytes ? NVVM::LoadCacheModifierKind::CG
+                            : NVVM::LoadCacheModifierKind::CA,
+        /*cpSize=*/Value());
+  };
+  if (!type.hasStaticShape())
+    return copyRows(metadata, begin, perCopy, copyTo);
   auto copyOne = [&](Value number) {
     Value element = b.createOrFold<arith::MulIOp>(loc, number, index(perCopy));
     Value from = getValueOrCreateConstantIndexOp(
@@ -132,16 +150,7 @@ void Pipeliner::copy(Value iteration) {
                                                 {from, at, strides[dim]}));
     }
     Value to = arith::AddIOp::create(b, loc, begin, element);
-    NVVM::CpAsyncOp::create(
-        b, loc,
-        createAddress(b, loc, copies, to,
-                      static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
-        createAddress(b, loc, metadata.getBaseBuffer(), from,
-                      static_cast<unsigned>(NVVM::NVVMMemorySpace::Global)),
-        bytes,
-        bytes == kWideBytes ? NVVM::LoadCacheModifierKind::CG
-                            : NVVM::LoadCacheModifierKind::CA,
-        /*cpSize=*/Value());
+    copyTo(to, from);
   };
   // All threads have as many, but for the last: the number of rounds is known,
   // and they are unrolled.
@@ -166,6 +175,39 @@ void Pipeliner::copy(Value iteration) {
   copyOne(arith::AddIOp::create(b, loc, workers.thread, index(whole)));
 }
 
+void Pipeliner::copyRows(memref::ExtractStridedMetadataOp metadata, Value begin,
+                         int64_t perCopy,
+                         function_ref<void(Value, Value)> copyTo) {
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  ArrayRef<int64_t> shape = view.getType().getShape();
+  SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
+  Value length = getValueOrCreateConstantIndexOp(b, loc, getSizes(view).back());
+  int64_t rows = ShapedType::getNumElements(shape.drop_back());
+  int64_t threads = *getConstantIntValue(workers.numThreads);
+  Value first =
+      b.createOrFold<arith::MulIOp>(loc, workers.thread, index(perCopy));
+  auto loop =
+      scf::ForOp::create(b, loc, first, length, index(threads * perCopy));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value column = loop.getInductionVar();
+  Value to = arith::AddIOp::create(b, loc, begin, column);
+  for (int64_t row = 0; row < rows; ++row) {
+    OpFoldResult from = affine::makeComposedFoldedAffineApply(
+        b, loc, d0 + d1, {metadata.getConstifiedMixedOffset(), column});
+    int64_t rest = row;
+    for (int64_t dim = shape.size() - 2; dim >= 0; --dim) {
+      from = affine::makeComposedFoldedAffineApply(
+          b, loc, d0 + d1 * d2,
+          {from, b.getIndexAttr(rest % shape[dim]), strides[dim]});
+      rest /= shape[dim];
+    }
+    copyTo(to, getValueOrCreateConstantIndexOp(b, loc, from));
+    to = arith::AddIOp::create(b, loc, to, length);
+  }
+}
+
 void Pipeliner::request(Value iteration) {
   Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
                                     iteration, trips);
@@ -182,7 +224,10 @@ void Pipeliner::request(Value iteration) {
 void Pipeliner::run() {
   MemRefType type = view.getType();
   SmallVector<int64_t> shape{stages};
-  llvm::append_range(shape, type.getShape());
+  if (type.hasStaticShape())
+    llvm::append_range(shape, type.getShape());
+  else
+    shape[0] *= *getMostElements(view);
   AffineExpr d0, d1, d2;
   bindDims(b.getContext(), d0, d1, d2);
   auto wait = [&] { NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 2); };
@@ -216,6 +261,13 @@ void Pipeliner::run() {
   wait();
 
   b.setInsertionPointAfter(view);
+  if (!type.hasStaticShape()) {
+    Value begin = arith::MulIOp::create(b, loc, slotOf(iteration),
+                                        index(*getMostElements(view)));
+    b.replaceAllUsesWith(view.getResult(),
+                         createPart(b, loc, copies, begin, getSizes(view)));
+    return;
+  }
   SmallVector<OpFoldResult> offsets(shape.size(), b.getIndexAttr(0)),
       sizes = getAsIndexOpFoldResult(b.getContext(), shape),
       steps(shape.size(), b.getIndexAttr(1));

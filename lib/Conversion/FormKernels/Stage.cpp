@@ -33,8 +33,7 @@ static int64_t elementBytes(MemRefType type) {
 // Matrices of a block
 //===----------------------------------------------------------------------===//
 
-/// Whether the view is read more than once, by ops that can read a copy.
-static bool isReadAgain(memref::SubViewOp view) {
+bool scaling::isReadAgain(memref::SubViewOp view) {
   unsigned reads = 0;
   for (OpOperand &use : view->getUses()) {
     auto op = dyn_cast<linalg::LinalgOp>(use.getOwner());
@@ -55,7 +54,7 @@ static SmallVector<Value> findSharedInputs(scf::ForallOp loop) {
       return;
     for (Value input : op.getDpsInputs()) {
       auto type = dyn_cast<MemRefType>(input.getType());
-      if (type && type.getRank() > 0 && type.hasStaticShape() &&
+      if (type && type.getRank() > 0 && getMostElements(input) &&
           !loop->isAncestor(input.getParentRegion()->getParentOp()))
         found.insert(input);
     }
@@ -133,8 +132,8 @@ static Own findOwn(memref::SubViewOp view, scf::ForallOp loop) {
 /// How many parts of a loop's matrix are in shared memory at a time.
 static int64_t getStages(memref::SubViewOp view, scf::ForOp loop,
                          int64_t bytes) {
-  MemRefType type = view.getType();
-  int64_t size = llvm::alignTo(type.getNumElements() * elementBytes(type), 64);
+  int64_t size =
+      llvm::alignTo(*getMostElements(view) * elementBytes(view.getType()), 64);
   int64_t stages = std::min(
       {kMostStages, bytes / size, std::max<int64_t>(2, kStageBytes / size)});
   if (std::optional<llvm::APInt> trips = loop.getStaticTripCount())
@@ -148,50 +147,55 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
   SmallVector<memref::SubViewOp> views;
   loop.walk([&](memref::SubViewOp view) { views.push_back(view); });
   OpBuilder::InsertionGuard guard(b);
-  auto take = [&](MemRefType type) {
-    int64_t size =
-        llvm::alignTo(type.getNumElements() * elementBytes(type), 64);
+  auto take = [&](MemRefType type, int64_t elements) {
+    int64_t size = llvm::alignTo(elements * elementBytes(type), 64);
     if (size > bytes)
       return false;
     bytes -= size;
     return true;
   };
-  auto allocate = [&](Location loc, MemRefType type) -> Value {
-    return memref::AllocOp::create(
-        b, loc, MemRefType::get(type.getShape(), type.getElementType()));
+  // As large as the buffer, or as it may be.
+  auto allocate = [&](Location loc, Value buffer) -> Value {
+    auto type = cast<MemRefType>(buffer.getType());
+    if (type.hasStaticShape())
+      return memref::AllocOp::create(
+          b, loc, MemRefType::get(type.getShape(), type.getElementType()));
+    Value most = memref::AllocOp::create(
+        b, loc,
+        MemRefType::get({*getMostElements(buffer)}, type.getElementType()));
+    return createPart(b, loc, most, arith::ConstantIndexOp::create(b, loc, 0),
+                      getSizes(buffer));
   };
   for (memref::SubViewOp view : views) {
     MemRefType type = view.getType();
-    if (!type.hasStaticShape() || !isReadAgain(view) ||
-        !isReadOnly(view.getSource()))
+    std::optional<int64_t> elements = getMostElements(view);
+    if (!elements || !isReadAgain(view) || !isReadOnly(view.getSource()))
       continue;
     if (auto inner = dyn_cast<scf::ForOp>(view->getParentOp());
         inner && inner->getBlock() == loop.getBody() &&
         canPipeline(view, inner)) {
       int64_t stages = getStages(view, inner, bytes);
-      SmallVector<int64_t> shape{stages};
-      llvm::append_range(shape, type.getShape());
-      if (stages > 1 && take(MemRefType::get(shape, type.getElementType()))) {
+      if (stages > 1 && take(type, stages * *elements)) {
         pipelineCopy(b, view, inner, stages, workers);
         continue;
       }
     }
-    if (!take(type))
+    if (!type.hasStaticShape() || !take(type, *elements))
       continue;
     b.setInsertionPointAfter(view);
-    Value copy = allocate(view.getLoc(), type);
+    Value copy = allocate(view.getLoc(), view);
     auto fill = memref::CopyOp::create(b, view.getLoc(), view, copy);
     b.replaceUsesWithIf(view.getResult(), copy, [&](OpOperand &use) {
       return use.getOwner() != fill.getOperation();
     });
   }
   for (memref::SubViewOp view : views) {
-    MemRefType type = view.getType();
-    Own own = type.hasStaticShape() ? findOwn(view, loop) : Own::other;
-    if (own == Own::other || !take(type))
+    std::optional<int64_t> elements = getMostElements(view);
+    Own own = elements ? findOwn(view, loop) : Own::other;
+    if (own == Own::other || !take(view.getType(), *elements))
       continue;
     b.setInsertionPointAfter(view);
-    Value copy = allocate(view.getLoc(), type);
+    Value copy = allocate(view.getLoc(), view);
     b.replaceAllUsesWith(view.getResult(), copy);
     if (own == Own::updated)
       memref::CopyOp::create(b, view.getLoc(), view, copy);
@@ -200,10 +204,10 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
   }
   for (Value input : findSharedInputs(loop)) {
     auto type = cast<MemRefType>(input.getType());
-    if (!isReadOnly(input) || !take(type))
+    if (!isReadOnly(input) || !take(type, *getMostElements(input)))
       continue;
     b.setInsertionPointToStart(loop.getBody());
-    Value copy = allocate(loop.getLoc(), type);
+    Value copy = allocate(loop.getLoc(), input);
     auto fill = memref::CopyOp::create(b, loop.getLoc(), input, copy);
     b.replaceUsesWithIf(input, copy, [&](OpOperand &use) {
       return use.getOwner() != fill.getOperation() &&

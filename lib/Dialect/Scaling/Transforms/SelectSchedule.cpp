@@ -193,8 +193,9 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   });
   int64_t n = shape[Size::rows], m = shape[Size::cols];
   bool known = !ShapedType::isDynamic(n) && !ShapedType::isDynamic(m);
-  int64_t rowBlock =
-      !ShapedType::isDynamic(m) && m > kLongRow ? kRowBlock / 2 : kRowBlock;
+  // A GPU has shared memory for unknown rows up to some length.
+  bool isLong = ShapedType::isDynamic(m) ? targetsGPU(op) : m > kLongRow;
+  int64_t rowBlock = isLong ? kRowBlock / 2 : kRowBlock;
   auto make = [&](Regime regime, int64_t lanes, int64_t rows) {
     // On a GPU, what sweeps do not make is stored.
     return ScheduleAttr::get(context, regime, lanes, rows,
