@@ -548,24 +548,32 @@ SmallVector<Value> GenericEmitter::walkSpan(
   };
   std::optional<int64_t> size = getConstantIntValue(span.size);
   if (!size) {
+    Value all = getValueOrCreateConstantIndexOp(b, loc, span.size);
     // One by one: a second loop for the rest would take registers of all
-    // others.
-    AffineExpr d0;
-    bindDims(b.getContext(), d0);
-    Value begin = index(0);
+    // others. It does not where entries take few, and vectors are worth it.
+    if (span.vector == 1) {
+      walk(span.lanes > 1 ? span.lane : index(0), all, span.lanes,
+           [](Value position) { return SmallVector<Value>{position}; });
+      return next;
+    }
+    Value rest = index(0);
+    if (span.unroll > 1 && atOnce == kMostAtOnce) {
+      AffineExpr d0;
+      bindDims(b.getContext(), d0);
+      rest = affine::AffineApplyOp::create(b, loc, d0.floorDiv(group) * group,
+                                           ValueRange{all});
+      walk(index(0), rest, group,
+           [&](Value base) { return positionsFrom(base, span.unroll); });
+    }
     if (span.lanes > 1)
-      begin = getValueOrCreateConstantIndexOp(
-          b, loc,
-          affine::makeComposedFoldedAffineApply(b, loc, d0 * span.vector,
-                                                {span.lane}));
-    walk(begin, getValueOrCreateConstantIndexOp(b, loc, span.size), chunk,
-         [&](Value position) {
-           SmallVector<Value> positions;
-           for (int64_t i = 0; i < span.vector; ++i)
-             positions.push_back(
-                 b.createOrFold<arith::AddIOp>(loc, position, index(i)));
-           return positions;
-         });
+      rest = positionsFrom(rest, 1).front();
+    walk(rest, all, chunk, [&](Value position) {
+      SmallVector<Value> positions;
+      for (int64_t i = 0; i < span.vector; ++i)
+        positions.push_back(
+            b.createOrFold<arith::AddIOp>(loc, position, index(i)));
+      return positions;
+    });
     return next;
   }
   if (*size >= group)
@@ -655,6 +663,25 @@ void GenericEmitter::distributeByEntry(const Workers &workers) {
     delinearize(parallel, b.createOrFold<arith::MulIOp>(
                               loc, accesses.getInductionVar(), index(vector)));
     return emitPoints(getNeighbours(parallel.back(), vector));
+  }
+  std::optional<int64_t> threads = getConstantIntValue(workers.numThreads);
+  if (reduced.empty() && parallel.size() == 1 && threads) {
+    // As many neighbours as all threads of the block have.
+    int64_t dim = parallel[0], vector = getVector(dim);
+    std::optional<int64_t> size = getConstantIntValue(sizes[dim]);
+    while (vector > 1 && size && *size < *threads * vector)
+      vector /= 2;
+    Span all{sizes[dim], workers.thread, *threads, vector, 1};
+    walkSpan(all, {}, [&](Positions positions, ValueRange) {
+      SmallVector<SmallVector<Value>> points;
+      for (Value position : positions) {
+        points.push_back(point);
+        points.back()[dim] = position;
+      }
+      emitPoints(points);
+      return SmallVector<Value>();
+    });
+    return;
   }
   scf::ForOp entries =
       loop(workers.thread, product(parallel), workers.numThreads);

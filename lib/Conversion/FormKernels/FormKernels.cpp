@@ -48,6 +48,10 @@ static constexpr int64_t kItemBytes = 32 << 10;
 /// Shared memory that is left for what the warps of a block exchange.
 static constexpr int64_t kExchangeBytes = 2 << 10;
 
+/// Shared memory that is left for a block's scratch beside rows of unknown
+/// length.
+static constexpr int64_t kScratchBytes = 1 << 10;
+
 static int64_t getBytes(MemRefType type) {
   return llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
          type.getNumElements();
@@ -674,8 +678,9 @@ LogicalResult KernelFormer::run() {
   splitLastRows(b, kernel);
   SmallVector<Block *> versions;
   if (!hasPoints)
-    versions = createVersions(b, kernel, *prologue,
-                              options.sharedBytes - kExchangeBytes);
+    versions =
+        createVersions(b, kernel, *prologue,
+                       options.sharedBytes - kExchangeBytes - kScratchBytes);
   for (Block *version : versions) {
     touched.clear();
     if (failed(lowerBlock(*version, Level::grid)))

@@ -44,16 +44,26 @@ static RowSizes findRowSizes(gpu::GPUFuncOp kernel) {
     int64_t &vector = found[matrix][dim];
     vector = std::max({vector, kVectorBytes / bytes, int64_t(1)});
   };
+  // Of fewer dimensions are vectors, as many as there are matrices.
+  int64_t rank = 2;
+  for (Type type : kernel.getArgumentTypes())
+    if (auto buffer = dyn_cast<MemRefType>(type))
+      rank = std::max(rank, buffer.getRank());
+  auto isMatrix = [&](MemRefType type) {
+    return type && type.getRank() == rank &&
+           type.getElementType().isIntOrFloat() &&
+           type.getLayout().isIdentity() &&
+           ShapedType::isDynamic(type.getShape().back());
+  };
   for (BlockArgument argument : kernel.getArguments()) {
     auto type = dyn_cast<MemRefType>(argument.getType());
-    if (type && type.getRank() > 1 && type.getLayout().isIdentity() &&
-        ShapedType::isDynamic(type.getShape().back()))
+    if (isMatrix(type))
       add(argument, type.getRank() - 1, type.getElementType());
   }
   // Matrices of the workspace have rows as long as others are high.
   kernel.walk([&](memref::ViewOp view) {
     MemRefType type = view.getType();
-    if (type.getRank() < 2 || !ShapedType::isDynamic(type.getShape().back()))
+    if (!isMatrix(type))
       return;
     auto dim = view.getSizes().back().getDefiningOp<memref::DimOp>();
     if (!dim || !dim.getConstantIndex())

@@ -74,3 +74,51 @@ func.func @known(%in: memref<?x64xf32>) {
   }
   return
 }
+
+// -----
+
+// Where rows are short enough for shared memory, blocks of four of them are
+// copied there before their iteration comes; the last ones of a block, if they
+// are fewer, are read where they are. Of longer rows no block is copied.
+
+// CHECK: gpu.func @blocks(%{{.*}}: memref<?x?xf32>
+// CHECK-SAME: scaling.shared_bytes
+// CHECK: scf.if
+// CHECK: scf.if
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache = cg
+// CHECK: nvvm.cp.async.wait.group
+// CHECK: memref.reinterpret_cast %{{.*}} : memref<{{.*}}xf32, #gpu.address_space<workgroup>> to memref<4x?xf32, strided<[?, 1], offset: ?>, #gpu.address_space<workgroup>>
+// CHECK: } else {
+// CHECK-NOT: nvvm.cp.async
+// CHECK: gpu.return
+func.func @blocks(%in: memref<?x?xf32>, %sum: memref<?xf32>, %max: memref<?xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %n = memref.dim %in, %c0 : memref<?x?xf32>
+  %m = memref.dim %in, %c1 : memref<?x?xf32>
+  scf.forall (%i) = (0) to (%n) step (32) {
+    %rows = affine.min affine_map<(i)[n] -> (n - i, 32)>(%i)[%n]
+    %block = memref.subview %in[%i, 0] [%rows, %m] [1, 1] : memref<?x?xf32> to memref<?x?xf32, strided<[?, 1], offset: ?>>
+    scf.for %j = %c0 to %rows step %c4 {
+      %few = affine.min affine_map<(i)[n] -> (n - i, 4)>(%j)[%rows]
+      %first = arith.addi %i, %j : index
+      %x = memref.subview %block[%j, 0] [%few, %m] [1, 1] : memref<?x?xf32, strided<[?, 1], offset: ?>> to memref<?x?xf32, strided<[?, 1], offset: ?>>
+      %y = memref.subview %sum[%first] [%few] [1] : memref<?xf32> to memref<?xf32, strided<[1], offset: ?>>
+      %z = memref.subview %max[%first] [%few] [1] : memref<?xf32> to memref<?xf32, strided<[1], offset: ?>>
+      linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+          ins(%x : memref<?x?xf32, strided<[?, 1], offset: ?>>) outs(%y : memref<?xf32, strided<[1], offset: ?>>) {
+      ^bb0(%a: f32, %b: f32):
+        %e = arith.addf %b, %a : f32
+        linalg.yield %e : f32
+      }
+      linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
+          ins(%x : memref<?x?xf32, strided<[?, 1], offset: ?>>) outs(%z : memref<?xf32, strided<[1], offset: ?>>) {
+      ^bb0(%a: f32, %b: f32):
+        %e = arith.maximumf %b, %a : f32
+        linalg.yield %e : f32
+      }
+    }
+  } {mapping = [#gpu.block<linear_dim_0>]}
+  return
+}

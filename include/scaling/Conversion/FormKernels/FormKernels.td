@@ -27,9 +27,9 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
 
     A block has as many threads as the largest matrix of its items keeps busy
     with 32 entries each: a matrix of up to 1,024 entries is one warp's. Where
-    sizes and strides are static, neighbours are loaded and stored 16 bytes at a
-    time, several such wait for memory together, and a warp reduces up to four
-    rows at a time. A matrix without gaps whose rows begin anywhere goes from
+    rows are whole vectors, neighbours are loaded and stored 16 bytes at a time;
+    of known sizes, several such wait for memory together, and a warp reduces up
+    to four rows at a time. A matrix without gaps whose rows begin anywhere goes from
     one sector of memory to the next, whatever the row.
 
     The items of a block's threads are neighbours in memory: they go through
@@ -39,6 +39,11 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     write is copied to shared memory where it fits. What a loop reads part by
     part is copied ahead of it by asynchronous instructions: while one part is
     worked on, up to three more are on their way.
+
+    Where a kernel's matrices have rows of unknown length, it has versions, of
+    which it takes one at its beginning: for rows of whole vectors that are short
+    enough for the copies that run ahead, if there are such; for rows of whole
+    vectors; and for all others.
 
     The order of every reduction is a function of the shape only. Items are
     taken in strides of the grid, so that a kernel is right for any number of
