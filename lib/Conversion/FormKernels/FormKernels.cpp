@@ -116,9 +116,9 @@ private:
 
   /// Tells who works from the thread's number.
   void setThread(Value number);
-  /// Where there are sweeps over points, what is made of the numbers of block
-  /// and thread is made again rather than kept in registers: these are all
-  /// taken there.
+  /// Where there are sweeps over points, or versions, what is made of the
+  /// numbers of block and thread is made again rather than kept in registers:
+  /// these are all taken there.
   void renewThread();
 
   /// How many iterations a loop has, and along each dimension.
@@ -141,7 +141,7 @@ private:
   gpu::GPUFuncOp kernel;
   ScalingFormKernelsPassOptions options;
   Location loc;
-  bool hasPoints = false;
+  bool hasPoints = false, hasVersions = false;
   Value thread, blockId, numBlocks, numThreads;
   Workers gridWorkers, blockWorkers;
   Touched touched;
@@ -322,7 +322,7 @@ void KernelFormer::setThread(Value number) {
 }
 
 void KernelFormer::renewThread() {
-  if (!hasPoints)
+  if (!hasPoints && !hasVersions)
     return;
   // The compiler does not look into assembly, but it does see the remainder.
   auto renew = [&](Value number) -> Value {
@@ -499,6 +499,10 @@ LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
     return success();
   }
   if (level == Level::grid) {
+    if (hasVersions) {
+      b.setInsertionPoint(op);
+      renewThread();
+    }
     int64_t used = sharedUsed;
     op.walk([&](memref::AllocOp alloc) {
       if (alloc.getType().hasStaticShape())
@@ -681,8 +685,14 @@ LogicalResult KernelFormer::run() {
     versions =
         createVersions(b, kernel, *prologue,
                        options.sharedBytes - kExchangeBytes - kScratchBytes);
+  hasVersions = !versions.empty();
+  Value commonThread = thread, commonBlockId = blockId;
   for (Block *version : versions) {
     touched.clear();
+    b.setInsertionPointToStart(version);
+    thread = commonThread;
+    blockId = commonBlockId;
+    renewThread();
     if (failed(lowerBlock(*version, Level::grid)))
       return failure();
   }

@@ -58,6 +58,29 @@ def test_targets_of_small_matrices(tmp_path):
         assert 1 < by_hand["instructions_per_element"] < 2
 
 
+@pytest.mark.parametrize("type", ["64x1024", "?x1024", "?x?"])
+def test_large_matrices_move_in_vectors(type):
+    """Also where sizes are unknown, every lane of a warp has 16 bytes at a time,
+    and a sweep reads the matrix once."""
+    workload = replace(gpu.WORKLOADS["streaming"], type=type, emulated=(64, 1024))
+    kernel = gpu.Ours(workload)
+    steps = workload.half_steps
+    results, report = kernel.execute(kernel.code(steps), steps)
+    gpu.check(workload, results, steps, kernel.unit)
+    loops = [
+        loop
+        for loop in report["loops"]
+        if loop["global_requests"]
+        and loop["ir_instructions"] > gpu.MAIN * report["ir_instructions"]
+    ]
+    assert loops
+    for loop in loops:
+        assert loop["global_bytes"] == 32 * 16 * loop["global_requests"], loop
+    # The logits, three sweeps and the plan; factors and sums are the rest.
+    matrix = 4 * 64 * 1024
+    assert report["global"]["read_bytes"] < 1.4 * 5 * matrix
+
+
 SMALL = {
     "mhc": replace(gpu.WORKLOADS["mhc"], emulated=(129, 4, 4), half_steps=4),
     "resident": replace(gpu.WORKLOADS["resident"], emulated=(3, 33, 70)),
