@@ -126,6 +126,21 @@ def gradients(seconds):
             "× the forward",
         )
 
+    x, cotangent = rng.normal(size=(2, 512, 512)).astype(np.float32)
+    unrolled, implicit = (
+        scaling.vjp(scaling.project, x, half_steps=200, mode=mode)[1]
+        for mode in ("unrolled", "implicit")
+    )
+    slow, fast = iree_routes.best(
+        [lambda: unrolled(cotangent), lambda: implicit(cotangent)], seconds
+    )
+    yield row(
+        f"backward of 200 half-steps of 512×512, implicit: {1e3 * fast:.3g} ms, "
+        f"unrolled {1e3 * slow:.3g} ms",
+        slow / fast,
+        "× faster",
+    )
+
 
 def raised_programs(tools):
     """Dispatches in IREE, times there, and the time of the pass."""
