@@ -89,6 +89,8 @@ CASES = {
         col_marginal=6 * weights(5, 3), half_steps=6,
     ),
     "mhc": lambda: check(scaling.project, X[:, :4, :4], preset="mhc"),
+    # 1/(s + ε): the step does not look at the factor that it replaces.
+    "recip": lambda: check(scaling.project, X, preset="mhc_recip"),
     "slack": lambda: check(
         scaling.project, X, slack=np.array([0.3, 0.4, 0.5]), preset="superglue",
         half_steps=10,

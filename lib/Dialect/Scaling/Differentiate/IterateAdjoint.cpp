@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -251,6 +252,7 @@ void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
     inputs.push_back({step.own, {0}});
   Value number = arith::IndexCastOp::create(b, loc, b.getI32Type(), k);
   size_t numStates = step.states.size();
+  bool readsOwn = true;
   auto body = [&](OpBuilder &inner, Location l, ValueRange in) -> Value {
     ValueRange rest = in.drop_front(numStates);
     Value h = in.back();
@@ -262,8 +264,14 @@ void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
     Value next = createUpdate(inner, l, d.rule(axis), d.domain,
                               in.take_front(numStates), h, t, m, omega)
                      .factor;
-    if (always)
+    if (always) {
+      for (Operation &made :
+           llvm::make_early_inc_range(llvm::reverse(*inner.getBlock())))
+        if (&made != next.getDefiningOp() && isOpTriviallyDead(&made))
+          made.erase();
+      readsOwn = !h.use_empty();
       return next;
+    }
     Value all = counts ? in[in.size() - 2]
                        : arith::ConstantOp::create(
                              inner, l, inner.getI32IntegerAttr(limit))
@@ -275,6 +283,11 @@ void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
   step.next = inPlace ? d.e.inPlace(step.own, 1, inputs, body)
                       : d.e.elementwise(d.vectorSizes(axis), 1, d.accumulate,
                                         inputs, body);
+  // A destination that is not read is forgotten, and what the loop carries
+  // must end where it began.
+  if (inPlace && !readsOwn)
+    step.next =
+        linalg::CopyOp::create(b, loc, step.next, step.own).getResult(0);
 }
 
 IterateAdjoint::Steps IterateAdjoint::stepsOfPair(const Factors &factors,
