@@ -195,3 +195,70 @@ def test_near_misses(layer, shapes):
     )
     assert " = scaling." not in text
     assert not [remark for remark in remarks if remark.startswith("raised")]
+
+
+class Never:
+    """A tolerance that nothing is below: the loops of a library that is not
+    changed have a fixed length then."""
+
+    def __gt__(self, other):
+        return False
+
+
+def pot_plan(kernel, a, b):
+    batch = pytest.importorskip("ot.batch")
+    result = batch.bregman_projection_batch(kernel, a, b, max_iter=10, tol=Never())
+    return result["T"]
+
+
+def pot_factors(kernel):
+    batch = pytest.importorskip("ot.batch")
+    result = batch.bregman_projection_batch(kernel, max_iter=10, tol=Never())
+    return result["potentials"]
+
+
+def pot_all(kernel, a, b):
+    batch = pytest.importorskip("ot.batch")
+    result = batch.bregman_projection_batch(kernel, a, b, max_iter=10, tol=Never())
+    return result["T"], *result["potentials"]
+
+
+def pot_log_plan(logits, a, b):
+    batch = pytest.importorskip("ot.batch")
+    result = batch.bregman_log_projection_batch(logits, a, b, max_iter=10, tol=Never())
+    return result["T"]
+
+
+def pot_sinkhorn_log(cost, a, b):
+    bregman = pytest.importorskip("ot.bregman")
+    return bregman.sinkhorn_log(
+        a, b, cost, 0.1, numItermax=10, stopThr=Never(), warn=False
+    )
+
+
+@pytest.mark.parametrize(
+    "layer, batch, op, left",
+    [
+        (pot_plan, (3,), "project", 0),
+        (pot_factors, (3,), "balance", 0),
+        # What the plan shares with the last half-step stays.
+        (pot_all, (3,), "balance", 2),
+        (pot_log_plan, (3,), "project", 0),
+        (pot_sinkhorn_log, (), "project", 0),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_pot(tmp_path, layer, batch, op, left):
+    """POT's own functions."""
+    a, b = torch.softmax(logits(*batch, 6), -1), torch.softmax(logits(*batch, 9), -1)
+    inputs = [logits(*batch, 6, 9).abs(), a, b]
+    inputs = inputs[:1] if layer is pot_factors else inputs
+    text, remarks = raise_text(export(layer, inputs))
+    assert remarks[-1] == f"raised to 'scaling.{op}': 20 half-steps"
+    assert re.findall(r" = scaling\.(\w+)", text) == [op]
+    assert text.count(" = linalg.generic") == left
+    expected = layer(*inputs)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    results = run(tmp_path, text, inputs, len(expected))
+    for got, want in zip(results, expected, strict=True):
+        np.testing.assert_allclose(got, want.numpy(), rtol=5e-6, atol=2e-6)

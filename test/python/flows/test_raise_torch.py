@@ -1,6 +1,7 @@
 """--scaling-raise on what torch-mlir makes of layers in plain PyTorch, and of two
 of the transformers package as they are: one op each, with PyTorch's results."""
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -221,13 +222,16 @@ def test_superglue_absorb(tmp_path):
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_deepseek_v4(tmp_path):
-    from transformers.models.deepseek_v4 import configuration_deepseek_v4 as c
-    from transformers.models.deepseek_v4 import modeling_deepseek_v4 as m
-
-    config = c.DeepseekV4Config(hidden_size=64)
+@pytest.mark.parametrize(
+    "name, prefix", [("deepseek_v4", "DeepseekV4"), ("glm5_next", "Glm5NextText")]
+)
+def test_hyper_connection(tmp_path, name, prefix):
+    """Of DeepSeek-V4 and of GLM-5-Next."""
+    models = importlib.import_module(f"transformers.models.{name}")
+    config = getattr(models, f"{prefix}Config")(hidden_size=64)
     torch.manual_seed(0)
-    module = m.DeepseekV4HyperConnection(config).eval()
+    modeling = importlib.import_module(f"{models.__name__}.modeling_{name}")
+    module = getattr(modeling, f"{prefix}HyperConnection")(config).eval()
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     text = check(

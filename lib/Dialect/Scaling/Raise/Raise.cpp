@@ -260,11 +260,24 @@ bool BlockRaiser::look(OpResult value, const Term &formula, bool log,
   return true;
 }
 
+/// Whether a value is a tensor that is no larger than what it holds.
+static bool holdsAll(Value value, const Term &term) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type)
+    return false;
+  for (auto [dim, extent] : llvm::enumerate(type.getShape()))
+    if (extent != 1 && !term.has(static_cast<Label>(dim)))
+      return false;
+  return true;
+}
+
 /// A factor or potential, its axes named as those of the iteration; none where
 /// it is none of these.
 static std::optional<Potential> readPotential(Expressions &e, OpResult value,
                                               const Term &term,
                                               const Iteration &iteration) {
+  if (!holdsAll(value, term))
+    return std::nullopt;
   if (!iteration.log) {
     auto split = [](const Term &product) {
       return isMultiple(product) ? std::pair(getOperand(product, 0),
@@ -290,6 +303,70 @@ static std::optional<Potential> readPotential(Expressions &e, OpResult value,
   }
   return std::nullopt;
 }
+
+namespace {
+/// Finds the potentials that values are made of which are used outside of an
+/// iteration, entry by entry and with what is no part of it: these values stay,
+/// and the potentials are replaced.
+class PotentialFinder {
+public:
+  PotentialFinder(Expressions &expressions, Evaluator &evaluator,
+                  const Iteration &iteration, ArrayRef<const Node *> statistics,
+                  SmallVectorImpl<Potential> &potentials)
+      : e(expressions), evaluator(evaluator), iteration(iteration),
+        statistics(statistics), potentials(potentials) {
+    for (const Potential &potential : potentials)
+      looked[potential.value] = true;
+  }
+
+  /// Whether a value is made of potentials.
+  bool find(Value value) {
+    if (auto it = looked.find(value); it != looked.end())
+      return it->second;
+    bool found = look(value);
+    looked[value] = found;
+    return found;
+  }
+
+private:
+  bool look(Value value) {
+    if (!depends(value))
+      return true;
+    auto result = dyn_cast<OpResult>(value);
+    if (!result)
+      return false;
+    Operation *op = result.getOwner();
+    // Before a potential that only has another shape comes the potential.
+    bool reshapes = isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp>(op);
+    if (reshapes && find(op->getOperand(0)))
+      return true;
+    if (std::optional<Potential> potential =
+            readPotential(e, result, evaluator.getTerm(value), iteration)) {
+      potentials.push_back(*potential);
+      return true;
+    }
+    auto structured = dyn_cast<linalg::LinalgOp>(op);
+    // What depends on them where no operand does is a part of them.
+    return structured && structured.getNumReductionLoops() == 0 &&
+           llvm::any_of(op->getOperands(),
+                        [&](Value x) { return depends(x); }) &&
+           llvm::all_of(op->getOperands(), [&](Value x) { return find(x); });
+  }
+
+  bool depends(Value value) {
+    return dependsOn(evaluator.getTerm(value).node, statistics,
+                     statistics.back()->id, dependent);
+  }
+
+  Expressions &e;
+  Evaluator &evaluator;
+  const Iteration &iteration;
+  ArrayRef<const Node *> statistics;
+  SmallVectorImpl<Potential> &potentials;
+  DenseMap<Value, bool> looked;
+  DenseMap<const Node *, bool> dependent;
+};
+} // namespace
 
 /// Potentials or factors that come out, of rows, of columns or of both: the
 /// plan that the last one of them completes says what iteration it is.
@@ -330,18 +407,19 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
   SmallVector<Operation *> parts;
   SmallVector<Potential> potentials = {{value, term, weight, term}};
   Operation *first = op;
-  for (OpResult other : findUsedElsewhere(value, obstacle.statistics, parts)) {
-    std::optional<Potential> potential =
-        readPotential(e, other, evaluator.getTerm(other), *iteration);
-    if (!potential) {
+  SmallVector<OpResult> used =
+      findUsedElsewhere(value, obstacle.statistics, parts);
+  PotentialFinder finder(e, evaluator, *iteration, obstacle.statistics,
+                         potentials);
+  for (OpResult other : used)
+    if (!finder.find(other)) {
       obstacle.reason = "a part of them is used elsewhere";
       explain(op, obstacle);
       return false;
     }
-    potentials.push_back(*potential);
-    if (other.getOwner()->isBeforeInBlock(first))
-      first = other.getOwner();
-  }
+  for (const Potential &potential : potentials)
+    if (potential.value.getOwner()->isBeforeInBlock(first))
+      first = potential.value.getOwner();
   Raised raised;
   SmallVector<Value> results =
       writePotentials(e, evaluator, potentials, found, options.logDomain, first,
@@ -351,6 +429,8 @@ bool BlockRaiser::raisePotential(OpResult value, const Term &term) {
     return false;
   }
   report(op, raised, Twine(iteration->count));
+  // What stays is no iteration of its own.
+  refused.insert_range(obstacle.statistics);
   for (auto [potential, result] : llvm::zip_equal(potentials, results))
     potential.value.replaceAllUsesWith(result);
   replaced.insert_range(parts);
@@ -387,9 +467,9 @@ bool BlockRaiser::raiseBest(OpResult value, const Term &term) {
   SmallVector<OpResult> values;
   for (Operation &other : *op->getBlock())
     for (OpResult result : other.getResults()) {
-      if (result.use_empty() || !isa<RankedTensorType>(result.getType()))
-        continue;
       Term own = evaluator.getTerm(result);
+      if (result.use_empty() || !holdsAll(result, own))
+        continue;
       auto match = [&](const Term &formula, int axis, bool inverse) {
         if (own.node != formula.node)
           return;
@@ -451,12 +531,11 @@ void BlockRaiser::raise(OpResult value) {
   Term term = evaluator.getTerm(value);
   if (term.node->type != type.getElementType())
     return;
+  if (!holdsAll(value, term))
+    return;
   if (raiseBest(value, term) || raisePotential(value, term) ||
       type.getRank() < 2)
     return;
-  for (auto [dim, extent] : llvm::enumerate(type.getShape()))
-    if (extent != 1 && !term.has(static_cast<Label>(dim)))
-      return;
   Found found;
   if (term.node->kind == Kind::Linear) {
     found.isLogarithm = true;

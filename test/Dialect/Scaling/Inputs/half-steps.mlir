@@ -195,3 +195,52 @@ func.func private @error_cols(%p: tensor<4x6xf32>) -> f32 {
   %e = tensor.extract %r[] : tensor<f32>
   return %e : f32
 }
+// The largest of all deviations over the smallest one.
+func.func private @imbalance(%x: tensor<4x6xf32>) -> f32 {
+  %floor = arith.constant 1.0e-12 : f32
+  %large = arith.constant dense<0xFF800000> : tensor<f32>
+  %small = arith.constant dense<0x7F800000> : tensor<f32>
+  %r = call @plain_deviation_rows(%x) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %c = call @plain_deviation_cols(%x) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %r0 = linalg.reduce { arith.minimumf } ins(%r : tensor<4xf32>) outs(%small : tensor<f32>) dimensions = [0]
+  %c0 = linalg.reduce { arith.minimumf } ins(%c : tensor<6xf32>) outs(%small : tensor<f32>) dimensions = [0]
+  %r1 = linalg.reduce { arith.maximumf } ins(%r : tensor<4xf32>) outs(%large : tensor<f32>) dimensions = [0]
+  %c1 = linalg.reduce { arith.maximumf } ins(%c : tensor<6xf32>) outs(%large : tensor<f32>) dimensions = [0]
+  %rl = tensor.extract %r0[] : tensor<f32>
+  %cl = tensor.extract %c0[] : tensor<f32>
+  %rm = tensor.extract %r1[] : tensor<f32>
+  %cm = tensor.extract %c1[] : tensor<f32>
+  %least = arith.minimumf %rl, %cl : f32
+  %safe = arith.maximumf %least, %floor : f32
+  %most = arith.maximumf %rm, %cm : f32
+  %ratio = arith.divf %most, %safe : f32
+  return %ratio : f32
+}
+// A round of both axes at once: the logarithms of what they are divided by.
+func.func private @round(%x: tensor<4x6xf32>, %lr: tensor<4xf32>, %lc: tensor<6xf32>) -> (tensor<4xf32>, tensor<6xf32>) {
+  %lo4 = arith.constant dense<-0.3> : tensor<4xf32>
+  %hi4 = arith.constant dense<10.0> : tensor<4xf32>
+  %lo6 = arith.constant dense<-0.3> : tensor<6xf32>
+  %hi6 = arith.constant dense<10.0> : tensor<6xf32>
+  %y = call @divided(%x, %lr, %lc) : (tensor<4x6xf32>, tensor<4xf32>, tensor<6xf32>) -> tensor<4x6xf32>
+  %dr = call @deviation_rows(%y) : (tensor<4x6xf32>) -> tensor<4xf32>
+  %dc = call @deviation_cols(%y) : (tensor<4x6xf32>) -> tensor<6xf32>
+  %sr = math.log %dr : tensor<4xf32>
+  %sc = math.log %dc : tensor<6xf32>
+  %nr = arith.addf %lr, %sr : tensor<4xf32>
+  %nc = arith.addf %lc, %sc : tensor<6xf32>
+  %mr = arith.maximumf %nr, %lo4 : tensor<4xf32>
+  %mc = arith.maximumf %nc, %lo6 : tensor<6xf32>
+  %cr = arith.minimumf %mr, %hi4 : tensor<4xf32>
+  %cc = arith.minimumf %mc, %hi6 : tensor<6xf32>
+  return %cr, %cc : tensor<4xf32>, tensor<6xf32>
+}
+func.func private @divided(%x: tensor<4x6xf32>, %lr: tensor<4xf32>, %lc: tensor<6xf32>) -> tensor<4x6xf32> {
+  %r = math.exp %lr : tensor<4xf32>
+  %c = math.exp %lc : tensor<6xf32>
+  %rb = call @spread_rows(%r) : (tensor<4xf32>) -> tensor<4x6xf32>
+  %cb = call @spread_cols(%c) : (tensor<6xf32>) -> tensor<4x6xf32>
+  %y = arith.divf %x, %rb : tensor<4x6xf32>
+  %z = arith.divf %y, %cb : tensor<4x6xf32>
+  return %z : tensor<4x6xf32>
+}
