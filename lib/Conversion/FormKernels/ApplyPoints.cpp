@@ -19,7 +19,7 @@ using namespace mlir::scaling;
 /// Threads that share a row of the result; each has vectors of it this far
 /// apart, at most two.
 static constexpr int64_t kThreadsOfRow = 16;
-static constexpr int64_t kGroupColumns = kThreadsOfRow * kVectorFloats;
+
 static constexpr int64_t kMostGroups = 2;
 
 namespace {
@@ -28,14 +28,15 @@ namespace {
 class ApplySweep final : public PointSweep {
 public:
   ApplySweep(OpBuilder &builder, ApplyPointsOp op, const PointBlocks &blocks)
-      : PointSweep(builder, op.getLoc(), blocks), op(op) {}
+      : PointSweep(builder, op.getLoc(), blocks, op.getX()), op(op) {}
 
   LogicalResult form(AllocateShared allocate);
 
 private:
   static constexpr int64_t kThreadColumns = 4;
 
-  int64_t getWidth() const { return numGroups * kGroupColumns; }
+  int64_t getGroupColumns() const { return kThreadsOfRow * vector; }
+  int64_t getWidth() const { return numGroups * getGroupColumns(); }
   /// Neighbouring rows are half of the banks apart: two are written at a time.
   /// Of pairs of columns four are, a quarter of the banks apart.
   int64_t getPlanStride() const {
@@ -44,8 +45,8 @@ private:
   }
   Value operandAt(Value tile) {
     Value half = arith::RemUIOp::create(b, tile, index(2));
-    return createAddress(b, operandTile,
-                         mul(half, product->getColumns() * getWidth()));
+    return addressOf(operandTile,
+                     mul(half, product->getColumns() * getWidth()));
   }
 
   Value countParts() override {
@@ -80,22 +81,23 @@ private:
 
 LogicalResult ApplySweep::form(AllocateShared allocate) {
   product = op.getProducts() == Products::f32
-                ? createScalarProduct(b, op.getMetric(), blocks.thread,
+                ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
                                       blocks.numThreads, kThreadColumns)
                 : createTensorProduct(b, blocks.thread, blocks.numThreads,
                                       kThreadsOfRow * kThreadColumns);
   operand = describe(op.getOperand());
   result = describe(op.getOuts());
+  // Of f64, more would take the shared memory of the points.
   int64_t known = operand.type.getShape().back();
-  numGroups = ShapedType::isDynamic(known)
-                  ? 1
-                  : std::clamp<int64_t>(llvm::divideCeil(known, kGroupColumns),
-                                        1, kMostGroups);
+  numGroups =
+      ShapedType::isDynamic(known) || !type.isF32()
+          ? 1
+          : std::clamp<int64_t>(llvm::divideCeil(known, getGroupColumns()), 1,
+                                kMostGroups);
   rowsApart = blocks.numThreads / kThreadsOfRow;
   ownRow = arith::DivUIOp::create(b, blocks.thread, index(kThreadsOfRow));
-  ownColumn =
-      mul(arith::RemUIOp::create(b, blocks.thread, index(kThreadsOfRow)),
-          kVectorFloats);
+  ownColumn = mul(
+      arith::RemUIOp::create(b, blocks.thread, index(kThreadsOfRow)), vector);
   FailureOr<Value> forPlan =
       allocateShared(allocate, product->getRows() * getPlanStride());
   FailureOr<Value> forOperand =
@@ -105,7 +107,8 @@ LogicalResult ApplySweep::form(AllocateShared allocate) {
   planTile = *forPlan;
   operandTile = *forOperand;
   return run({op.getX(), op.getY(), op.getMetric(), op.getScale(), op.getCol(),
-              op.getOuts(), /*tail=*/2},
+              op.getOuts(), /*tail=*/2, op.getBias(), op.getBiasScale(),
+              op.getTransposed()},
              allocate);
 }
 
@@ -118,7 +121,7 @@ SmallVector<Value> ApplySweep::createStates(Value firstRow) {
                                 add(firstRow, product->createRow(b, i)),
                                 x.count, number(kLog2E), zero, none));
   int64_t rows = product->getRows() / rowsApart;
-  return SmallVector<Value>(rows * numGroups * kVectorFloats, zero);
+  return SmallVector<Value>(rows * numGroups * vector, zero);
 }
 
 SmallVector<Value> ApplySweep::addTile(Value tile, ValueRange exponents,
@@ -126,45 +129,43 @@ SmallVector<Value> ApplySweep::addTile(Value tile, ValueRange exponents,
   int64_t numColumns = product->getNumColumns();
   int64_t adjacent = product->getAdjacentColumns();
   for (int64_t i = 0; i < product->getNumRows(); ++i) {
-    Value row = createAddress(b, planTile,
-                              mul(product->createRow(b, i), getPlanStride()));
+    Value row =
+        addressOf(planTile, mul(product->createRow(b, i), getPlanStride()));
     for (int64_t j = 0; j < numColumns; j += adjacent) {
       SmallVector<Value> powers;
       for (Value exponent : exponents.slice(i * numColumns + j, adjacent))
         powers.push_back(exp2(addInOnes(exponent, rowTerms[i])));
       storeFloats(b, joinFloats(b, powers),
-                  createAddress(b, row, product->createColumn(b, j)));
+                  addressOf(row, product->createColumn(b, j)));
     }
   }
   gpu::BarrierOp::create(b);
 
-  Value plan = createAddress(b, planTile, mul(ownRow, getPlanStride()));
-  Value other = createAddress(b, operandAt(tile), ownColumn);
+  Value plan = addressOf(planTile, mul(ownRow, getPlanStride()));
+  Value other = addressOf(operandAt(tile), ownColumn);
   auto loop = scf::ForOp::create(b, index(0), index(product->getColumns()),
-                                 index(kVectorFloats), states);
+                                 index(vector), states);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     Value first = loop.getInductionVar();
-    Value nowPlan = createAddress(b, plan, first);
-    Value nowOther = createAddress(b, other, mul(first, getWidth()));
+    Value nowPlan = addressOf(plan, first);
+    Value nowOther = addressOf(other, mul(first, getWidth()));
     int64_t rows = product->getRows() / rowsApart;
     SmallVector<SmallVector<Value>> entries;
     for (int64_t i = 0; i < rows; ++i)
       entries.push_back(splitFloats(
-          b, loadFloats(
-                 b, createAddress(b, nowPlan, i * rowsApart * getPlanStride()),
-                 kVectorFloats)));
+          b,
+          load(addressOf(nowPlan, i * rowsApart * getPlanStride()), vector)));
     SmallVector<Value> sums(loop.getRegionIterArgs());
-    for (int64_t k = 0; k < kVectorFloats; ++k)
+    for (int64_t k = 0; k < vector; ++k)
       for (int64_t group = 0; group < numGroups; ++group) {
         Value from =
-            createAddress(b, nowOther, k * getWidth() + group * kGroupColumns);
-        SmallVector<Value> values =
-            splitFloats(b, loadFloats(b, from, kVectorFloats));
+            addressOf(nowOther, k * getWidth() + group * getGroupColumns());
+        SmallVector<Value> values = splitFloats(b, load(from, vector));
         for (int64_t i = 0; i < rows; ++i)
           for (auto [e, value] : llvm::enumerate(values)) {
-            Value &sum = sums[(i * numGroups + group) * kVectorFloats + e];
+            Value &sum = sums[(i * numGroups + group) * vector + e];
             sum = math::FmaOp::create(b, entries[i][k], value, sum);
           }
       }
@@ -182,11 +183,10 @@ void ApplySweep::finishRows(Value firstRow, ValueRange states) {
     Value hasRow = isBelow(row, result.count);
     for (int64_t group = 0; group < numGroups; ++group) {
       Value column =
-          add(add(firstColumn, ownColumn), index(group * kGroupColumns));
-      ValueRange own =
-          states.slice((i * numGroups + group) * kVectorFloats, kVectorFloats);
-      int64_t vector = result.vector;
-      for (int64_t e = 0; e < kVectorFloats; e += vector) {
+          add(add(firstColumn, ownColumn), index(group * getGroupColumns()));
+      ValueRange own = states.slice((i * numGroups + group) * vector, vector);
+      int64_t stored = result.vector;
+      for (int64_t e = 0; e < vector; e += stored) {
         Value first = add(column, index(e));
         Value stores =
             arith::AndIOp::create(b, hasRow, isBelow(first, result.depth));
@@ -194,8 +194,8 @@ void ApplySweep::finishRows(Value firstRow, ValueRange states) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(check.thenBlock());
         Value offset = add(mul(row, result.rowStride), first);
-        storeFloats(b, joinFloats(b, own.slice(e, vector)),
-                    createAddress(b, result.pointer, offset));
+        storeFloats(b, joinFloats(b, own.slice(e, stored)),
+                    addressOf(result.pointer, offset));
       }
     }
   }

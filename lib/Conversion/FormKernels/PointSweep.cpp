@@ -18,7 +18,7 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-static constexpr int64_t kFloatBytes = 4;
+static constexpr int32_t kWarpLanes = 32;
 
 /// Buffers in shared memory begin on boundaries of so many.
 static constexpr int64_t kAlignedFloats = 16;
@@ -31,9 +31,8 @@ static constexpr int64_t kMostDepth = 32;
 static constexpr int64_t kMostResident = 128;
 
 /// The distance from point to point in shared memory.
-static int64_t strideOf(int64_t depth) {
-  int64_t vectors = llvm::divideCeil(depth, kVectorFloats);
-  return (vectors | 1) * kVectorFloats;
+static int64_t strideOf(int64_t depth, int64_t vector) {
+  return (llvm::divideCeil(depth, vector) | 1) * vector;
 }
 
 Value PointSweep::exp2(Value exponent) {
@@ -50,6 +49,25 @@ Value PointSweep::addInOnes(Value exponent, Value other) {
   if (!unit)
     return arith::AddFOp::create(b, exponent, other);
   return math::FmaOp::create(b, exponent, unit, other);
+}
+
+Value PointSweep::exchange(Value value, int32_t bit) {
+  Value distance = arith::ConstantIntOp::create(b, bit, 32);
+  Value width = arith::ConstantIntOp::create(b, kWarpLanes, 32);
+  auto shuffle = [&](Value word) -> Value {
+    return gpu::ShuffleOp::create(b, word, distance, width,
+                                  gpu::ShuffleMode::XOR)
+        .getShuffleResult();
+  };
+  if (type.isF32())
+    return shuffle(value);
+  // Registers have 32 bits.
+  auto words = VectorType::get(2, b.getI32Type());
+  Value both = LLVM::BitcastOp::create(b, words, value);
+  SmallVector<Value> moved;
+  for (Value word : splitFloats(b, both))
+    moved.push_back(shuffle(word));
+  return LLVM::BitcastOp::create(b, type, joinFloats(b, moved));
 }
 
 Value PointSweep::pointerOf(Value memref, unsigned space) {
@@ -74,13 +92,13 @@ Points PointSweep::describe(Value memref) {
   // far apart and views begin at one.
   SmallVector<int64_t> strides;
   int64_t offset;
-  auto isWhole = [](int64_t size) {
-    return !ShapedType::isDynamic(size) && size % kVectorFloats == 0;
+  auto isWhole = [&](int64_t size) {
+    return !ShapedType::isDynamic(size) && size % vector == 0;
   };
   if (succeeded(points.type.getStridesAndOffset(strides, offset)) &&
       strides.back() == 1 && isWhole(points.type.getShape().back()) &&
       isWhole(offset) && llvm::all_of(ArrayRef(strides).drop_back(), isWhole))
-    points.vector = kVectorFloats;
+    points.vector = vector;
   return points;
 }
 
@@ -114,7 +132,7 @@ void PointSweep::describeChunks() {
   if (ShapedType::isDynamic(known))
     known = y.type.getShape().back();
   auto floatsOf = [&](int64_t depth) {
-    return strideOf(llvm::alignTo(depth, step)) *
+    return strideOf(llvm::alignTo(depth, step), vector) *
                (product->getRows() + 2 * product->getColumns()) +
            2 * countTerms();
   };
@@ -130,12 +148,18 @@ void PointSweep::describeChunks() {
     chunkDepth = std::max<int64_t>(
         llvm::alignTo(llvm::divideCeil(known, chunks), step), step);
     numChunks = index(chunks);
-    resident = chunks * chunkDepth <= kMostResident;
+    int64_t whole = chunks * chunkDepth;
+    resident =
+        whole <= kMostResident &&
+        strideOf(whole, vector) * product->getRows() +
+                2 * strideOf(chunkDepth, vector) * product->getColumns() +
+                2 * countTerms() <=
+            freeFloats;
   }
   residentDepth =
       resident ? *getConstantIntValue(numChunks) * chunkDepth : chunkDepth;
-  strideX = strideOf(residentDepth);
-  strideY = strideOf(chunkDepth);
+  strideX = strideOf(residentDepth, vector);
+  strideY = strideOf(chunkDepth, vector);
   isProduct = metric == Metric::dot;
   numTiles =
       arith::CeilDivUIOp::create(b, y.count, index(product->getColumns()));
@@ -157,8 +181,8 @@ void PointSweep::setPointer(Points &points) {
        llvm::zip(ArrayRef(batch).take_back(rank - 2), metadata.getStrides()))
     offset = add(offset, mul(position, stride));
   points.rowStride = metadata.getStrides()[rank - 2];
-  points.pointer =
-      createAddress(b, pointerOf(points.memref, kGlobalSpace), offset);
+  points.pointer = createAddress(b, pointerOf(points.memref, kGlobalSpace),
+                                 offset, points.type.getElementType());
 }
 
 void PointSweep::setBatch(Value item) {
@@ -174,11 +198,13 @@ void PointSweep::setBatch(Value item) {
   }
   setPointer(x);
   setPointer(y);
+  if (hasBias)
+    setPointer(bias);
 }
 
 Value PointSweep::loadTerm(Value vector, Value position, Value count,
                            Value factor, Value missing, Value otherwise) {
-  auto check = scf::IfOp::create(b, b.getF32Type(), isBelow(position, count),
+  auto check = scf::IfOp::create(b, type, isBelow(position, count),
                                  /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(check.thenBlock());
@@ -216,14 +242,14 @@ void PointSweep::stageRows(Value firstRow, Value firstCoordinate, Value target,
     Value coordinate = add(firstCoordinate, within);
     Value exists = arith::AndIOp::create(b, isBelow(row, x.count),
                                          isBelow(coordinate, x.depth));
-    SmallVector<Type> types(x.vector, b.getF32Type());
+    SmallVector<Type> types(x.vector, type);
     auto check = scf::IfOp::create(b, types, exists, /*withElseRegion=*/true);
     {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(check.thenBlock());
       Value offset = add(mul(row, x.rowStride), coordinate);
-      SmallVector<Value> entries = splitFloats(
-          b, loadFloats(b, createAddress(b, x.pointer, offset), x.vector));
+      SmallVector<Value> entries =
+          splitFloats(b, load(addressOf(x.pointer, offset), x.vector));
       if (isProduct)
         for (Value &entry : entries)
           entry = arith::MulFOp::create(b, entry, coefficient);
@@ -232,15 +258,14 @@ void PointSweep::stageRows(Value firstRow, Value firstCoordinate, Value target,
       scf::YieldOp::create(b, SmallVector<Value>(x.vector, number(0.0)));
     }
     Value place = add(mul(point, strideX), within);
-    storeFloats(b, joinFloats(b, check.getResults()),
-                createAddress(b, target, place));
+    storeFloats(b, joinFloats(b, check.getResults()), addressOf(target, place));
   });
 }
 
 void PointSweep::copyVector(Value source, Value target, int64_t count,
                             Value bytes) {
-  bool isVector = count == kVectorFloats;
-  NVVM::CpAsyncOp::create(b, target, source, count * kFloatBytes,
+  bool isVector = count == vector;
+  NVVM::CpAsyncOp::create(b, target, source, count * getBytes(),
                           isVector ? NVVM::LoadCacheModifierKind::CG
                                    : NVVM::LoadCacheModifierKind::CA,
                           bytes);
@@ -263,11 +288,11 @@ void PointSweep::copyChecked(const Points &points, Value firstRow,
         b, exists, add(mul(row, points.rowStride), first), index(0));
     Value bytes = arith::SelectOp::create(
         b, exists,
-        arith::ConstantIntOp::create(b, points.vector * kFloatBytes, 32),
+        arith::ConstantIntOp::create(b, points.vector * getBytes(), 32),
         arith::ConstantIntOp::create(b, 0, 32));
     Value place = add(mul(part, stride), within);
-    copyVector(createAddress(b, points.pointer, offset),
-               createAddress(b, target, place), points.vector, bytes);
+    copyVector(addressOf(points.pointer, offset), addressOf(target, place),
+               points.vector, bytes);
   });
 }
 
@@ -278,25 +303,25 @@ void PointSweep::copyWhole(const Points &points, Value firstRow,
   int64_t offset;
   (void)points.type.getStridesAndOffset(strides, offset);
   int64_t rowStride = strides[strides.size() - 2];
-  int64_t perRow = width / kVectorFloats;
+  int64_t perRow = width / vector;
   Value part = arith::DivUIOp::create(b, blocks.thread, index(perRow));
-  Value within = mul(arith::RemUIOp::create(b, blocks.thread, index(perRow)),
-                     kVectorFloats);
-  Value from = createAddress(
-      b, points.pointer,
-      add(mul(add(firstRow, part), rowStride), add(firstNumber, within)));
-  Value to = createAddress(b, target, add(mul(part, stride), within));
+  Value within =
+      mul(arith::RemUIOp::create(b, blocks.thread, index(perRow)), vector);
+  Value from =
+      addressOf(points.pointer, add(mul(add(firstRow, part), rowStride),
+                                    add(firstNumber, within)));
+  Value to = addressOf(target, add(mul(part, stride), within));
   for (int64_t i = 0; i < numRows; i += blocks.numThreads / perRow)
-    copyVector(createAddress(b, from, i * rowStride),
-               createAddress(b, to, i * stride), kVectorFloats, Value());
+    copyVector(addressOf(from, i * rowStride), addressOf(to, i * stride),
+               vector, Value());
 }
 
 void PointSweep::copyAsync(const Points &points, Value firstRow,
                            Value firstNumber, int64_t numRows, int64_t width,
                            Value target, int64_t stride) {
   // Whether threads copy as many vectors each.
-  int64_t perRow = width / kVectorFloats;
-  bool isRegular = points.vector == kVectorFloats &&
+  int64_t perRow = width / vector;
+  bool isRegular = points.vector == vector &&
                    points.type.getShape().back() % width == 0 &&
                    blocks.numThreads % perRow == 0 &&
                    numRows * perRow % blocks.numThreads == 0;
@@ -329,7 +354,7 @@ void PointSweep::stageTerms(Value firstColumn, Value target) {
     for (int64_t i = 0; i < rows; ++i)
       llvm::append_range(stored, terms);
     storeFloats(b, joinFloats(b, stored),
-                createAddress(b, target, mul(group, adjacent * rows)));
+                addressOf(target, mul(group, adjacent * rows)));
   });
 }
 
@@ -339,8 +364,7 @@ void PointSweep::stageColumns(Value tile, Value chunk, Value step) {
   Value firstColumn = mul(tile, numColumns);
   Value half = arith::RemUIOp::create(b, step, two);
   copyAsync(y, firstColumn, mul(chunk, chunkDepth), numColumns, chunkDepth,
-            createAddress(b, columnTile, mul(half, numColumns * strideY)),
-            strideY);
+            addressOf(columnTile, mul(half, numColumns * strideY)), strideY);
   Value isFirst =
       arith::CmpIOp::create(b, arith::CmpIPredicate::eq, chunk, index(0));
   auto check = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
@@ -348,8 +372,7 @@ void PointSweep::stageColumns(Value tile, Value chunk, Value step) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(check.thenBlock());
     Value other = arith::RemUIOp::create(b, tile, two);
-    stageTerms(firstColumn,
-               createAddress(b, termTile, mul(other, countTerms())));
+    stageTerms(firstColumn, addressOf(termTile, mul(other, countTerms())));
     stageTile(tile);
   }
   NVVM::CpAsyncCommitGroupOp::create(b);
@@ -366,25 +389,25 @@ void PointSweep::waitForCopies() {
 
 Value PointSweep::rowsAt(Value chunk, Value step) {
   if (resident)
-    return createAddress(b, rowTile, mul(chunk, chunkDepth));
+    return addressOf(rowTile, mul(chunk, chunkDepth));
   Value half = arith::RemUIOp::create(b, step, index(2));
-  return createAddress(b, rowTile, mul(half, product->getRows() * strideX));
+  return addressOf(rowTile, mul(half, product->getRows() * strideX));
 }
 
 SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
                                          ValueRange states) {
   int64_t numColumns = product->getColumns();
   Value half = arith::RemUIOp::create(b, tile, index(2));
-  Value ownTerms = createAddress(b, termTile, mul(half, countTerms()));
+  Value ownTerms = addressOf(termTile, mul(half, countTerms()));
   int64_t adjacentRows = product->getAdjacentRows();
   int64_t adjacent = product->getAdjacentColumns();
   // Of every so many rows one below another.
   SmallVector<SmallVector<Value>> terms(adjacentRows);
   for (int64_t j = 0; j < product->getNumColumns(); j += adjacent) {
-    Value place = createAddress(b, ownTerms,
-                                mul(product->createColumn(b, j), adjacentRows));
+    Value place =
+        addressOf(ownTerms, mul(product->createColumn(b, j), adjacentRows));
     SmallVector<Value> loaded =
-        splitFloats(b, loadFloats(b, place, adjacent * adjacentRows));
+        splitFloats(b, load(place, adjacent * adjacentRows));
     for (int64_t i = 0; i < adjacentRows; ++i)
       llvm::append_range(terms[i],
                          ArrayRef(loaded).slice(i * adjacent, adjacent));
@@ -421,8 +444,7 @@ SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
                   rowsAt(nextChunk, nextStep), chunkDepth);
     }
     Value now = arith::RemUIOp::create(b, step, index(2));
-    Value chunkTile =
-        createAddress(b, columnTile, mul(now, numColumns * strideY));
+    Value chunkTile = addressOf(columnTile, mul(now, numColumns * strideY));
     SmallVector<Value> next = product->accumulate(
         b, rowsAt(chunk, step), strideX, chunkTile, strideY, chunkDepth,
         isConstantIntValue(numChunks, 1), loop.getRegionIterArgs());
@@ -437,7 +459,55 @@ SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
       exponent = math::FmaOp::create(b, exponent, coefficient,
                                      terms[0][i % terms[0].size()]);
     }
+  if (hasBias)
+    exponents = addBias(firstRow, tile, exponents);
   return addTile(tile, exponents, states);
+}
+
+SmallVector<Value> PointSweep::addBias(Value firstRow, Value tile,
+                                       ValueRange exponents) {
+  int64_t numColumns = product->getNumColumns();
+  Value firstColumn = mul(tile, product->getColumns());
+  auto addAll = [&](auto clamp) {
+    SmallVector<Value> sums;
+    for (int64_t i = 0; i < product->getNumRows(); ++i) {
+      Value row = clamp(add(firstRow, product->createRow(b, i)), x.count);
+      for (int64_t j = 0; j < numColumns; ++j) {
+        Value column =
+            clamp(add(firstColumn, product->createColumn(b, j)), y.count);
+        Value offset = transposed ? add(mul(column, bias.rowStride), row)
+                                  : add(mul(row, bias.rowStride), column);
+        Type own = bias.type.getElementType();
+        Value entry =
+            loadFloats(b, createAddress(b, bias.pointer, offset, own), 1, own);
+        if (own != type)
+          entry = arith::ExtFOp::create(b, type, entry);
+        sums.push_back(math::FmaOp::create(b, entry, biasCoefficient,
+                                           exponents[i * numColumns + j]));
+      }
+    }
+    scf::YieldOp::create(b, sums);
+  };
+  // Of points that are not there, the last ones' are added to what nobody
+  // reads, or to −inf.
+  Value isWhole = arith::AndIOp::create(
+      b,
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ule,
+                            add(firstRow, index(product->getRows())), x.count),
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ule,
+                            add(firstColumn, index(product->getColumns())),
+                            y.count));
+  auto check = scf::IfOp::create(b, exponents.getTypes(), isWhole,
+                                 /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(check.thenBlock());
+  addAll([](Value position, Value) { return position; });
+  b.setInsertionPointToStart(check.elseBlock());
+  addAll([&](Value position, Value count) -> Value {
+    return arith::MinUIOp::create(b, position,
+                                  arith::SubIOp::create(b, count, index(1)));
+  });
+  return SmallVector<Value>(check.getResults());
 }
 
 void PointSweep::sweepRows(Value firstRow) {
@@ -458,7 +528,7 @@ void PointSweep::sweepRows(Value firstRow) {
 
 FailureOr<Value> PointSweep::allocateShared(AllocateShared allocate,
                                             int64_t floats) {
-  FailureOr<Value> buffer = allocate(floats);
+  FailureOr<Value> buffer = allocate(floats * type.getWidth() / 32);
   if (failed(buffer))
     return failure();
   freeFloats -= llvm::alignTo(floats, kAlignedFloats);
@@ -475,6 +545,15 @@ LogicalResult PointSweep::run(const PointSources &sources,
   y = describe(sources.y);
   describeChunks();
   describeUnit(sources.scale);
+  hasBias = static_cast<bool>(sources.bias);
+  transposed = sources.transposed;
+  if (hasBias) {
+    bias = describe(sources.bias);
+    biasCoefficient = termFactor;
+    if (sources.biasScale)
+      biasCoefficient =
+          arith::MulFOp::create(b, sources.biasScale, biasCoefficient);
+  }
   FailureOr<Value> forRows = allocateShared(
       allocate, product->getRows() * strideX * (resident ? 1 : 2));
   FailureOr<Value> forColumns =

@@ -28,7 +28,7 @@ struct PointBlocks {
 inline constexpr unsigned kGlobalSpace = 1, kSharedSpace = 3;
 
 /// From natural logarithms to base 2, and back.
-inline constexpr double kLog2E = 0x1.715476p+0;
+inline constexpr double kLog2E = 0x1.71547652b82fep+0;
 inline constexpr double kLn2 = 0x1.62e42fefa39efp-1;
 
 /// Gives a number of floats of shared memory.
@@ -43,7 +43,7 @@ LogicalResult formPointSweep(OpBuilder &builder, ApplyPointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
 
-/// Rows of f32 in global memory.
+/// Rows of numbers in global memory.
 struct Points {
   Value memref;
   MemRefType type;
@@ -63,6 +63,10 @@ struct PointSources {
   Metric metric;
   Value scale, columns, outs;
   int64_t tail;
+  /// Added to the costs, times its scale, which may be null; null: nothing is.
+  Value bias, biasScale;
+  /// Whether the columns of the bias are rows of x.
+  bool transposed;
 };
 
 /// A block takes a block of rows. The other points pass through shared memory
@@ -76,8 +80,12 @@ public:
   virtual ~PointSweep() = default;
 
 protected:
-  PointSweep(OpBuilder &builder, Location loc, const PointBlocks &blocks)
-      : b(loc, builder), blocks(blocks), freeFloats(blocks.freeFloats) {}
+  PointSweep(OpBuilder &builder, Location loc, const PointBlocks &blocks,
+             Value x)
+      : b(loc, builder), blocks(blocks),
+        type(cast<FloatType>(getElementTypeOrSelf(x))),
+        vector(getVectorFloats(type)),
+        freeFloats(blocks.freeFloats * 32 / type.getWidth()) {}
 
   /// `product` is there.
   LogicalResult run(const PointSources &sources, AllocateShared allocate);
@@ -98,7 +106,7 @@ protected:
     return arith::ConstantIndexOp::create(b, value);
   }
   Value number(double value) {
-    return arith::ConstantOp::create(b, b.getF32FloatAttr(value));
+    return arith::ConstantOp::create(b, b.getFloatAttr(type, value));
   }
   Value add(Value lhs, Value rhs) {
     return b.createOrFold<arith::AddIOp>(lhs, rhs);
@@ -110,7 +118,19 @@ protected:
   Value isBelow(Value lhs, Value rhs) {
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ult, lhs, rhs);
   }
+  int64_t getBytes() { return type.getWidth() / 8; }
   Value exp2(Value exponent);
+  /// What the lane whose number differs in one bit has.
+  Value exchange(Value value, int32_t bit);
+  Value addressOf(Value pointer, Value offset) {
+    return createAddress(b, pointer, offset, type);
+  }
+  Value addressOf(Value pointer, int64_t offset) {
+    return createAddress(b, pointer, offset, type);
+  }
+  Value load(Value pointer, int64_t count) {
+    return loadFloats(b, pointer, count, type);
+  }
   /// An exponent in units, as it is; plus another, which is.
   Value inOnes(Value exponent);
   Value addInOnes(Value exponent, Value other);
@@ -133,6 +153,10 @@ protected:
 
   ImplicitLocOpBuilder b;
   PointBlocks blocks;
+  /// Of everything but the bias.
+  FloatType type;
+  /// Numbers in 16 bytes.
+  int64_t vector;
   std::unique_ptr<TileProduct> product;
   Points x, y;
   Value numTiles;
@@ -160,11 +184,17 @@ private:
   void waitForCopies();
   /// Where a chunk of the block's rows is.
   Value rowsAt(Value chunk, Value step);
+  /// Adds the bias to what the sums of a tile have become.
+  SmallVector<Value> addBias(Value firstRow, Value tile, ValueRange exponents);
   void sweepRows(Value firstRow);
   SmallVector<Value> sweepTile(Value firstRow, Value tile, ValueRange states);
 
   Metric metric;
   Value columns, outs;
+  Points bias;
+  /// In units, by what the bias is multiplied.
+  Value biasCoefficient;
+  bool hasBias, transposed;
   int64_t freeFloats, chunkDepth, residentDepth;
   Value numChunks;
   bool isProduct, resident;

@@ -15,8 +15,6 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-static constexpr int32_t kWarpLanes = 32;
-
 /// What the largest exponents begin with: a power of two, so that its product
 /// with a unit is exact.
 static constexpr double kLowest = -0x1p+126;
@@ -27,12 +25,12 @@ namespace {
 class ReduceSweep final : public PointSweep {
 public:
   ReduceSweep(OpBuilder &builder, ReducePointsOp op, const PointBlocks &blocks)
-      : PointSweep(builder, op.getLoc(), blocks), op(op) {}
+      : PointSweep(builder, op.getLoc(), blocks, op.getX()), op(op) {}
 
   LogicalResult form(AllocateShared allocate) {
     product = op.getProducts() == Products::f32
-                  ? createScalarProduct(b, op.getMetric(), blocks.thread,
-                                        blocks.numThreads, kThreadColumns)
+                  ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
+                                        blocks.numThreads, getThreadColumns())
                   : createTensorProduct(b, blocks.thread, blocks.numThreads,
                                         kTensorColumns);
     int64_t others = product->getNumParts() - 1;
@@ -44,7 +42,8 @@ public:
       otherParts = *forOthers;
     }
     return run({op.getX(), op.getY(), op.getMetric(), op.getScale(),
-                op.getFactor(), op.getOuts()[0], /*tail=*/1},
+                op.getFactor(), op.getOuts()[0], /*tail=*/1, op.getBias(),
+                op.getBiasScale(), op.getTransposed()},
                allocate);
   }
 
@@ -52,8 +51,17 @@ private:
   /// Columns of a thread: eight loads of rows and sixteen of columns for four
   /// coordinates of 128 sums.
   static constexpr int64_t kThreadColumns = 16;
+  /// Where an exponential, or a number of the bias, takes more registers.
+  static constexpr int64_t kFewThreadColumns = 8, kLeastThreadColumns = 4;
   /// Columns of a tile of tensor cores: as many sums for a thread.
   static constexpr int64_t kTensorColumns = 256;
+
+  int64_t getThreadColumns() {
+    if (!type.isF32())
+      return kLeastThreadColumns;
+    bool casts = op.getBias() && getElementTypeOrSelf(op.getBias()) != type;
+    return casts ? kFewThreadColumns : kThreadColumns;
+  }
 
   SmallVector<Value> createStates(Value firstRow) override {
     SmallVector<Value> states;
@@ -126,7 +134,7 @@ void ReduceSweep::mergeParts(MutableArrayRef<Value> mosts,
                                  index(number));
   };
   auto placeOf = [&](int64_t i) -> Value {
-    return createAddress(b, otherParts, mul(product->createRow(b, i), 2));
+    return addressOf(otherParts, mul(product->createRow(b, i), 2));
   };
   Value isFirst = product->createIsFirst(b);
   for (int64_t other = 1; other < numParts; ++other) {
@@ -137,8 +145,7 @@ void ReduceSweep::mergeParts(MutableArrayRef<Value> mosts,
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(check.thenBlock());
     for (auto [i, most, sum] : llvm::enumerate(mosts, sums))
-      storeFloats(b, joinFloats(b, {most, sum}),
-                  createAddress(b, placeOf(i), offset));
+      storeFloats(b, joinFloats(b, {most, sum}), addressOf(placeOf(i), offset));
   }
   gpu::BarrierOp::create(b);
   SmallVector<Value> merged(mosts);
@@ -154,8 +161,8 @@ void ReduceSweep::mergeParts(MutableArrayRef<Value> mosts,
     for (int64_t other = 1; other < numParts; ++other) {
       int64_t offset = 2 * (other - 1) * product->getRows();
       for (size_t i = 0; i < mosts.size(); ++i) {
-        SmallVector<Value> found = splitFloats(
-            b, loadFloats(b, createAddress(b, placeOf(i), offset), 2));
+        SmallVector<Value> found =
+            splitFloats(b, load(addressOf(placeOf(i), offset), 2));
         merge(found[0], found[1], merged[i], merged[mosts.size() + i]);
       }
     }
@@ -166,18 +173,12 @@ void ReduceSweep::mergeParts(MutableArrayRef<Value> mosts,
 }
 
 void ReduceSweep::finishRows(Value firstRow, ValueRange states) {
-  Value width = arith::ConstantIntOp::create(b, kWarpLanes, 32);
+
   SmallVector<Value> mosts, sums;
   for (int64_t i = 0; i < product->getNumRows(); ++i) {
     Value most = inOnes(states[2 * i]), sum = states[2 * i + 1];
     for (int32_t bit : product->getLaneBits()) {
-      Value distance = arith::ConstantIntOp::create(b, bit, 32);
-      auto exchange = [&](Value value) -> Value {
-        return gpu::ShuffleOp::create(b, value, distance, width,
-                                      gpu::ShuffleMode::XOR)
-            .getShuffleResult();
-      };
-      Value otherMost = exchange(most), otherSum = exchange(sum);
+      Value otherMost = exchange(most, bit), otherSum = exchange(sum, bit);
       merge(otherMost, otherSum, most, sum);
     }
     mosts.push_back(most);

@@ -15,29 +15,38 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-static constexpr int64_t kFloatBytes = 4;
+static Type getFloatType(ImplicitLocOpBuilder &b, Type type) {
+  return type ? type : b.getF32Type();
+}
 
-Value scaling::createAddress(ImplicitLocOpBuilder &b, Value pointer,
-                             Value offset) {
-  Value position = arith::IndexCastOp::create(b, b.getI64Type(), offset);
-  return LLVM::GEPOp::create(b, pointer.getType(), b.getF32Type(), pointer,
-                             ArrayRef<LLVM::GEPArg>{position});
+/// On a boundary of as many bytes as these are.
+static int64_t getBytes(Type type) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    return vector.getNumElements() * getBytes(vector.getElementType());
+  return type.getIntOrFloatBitWidth() / 8;
 }
 
 Value scaling::createAddress(ImplicitLocOpBuilder &b, Value pointer,
-                             int64_t offset) {
+                             Value offset, Type type) {
+  Value position = arith::IndexCastOp::create(b, b.getI64Type(), offset);
+  return LLVM::GEPOp::create(b, pointer.getType(), getFloatType(b, type),
+                             pointer, ArrayRef<LLVM::GEPArg>{position});
+}
+
+Value scaling::createAddress(ImplicitLocOpBuilder &b, Value pointer,
+                             int64_t offset, Type type) {
   if (offset == 0)
     return pointer;
-  return LLVM::GEPOp::create(b, pointer.getType(), b.getF32Type(), pointer,
-                             ArrayRef<LLVM::GEPArg>{int32_t(offset)});
+  return LLVM::GEPOp::create(b, pointer.getType(), getFloatType(b, type),
+                             pointer, ArrayRef<LLVM::GEPArg>{int32_t(offset)});
 }
 
-Value scaling::loadFloats(ImplicitLocOpBuilder &b, Value pointer,
-                          int64_t count) {
-  Type type = b.getF32Type();
+Value scaling::loadFloats(ImplicitLocOpBuilder &b, Value pointer, int64_t count,
+                          Type type) {
+  type = getFloatType(b, type);
   if (count > 1)
     type = VectorType::get(count, type);
-  return LLVM::LoadOp::create(b, type, pointer, count * kFloatBytes);
+  return LLVM::LoadOp::create(b, type, pointer, getBytes(type));
 }
 
 SmallVector<Value> scaling::splitFloats(ImplicitLocOpBuilder &b, Value floats) {
@@ -55,7 +64,7 @@ Value scaling::joinFloats(ImplicitLocOpBuilder &b, ValueRange entries) {
   if (entries.size() == 1)
     return entries[0];
   Value floats = LLVM::PoisonOp::create(
-      b, VectorType::get(entries.size(), b.getF32Type()));
+      b, VectorType::get(entries.size(), entries[0].getType()));
   for (auto [i, entry] : llvm::enumerate(entries))
     floats = LLVM::InsertElementOp::create(
         b, floats, entry, arith::ConstantIntOp::create(b, i, 32));
@@ -64,10 +73,7 @@ Value scaling::joinFloats(ImplicitLocOpBuilder &b, ValueRange entries) {
 
 void scaling::storeFloats(ImplicitLocOpBuilder &b, Value floats,
                           Value pointer) {
-  int64_t count = 1;
-  if (auto vector = dyn_cast<VectorType>(floats.getType()))
-    count = vector.getNumElements();
-  LLVM::StoreOp::create(b, floats, pointer, count * kFloatBytes);
+  LLVM::StoreOp::create(b, floats, pointer, getBytes(floats.getType()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -76,7 +82,7 @@ void scaling::storeFloats(ImplicitLocOpBuilder &b, Value floats,
 
 /// Sixteen threads side by side share rows, of which each has this many.
 static constexpr int64_t kThreadsOfRow = 16;
-static constexpr int64_t kScalarRows = 8;
+static int64_t getScalarRows(FloatType type) { return type.isF32() ? 8 : 4; }
 
 /// Vectors of coordinates taken in straight code, at most: of more, so many are
 /// loaded ahead that registers are spilled.
@@ -85,12 +91,13 @@ static constexpr int64_t kMostUnrolled = 2;
 namespace {
 class ScalarProduct final : public TileProduct {
 public:
-  ScalarProduct(ImplicitLocOpBuilder &b, Metric metric, Value thread,
-                int64_t numThreads, int64_t threadColumns)
-      : TileProduct(numThreads / kThreadsOfRow * kScalarRows,
-                    kThreadsOfRow * threadColumns, kScalarRows, threadColumns,
-                    kVectorFloats),
-        metric(metric), rowStride(numThreads / kThreadsOfRow) {
+  ScalarProduct(ImplicitLocOpBuilder &b, FloatType type, Metric metric,
+                Value thread, int64_t numThreads, int64_t threadColumns)
+      : TileProduct(numThreads / kThreadsOfRow * getScalarRows(type),
+                    kThreadsOfRow * threadColumns, getScalarRows(type),
+                    threadColumns, getVectorFloats(type)),
+        type(type), vector(getVectorFloats(type)), metric(metric),
+        rowStride(numThreads / kThreadsOfRow) {
     Value perRow = arith::ConstantIndexOp::create(b, kThreadsOfRow);
     row = arith::DivUIOp::create(b, thread, perRow);
     column = arith::RemUIOp::create(b, thread, perRow);
@@ -128,6 +135,8 @@ private:
   /// What one coordinate adds to a sum.
   Value addTerm(ImplicitLocOpBuilder &b, Value x, Value y, Value sum) const;
 
+  FloatType type;
+  int64_t vector;
   Metric metric;
   int64_t rowStride;
   Value row, column;
@@ -149,18 +158,19 @@ SmallVector<Value> ScalarProduct::addVectors(ImplicitLocOpBuilder &b, Value x,
                                              int64_t strideY, int64_t count,
                                              ValueRange sums) const {
   SmallVector<Value> results(sums);
-  for (int64_t from = 0; from < count * kVectorFloats; from += kVectorFloats) {
+  for (int64_t from = 0; from < count * vector; from += vector) {
     SmallVector<SmallVector<Value>> rows;
-    for (int64_t i = 0; i < kScalarRows; ++i)
+    for (int64_t i = 0; i < getNumRows(); ++i)
       rows.push_back(splitFloats(
-          b, loadFloats(b, createAddress(b, x, i * rowStride * strideX + from),
-                        kVectorFloats)));
+          b, loadFloats(
+                 b, createAddress(b, x, i * rowStride * strideX + from, type),
+                 vector, type)));
     for (int64_t j = 0; j < getNumColumns(); ++j) {
-      Value vector =
-          loadFloats(b, createAddress(b, y, j * kThreadsOfRow * strideY + from),
-                     kVectorFloats);
-      for (auto [k, other] : llvm::enumerate(splitFloats(b, vector))) {
-        for (int64_t i = 0; i < kScalarRows; ++i) {
+      Value column = loadFloats(
+          b, createAddress(b, y, j * kThreadsOfRow * strideY + from, type),
+          vector, type);
+      for (auto [k, other] : llvm::enumerate(splitFloats(b, column))) {
+        for (int64_t i = 0; i < getNumRows(); ++i) {
           Value &sum = results[i * getNumColumns() + j];
           sum = addTerm(b, rows[i][k], other, sum);
         }
@@ -179,34 +189,35 @@ SmallVector<Value> ScalarProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
     return arith::ConstantIndexOp::create(b, value);
   };
   Value ownX =
-      createAddress(b, x, arith::MulIOp::create(b, row, index(strideX)));
-  Value ownY =
-      createAddress(b, y, arith::MulIOp::create(b, column, index(strideY)));
+      createAddress(b, x, arith::MulIOp::create(b, row, index(strideX)), type);
+  Value ownY = createAddress(
+      b, y, arith::MulIOp::create(b, column, index(strideY)), type);
   SmallVector<Value> begun(sums);
   int64_t before = isAll ? 1 : 0;
   if (isAll)
     begun = addVectors(b, ownX, strideX, ownY, strideY, before, begun);
-  int64_t left = depth / kVectorFloats - before;
+  int64_t left = depth / vector - before;
   if (left == 0)
     return begun;
   int64_t unrolled = kMostUnrolled;
   while (left % unrolled != 0)
     --unrolled;
-  auto loop = scf::ForOp::create(b, index(before * kVectorFloats), index(depth),
-                                 index(unrolled * kVectorFloats), begun);
+  auto loop = scf::ForOp::create(b, index(before * vector), index(depth),
+                                 index(unrolled * vector), begun);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   Value first = loop.getInductionVar();
-  scf::YieldOp::create(b, addVectors(b, createAddress(b, ownX, first), strideX,
-                                     createAddress(b, ownY, first), strideY,
-                                     unrolled, loop.getRegionIterArgs()));
+  scf::YieldOp::create(b,
+                       addVectors(b, createAddress(b, ownX, first, type),
+                                  strideX, createAddress(b, ownY, first, type),
+                                  strideY, unrolled, loop.getRegionIterArgs()));
   return SmallVector<Value>(loop.getResults());
 }
 
 std::unique_ptr<TileProduct>
-scaling::createScalarProduct(ImplicitLocOpBuilder &b, Metric metric,
-                             Value thread, int64_t numThreads,
+scaling::createScalarProduct(ImplicitLocOpBuilder &b, FloatType type,
+                             Metric metric, Value thread, int64_t numThreads,
                              int64_t threadColumns) {
-  return std::make_unique<ScalarProduct>(b, metric, thread, numThreads,
+  return std::make_unique<ScalarProduct>(b, type, metric, thread, numThreads,
                                          threadColumns);
 }

@@ -19,12 +19,18 @@ namespace mlir::scaling {
 /// Coordinates that an instruction reads at a time: 16 bytes of f32.
 inline constexpr int64_t kVectorFloats = 4;
 
+/// The same of either type.
+inline int64_t getVectorFloats(Type type) {
+  return 128 / static_cast<int64_t>(type.getIntOrFloatBitWidth());
+}
+
 /// How the threads of a block make a tile of sums over coordinates from points
 /// in shared memory, and which of the sums each holds in its registers. What
 /// reads the sums knows nothing else.
 ///
-/// Points are rows of f32, `stride` floats from one to the next; the stride is
-/// an odd number of vectors, so that neighbours are in different banks.
+/// Points are rows of f32 or f64, `stride` floats from one to the next; the
+/// stride is an odd number of vectors, so that neighbours are in different
+/// banks.
 class TileProduct {
 public:
   virtual ~TileProduct() = default;
@@ -89,13 +95,12 @@ private:
   int64_t depthStep, adjacentColumns, adjacentRows, numParts;
 };
 
-/// In f32, without tensor cores: every term of the metric as it is, which for
-/// `sqeuclidean` is the square of a difference. A thread has sums of eight rows
-/// and `threadColumns` columns.
-std::unique_ptr<TileProduct> createScalarProduct(ImplicitLocOpBuilder &b,
-                                                 Metric metric, Value thread,
-                                                 int64_t numThreads,
-                                                 int64_t threadColumns);
+/// In f32 or f64, without tensor cores: every term of the metric as it is,
+/// which for `sqeuclidean` is the square of a difference. A thread has sums of
+/// eight rows, of f64 four, and `threadColumns` columns.
+std::unique_ptr<TileProduct>
+createScalarProduct(ImplicitLocOpBuilder &b, FloatType type, Metric metric,
+                    Value thread, int64_t numThreads, int64_t threadColumns);
 
 /// By tensor cores, of numbers of tf32, with sums of f32; the metric is `dot`.
 /// The sums are those of `mma.sync`: a lane has two neighbouring columns of
@@ -105,12 +110,16 @@ std::unique_ptr<TileProduct> createTensorProduct(ImplicitLocOpBuilder &b,
                                                  int64_t numThreads,
                                                  int64_t tileColumns);
 
-/// A pointer `offset` floats after another; `offset` is an index.
-Value createAddress(ImplicitLocOpBuilder &b, Value pointer, Value offset);
-Value createAddress(ImplicitLocOpBuilder &b, Value pointer, int64_t offset);
+/// A pointer `offset` floats after another; `offset` is an index. Without a
+/// type, floats are f32.
+Value createAddress(ImplicitLocOpBuilder &b, Value pointer, Value offset,
+                    Type type = {});
+Value createAddress(ImplicitLocOpBuilder &b, Value pointer, int64_t offset,
+                    Type type = {});
 
 /// `count` floats that lie side by side, on a boundary of as many bytes.
-Value loadFloats(ImplicitLocOpBuilder &b, Value pointer, int64_t count);
+Value loadFloats(ImplicitLocOpBuilder &b, Value pointer, int64_t count,
+                 Type type = {});
 SmallVector<Value> splitFloats(ImplicitLocOpBuilder &b, Value floats);
 Value joinFloats(ImplicitLocOpBuilder &b, ValueRange entries);
 void storeFloats(ImplicitLocOpBuilder &b, Value floats, Value pointer);

@@ -59,3 +59,17 @@ func.func @tensor(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %g: memref<500
   scaling.reduce_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) factor(%g : memref<500xf32>) products(tf32) outs(%m, %s : memref<300xf32>, memref<300xf32>)
   return
 }
+
+// Two numbers of f64 are 16 bytes; of either word of one, a shuffle. The bias
+// is read where it is, and is not another tile.
+// CHECK-LABEL: gpu.func @wide
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache =  cg
+// CHECK: llvm.load {{.*}} : !llvm.ptr<3> -> vector<2xf64>
+// CHECK: llvm.load {{.*}} : !llvm.ptr<1> -> f16
+// CHECK: arith.extf {{.*}} : f16 to f64
+// CHECK: llvm.bitcast {{.*}} : f64 to vector<2xi32>
+// CHECK: gpu.shuffle xor {{.*}} : i32
+func.func @wide(%x: memref<300x64xf64>, %y: memref<500x64xf64>, %B: memref<500x300xf16>, %m: memref<300xf64>, %s: memref<300xf64>) {
+  scaling.reduce_points dot points(%x, %y : memref<300x64xf64>, memref<500x64xf64>) bias(%B : memref<500x300xf16>) transposed outs(%m, %s : memref<300xf64>, memref<300xf64>)
+  return
+}

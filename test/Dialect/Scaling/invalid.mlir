@@ -2158,7 +2158,7 @@ func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: te
 
 // C1: products
 func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
-  // expected-error @below {{'scaling.reduce_points' op has products of tf32, which are of the metric 'dot' alone (C1)}}
+  // expected-error @below {{'scaling.reduce_points' op has products of tf32, which are of the metric 'dot' and of f32 alone (C1)}}
   %r:2 = scaling.reduce_points l1 points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) products(tf32) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
   return
 }
@@ -2205,6 +2205,42 @@ func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: te
 func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: tensor<8x5xf32>, %V: tensor<4x5xf32>, %g: tensor<5xf32>, %h: tensor<4x3xf16>, %w: tensor<4x2xf32>, %m: memref<4x3xf32>, %z: tensor<3xf32>) {
   // expected-error @below {{'scaling.reduce_points' op 'factor' has size 5 where 'y' has 4 (C2)}}
   %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) factor(%g : tensor<5xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: the bias
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %B: tensor<8x4xf32>, %D: tensor<8x4xf64>, %g: tensor<4xf32>, %s: f32) {
+  // expected-error @below {{'scaling.reduce_points' op 'bias' has size 8 where 'y' has 4 (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) bias(%B : tensor<8x4xf32>) transposed outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: a wider bias
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %B: tensor<8x4xf32>, %D: tensor<8x4xf64>, %g: tensor<4xf32>, %s: f32) {
+  // expected-error @below {{'scaling.reduce_points' op expected elements of type 'f32', got 'tensor<8x4xf64>' (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) bias(%D : tensor<8x4xf64>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: a bias of columns alone
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %B: tensor<8x4xf32>, %D: tensor<8x4xf64>, %g: tensor<4xf32>, %s: f32) {
+  // expected-error @below {{'scaling.reduce_points' op 'bias' must have rank at least 2 (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) bias(%g : tensor<4xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C4
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %B: tensor<8x4xf32>, %D: tensor<8x4xf64>, %g: tensor<4xf32>, %s: f32) {
+  // expected-error @below {{'scaling.reduce_points' op has a 'bias_scale' or 'transposed', but no 'bias' (C4)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) bias_scale(%s : f32) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
   return
 }
 

@@ -403,3 +403,12 @@ func.func @points(%x: tensor<8x3xf32>, %y: tensor<2x4x3xf32>, %F: tensor<8xf32>,
   %3 = scaling.apply_points dot points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) products(tf32) operand(%V : tensor<4x5xf32>) outs(%o : tensor<2x8x5xf32>) -> tensor<2x8x5xf32>
   return
 }
+
+// CHECK-LABEL: func.func @points_bias
+// CHECK: scaling.reduce_points dot points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf64>, tensor<4x3xf64>) bias(%{{[a-z0-9_]+}} : tensor<4x8xf16>) transposed bias_scale(%{{[a-z0-9_]+}} : f64) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8xf64>, tensor<8xf64>) -> tensor<8xf64>, tensor<8xf64>
+// CHECK: scaling.apply_points l1 points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf64>, tensor<4x3xf64>) bias(%{{[a-z0-9_]+}} : tensor<8x4xf64>) operand(%{{[a-z0-9_]+}} : tensor<4x5xf64>) outs(%{{[a-z0-9_]+}} : tensor<8x5xf64>) -> tensor<8x5xf64>
+func.func @points_bias(%x: tensor<8x3xf64>, %y: tensor<4x3xf64>, %T: tensor<4x8xf16>, %B: tensor<8x4xf64>, %t: f64, %e: tensor<8xf64>, %V: tensor<4x5xf64>, %o: tensor<8x5xf64>) {
+  %0:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf64>, tensor<4x3xf64>) bias(%T : tensor<4x8xf16>) transposed bias_scale(%t : f64) outs(%e, %e : tensor<8xf64>, tensor<8xf64>) -> tensor<8xf64>, tensor<8xf64>
+  %1 = scaling.apply_points l1 points(%x, %y : tensor<8x3xf64>, tensor<4x3xf64>) bias(%B : tensor<8x4xf64>) operand(%V : tensor<4x5xf64>) outs(%o : tensor<8x5xf64>) -> tensor<8x5xf64>
+  return
+}

@@ -110,6 +110,53 @@ func.func @rounded(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>) -> tensor<30xf3
 
 // -----
 
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// A bias is added tile by tile, in its own type; of columns, it is transposed.
+// CHECK-LABEL: func.func @bias
+// CHECK-SAME: %[[B:[a-z0-9]+]]: tensor<30x40xf16>,
+// CHECK-NOT: scaling.pairwise
+// CHECK: scaling.reduce_points dot points(%{{.*}}) scale(%{{.*}} : f32) bias(%[[B]] : tensor<30x40xf16>) bias_scale(%{{.*}} : f32) outs(
+// CHECK: scaling.reduce_points dot points(%{{.*}}) bias(%[[B]] : tensor<30x40xf16>) transposed bias_scale(%{{.*}} : f32) outs(
+// CHECK: scaling.apply_points dot points(%{{.*}}) bias(%[[B]] : tensor<30x40xf16>) bias_scale(%{{.*}} : f32) operand(
+// CHECK-NOT: scaling.apply product
+func.func @bias(%x: tensor<2x30x16xf32>, %y: tensor<2x40x16xf32>, %B: tensor<30x40xf16>, %V: tensor<40x5xf32>) -> (tensor<2x40xf32>, tensor<2x30x5xf32>) {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %half = arith.constant 0.5 : f32
+  %two = arith.constant 2.0 : f32
+  %e = tensor.empty() : tensor<2x30x40xf32>
+  %C = scaling.pairwise dot points(%x, %y : tensor<2x30x16xf32>, tensor<2x40x16xf32>) outs(%e : tensor<2x30x40xf32>) -> tensor<2x30x40xf32>
+  %L = linalg.generic {indexing_maps = [affine_map<(b, i, j) -> (b, i, j)>, affine_map<(b, i, j) -> (i, j)>, affine_map<(b, i, j) -> (b, i, j)>], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%C, %B : tensor<2x30x40xf32>, tensor<30x40xf16>) outs(%e : tensor<2x30x40xf32>) {
+  ^bb0(%in: f32, %b: f16, %out: f32):
+    %m = arith.mulf %in, %half : f32
+    %w = arith.extf %b : f16 to f32
+    %s = arith.addf %m, %w : f32
+    linalg.yield %s : f32
+  } -> tensor<2x30x40xf32>
+  %S = linalg.generic {indexing_maps = [affine_map<(b, i, j) -> (b, i, j)>, affine_map<(b, i, j) -> (b, i, j)>], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%L : tensor<2x30x40xf32>) outs(%e : tensor<2x30x40xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %q = arith.divf %in, %two : f32
+    linalg.yield %q : f32
+  } -> tensor<2x30x40xf32>
+  %v = tensor.empty() : tensor<2x30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<2x30xf32>) -> tensor<2x30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<2x30xf32>) -> tensor<2x30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%S : tensor<2x30x40xf32>) outs(%m0, %s0 : tensor<2x30xf32>, tensor<2x30xf32>) {scaling.schedule = #cloud} -> tensor<2x30xf32>, tensor<2x30xf32>
+  %w = tensor.empty() : tensor<2x40xf32>
+  %m1 = linalg.fill ins(%least : f32) outs(%w : tensor<2x40xf32>) -> tensor<2x40xf32>
+  %s1 = linalg.fill ins(%zero : f32) outs(%w : tensor<2x40xf32>) -> tensor<2x40xf32>
+  %c:2 = scaling.reduce along(cols) stat(#scaling.lse) matrix(%S : tensor<2x30x40xf32>) factor(%r#0 : tensor<2x30xf32>) outs(%m1, %s1 : tensor<2x40xf32>, tensor<2x40xf32>) {scaling.schedule = #cloud} -> tensor<2x40xf32>, tensor<2x40xf32>
+  %o = tensor.empty() : tensor<2x30x5xf32>
+  %o0 = linalg.fill ins(%zero : f32) outs(%o : tensor<2x30x5xf32>) -> tensor<2x30x5xf32>
+  %P = scaling.apply product domain(log) matrix(%S : tensor<2x30x40xf32>) row(%r#0 : tensor<2x30xf32>) operand(%V : tensor<40x5xf32>) outs(%o0 : tensor<2x30x5xf32>) -> tensor<2x30x5xf32>
+  return %c#0, %P : tensor<2x40xf32>, tensor<2x30x5xf32>
+}
+
+// -----
+
 #stored = #scaling.schedule<streaming, row_block = 8>
 
 // Another schedule.

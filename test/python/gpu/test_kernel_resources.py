@@ -73,15 +73,12 @@ def test_resources(name, chip):
             assert abs(number - expected) <= TOLERANCE * expected, column
 
 
-@pytest.mark.skipif(not find_ptxas(), reason="no ptxas")
-@pytest.mark.parametrize("chip", CHIPS)
-def test_clouds_fit_registers(chip, tmp_path):
-    """A whole solve between clouds has two sweeps, and what is around them."""
+def solve_of_clouds(element):
+    """Two sweeps, and what is around them."""
     points, vector, matrix = (
-        f"tensor<{k}xf32>" for k in ("4096x64", "4096", "4096x4096")
+        f"tensor<{sizes}x{element}>" for sizes in ("4096x64", "4096", "4096x4096")
     )
-    path = tmp_path / "cloud.mlir"
-    path.write_text(f"""
+    return f"""
         func.func @f(%x: {points}, %y: {points}) -> ({vector}, {vector}) {{
           %e = tensor.empty() : {matrix}
           %C = scaling.pairwise sqeuclidean points(%x, %y : {points}, {points})
@@ -92,7 +89,38 @@ def test_clouds_fit_registers(chip, tmp_path):
               cols(#scaling.rule<sum, target = uniform>)
               stop(#scaling.stop<fixed 10>) numerics(#scaling.numerics<log>)
           return %r#0, %r#1 : {vector}, {vector}
-        }}""")
+        }}"""
+
+
+def attention_with_bias(element):
+    points, bias = f"tensor<8x1024x64x{element}>", f"tensor<8x1024x1024x{element}>"
+    return f"""
+        func.func @f(%q: {points}, %k: {points}, %v: {points}, %b: {bias}) -> {points} {{
+          %o:4 = scaling.attention query(%q : {points}) key(%k : {points})
+              value(%v : {points}) bias(%b : {bias})
+              preset(sinkformer) stop(#scaling.stop<fixed 3>)
+          return %o#0 : {points}
+        }}"""
+
+
+@pytest.mark.skipif(not find_ptxas(), reason="no ptxas")
+@pytest.mark.parametrize(
+    "chip, program, element",
+    [(chip, solve_of_clouds, "f32") for chip in CHIPS]
+    + [
+        (chip, program, element)
+        for chip in (CHIPS if FULL else CHIPS[:1])
+        for program, element in (
+            (solve_of_clouds, "f64"),
+            (attention_with_bias, "f32"),
+            (attention_with_bias, "f16"),
+            (attention_with_bias, "f64"),
+        )
+    ],
+)
+def test_tiles_fit_registers(chip, program, element, tmp_path):
+    path = tmp_path / "program.mlir"
+    path.write_text(program(element))
     (found,) = assemble(compile_program(path, "ptx", chip), chip).values()
     assert (found["stack"], found["spills"]) == (0, 0)
 

@@ -490,9 +490,14 @@ class Maker:
             metric = self.pick(range(5 if self.wrong else 4))
             attributes["metric"] = f"{metric} : i32"
             if not self.chance(0.05):
-                self.storage = self.factor = "f32"
+                self.storage = self.factor = self.pick(["f32", "f64"])
             tails |= {"y": ("md", "storage"), "factor": ("m", "factor")}
             tails["operand"] = ("mw", "storage")
+            biased = self.chance(0.4)
+            if biased and self.chance(0.5):
+                attributes["transposed"] = "unit"
+            tails["bias"] = ("mn" if "transposed" in attributes else "nm", "storage")
+            tails["bias_scale"] = tails["scale"]
             tails["outs"] = ("n" if op.name == "reduce_points" else "nw", "factor")
             counts["outs"] = 2 if op.name == "reduce_points" else 1
         elif op.name in ("to_lanes", "from_lanes"):
@@ -522,6 +527,10 @@ class Maker:
             if op.name == "apply" and name.endswith("offset"):
                 kinds = ("3", "4") if name == "offset" else ("4",)
                 present = present and attributes["kind"].startswith(kinds)
+            if name == "bias":
+                present = biased ^ self.chance(0.05)
+            elif name == "bias_scale":
+                present = present and biased
             if op.name == "marginals" and name in ("matrix", "x", "y"):
                 present = (points ^ (name == "matrix")) ^ self.chance(0.05)
             count = counts.get(name, 1) if present else 0

@@ -560,6 +560,22 @@ LogicalResult PairwiseOp::verify() {
 // reduce_points
 //===----------------------------------------------------------------------===//
 
+/// The bias of an op on points, with its rows and columns.
+template <typename OpTy>
+static void appendBias(SmallVectorImpl<StructuredOperand> &operands, OpTy op,
+                       int64_t row, int64_t column) {
+  if (!op.getBias())
+    return;
+  // The batch dimensions come first.
+  SmallVector<int64_t> dims = range(row);
+  llvm::append_range(dims, op.getTransposed()
+                               ? SmallVector<int64_t>{column, row}
+                               : SmallVector<int64_t>{row, column});
+  operands.push_back({"bias", op.getBias(), dims});
+  if (op.getBiasScale())
+    operands.push_back({"bias_scale", op.getBiasScale(), {}});
+}
+
 static SmallVector<StructuredOperand> structuredOperands(ReducePointsOp op) {
   int64_t batch = rankOf(op.getOuts()[0]) - 1;
   auto along = [&](std::initializer_list<int64_t> tail) {
@@ -574,6 +590,7 @@ static SmallVector<StructuredOperand> structuredOperands(ReducePointsOp op) {
     operands.push_back({"factor", op.getFactor(), along({batch + 1})});
   if (op.getScale())
     operands.push_back({"scale", op.getScale(), {}});
+  appendBias(operands, op, batch, batch + 1);
   for (Value out : op.getOuts())
     operands.push_back({"outs", out, along({batch})});
   return operands;
@@ -596,18 +613,31 @@ void ReducePointsOp::getEffects(
 }
 
 /// What both ops on points want of these, besides their shapes.
-template <typename OpTy> static LogicalResult verifyPoints(OpTy op) {
+template <typename OpTy>
+static LogicalResult verifyPoints(OpTy op, Type element) {
   if (op.getMetric() == Metric::cosine)
     return op.emitOpError("takes no 'cosine': normalize the points and use "
                           "'dot' (C1)");
-  if (op.getProducts() != Products::f32 && op.getMetric() != Metric::dot)
+  if (op.getProducts() != Products::f32 &&
+      (op.getMetric() != Metric::dot || !element.isF32()))
     return op.emitOpError()
            << "has products of " << stringifyProducts(op.getProducts())
-           << ", which are of the metric 'dot' alone (C1)";
-  for (Value operand : op->getOperands())
-    if (!getElementTypeOrSelf(operand).isF32())
-      return op.emitOpError() << "expected elements of type 'f32', got "
-                              << operand.getType() << " (C2)";
+           << ", which are of the metric 'dot' and of f32 alone (C1)";
+  if (!element.isF32() && !element.isF64())
+    return op.emitOpError() << "expected 'outs' of type 'f32' or 'f64', got "
+                            << element << " (C2)";
+  for (Value operand : op->getOperands()) {
+    Type own = getElementTypeOrSelf(operand);
+    bool isNarrow = operand == op.getBias() && !own.isF64();
+    if (own != element && !isNarrow)
+      return op.emitOpError() << "expected elements of type " << element
+                              << ", got " << operand.getType() << " (C2)";
+  }
+  if (!op.getBias() && (op.getBiasScale() || op.getTransposed()))
+    return op.emitOpError("has a 'bias_scale' or 'transposed', but no 'bias' "
+                          "(C4)");
+  if (op.getBias() && rankOf(op.getBias()) < 2)
+    return op.emitOpError("'bias' must have rank at least 2 (C2)");
   if (rankOf(op.getX()) < 2 || rankOf(op.getY()) < 2)
     return op.emitOpError("points must have rank at least 2 (C2)");
   int64_t dx = cast<ShapedType>(op.getX().getType()).getShape().back();
@@ -624,7 +654,7 @@ LogicalResult ReducePointsOp::verify() {
                          << " (C2)";
   if (rankOf(getOuts()[0]) < 1)
     return emitOpError("'outs' must have rank at least 1 (C2)");
-  if (failed(verifyPoints(*this)))
+  if (failed(verifyPoints(*this, getElementTypeOrSelf(getOuts()[0]))))
     return failure();
   return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
 }
@@ -651,6 +681,7 @@ static SmallVector<StructuredOperand> structuredOperands(ApplyPointsOp op) {
     operands.push_back({"col", op.getCol(), along({column})});
   if (op.getScale())
     operands.push_back({"scale", op.getScale(), {}});
+  appendBias(operands, op, row, column);
   operands.push_back({"operand", op.getOperand(), along({column, width})});
   operands.push_back({"outs", op.getOuts(), along({row, width})});
   return operands;
@@ -675,7 +706,7 @@ void ApplyPointsOp::getEffects(
 LogicalResult ApplyPointsOp::verify() {
   if (rankOf(getOuts()) < 2 || rankOf(getOperand()) < 2)
     return emitOpError("'operand' and 'outs' must have rank at least 2 (C2)");
-  if (failed(verifyPoints(*this)))
+  if (failed(verifyPoints(*this, getElementTypeOrSelf(getOuts()))))
     return failure();
   return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
 }

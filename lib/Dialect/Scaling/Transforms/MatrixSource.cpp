@@ -68,15 +68,19 @@ static Value createOutside(OpBuilder &builder, linalg::GenericOp op,
       ->getResult(cast<OpResult>(value).getResultNumber());
 }
 
-/// Takes the body apart from what it yields to the entry it reads.
-static std::optional<Product> matchProduct(Value matrix) {
+/// An elementwise computation of one matrix.
+static linalg::GenericOp findElementwise(Value matrix) {
   auto op = matrix.getDefiningOp<linalg::GenericOp>();
   if (!op || op->getNumResults() != 1 || !op.hasPureTensorSemantics() ||
       op.getNumParallelLoops() != op.getNumLoops() ||
       !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
-    return std::nullopt;
+    return {};
+  return op;
+}
+
+/// Takes a value of the body apart, down to the entry it is made from.
+static std::optional<Product> matchProduct(linalg::GenericOp op, Value value) {
   Product product;
-  Value value = op.getBody()->getTerminator()->getOperand(0);
   while (Operation *definition = value.getDefiningOp()) {
     if (definition->getBlock() != op.getBody())
       return std::nullopt;
@@ -109,18 +113,25 @@ static std::optional<Product> matchProduct(Value matrix) {
   return product;
 }
 
-MatrixSource scaling::findMatrixSource(OpBuilder &builder, Location loc,
-                                       Value matrix, FloatType accumulate) {
-  MatrixSource source{matrix, Value()};
-  std::optional<Product> product = matchProduct(matrix);
-  if (!product)
-    return source;
-  auto op = cast<linalg::GenericOp>(product->input->getOwner());
-  source = findMatrixSource(builder, loc, product->input->get(), accumulate);
-  Value number = source.coefficient
-                     ? source.coefficient
-                     : createConstant(builder, loc, accumulate, 1.0);
-  for (const Product::Step &step : product->steps) {
+static Value getYielded(linalg::GenericOp op) {
+  return op.getBody()->getTerminator()->getOperand(0);
+}
+
+static std::optional<Product> matchProduct(Value matrix) {
+  linalg::GenericOp op = findElementwise(matrix);
+  if (!op)
+    return std::nullopt;
+  return matchProduct(op, getYielded(op));
+}
+
+/// What the input is multiplied by, times a number; null: one.
+static Value createCoefficient(OpBuilder &builder, Location loc,
+                               const Product &product, Value number,
+                               FloatType accumulate) {
+  auto op = cast<linalg::GenericOp>(product.input->getOwner());
+  if (!number && !product.steps.empty())
+    number = createConstant(builder, loc, accumulate, 1.0);
+  for (const Product::Step &step : product.steps) {
     if (!step.number) {
       number = arith::NegFOp::create(builder, loc, number);
       continue;
@@ -132,7 +143,18 @@ MatrixSource scaling::findMatrixSource(OpBuilder &builder, Location loc,
             ? arith::DivFOp::create(builder, loc, number, other).getResult()
             : arith::MulFOp::create(builder, loc, number, other);
   }
-  source.coefficient = number;
+  return number;
+}
+
+MatrixSource scaling::findMatrixSource(OpBuilder &builder, Location loc,
+                                       Value matrix, FloatType accumulate) {
+  MatrixSource source{matrix, Value()};
+  std::optional<Product> product = matchProduct(matrix);
+  if (!product)
+    return source;
+  source = findMatrixSource(builder, loc, product->input->get(), accumulate);
+  source.coefficient =
+      createCoefficient(builder, loc, *product, source.coefficient, accumulate);
   return source;
 }
 
@@ -158,4 +180,68 @@ PairwiseOp scaling::findScaledPairwise(Value matrix) {
   while (std::optional<Product> product = matchProduct(matrix))
     matrix = product->input->get();
   return findPairwise(matrix);
+}
+
+namespace {
+/// A body that adds an entry to a product.
+struct BiasedProduct {
+  Product product;
+  Value bias;
+};
+} // namespace
+
+static std::optional<BiasedProduct> matchBias(Value matrix) {
+  linalg::GenericOp op = findElementwise(matrix);
+  auto sum = op ? getYielded(op).getDefiningOp<arith::AddFOp>() : nullptr;
+  if (!sum || sum->getBlock() != op.getBody())
+    return std::nullopt;
+  for (unsigned i : {0, 1}) {
+    Value added = sum->getOperand(i);
+    if (auto cast = added.getDefiningOp<arith::ExtFOp>())
+      added = cast.getIn();
+    auto arg = dyn_cast<BlockArgument>(added);
+    if (!arg || arg.getOwner() != op.getBody() ||
+        arg.getArgNumber() >= op.getNumDpsInputs())
+      continue;
+    OpOperand *bias = op.getDpsInputOperand(arg.getArgNumber());
+    AffineMap map = op.getMatchingIndexingMap(bias);
+    std::optional<Product> product = matchProduct(op, sum->getOperand(1 - i));
+    if (product && findScaledPairwise(product->input->get()) &&
+        map.isMinorIdentity() && map.getNumResults() >= 2)
+      return BiasedProduct{*product, bias->get()};
+  }
+  return std::nullopt;
+}
+
+BiasedPairwise scaling::findBiasedPairwise(Value matrix) {
+  while (std::optional<Product> product = matchProduct(matrix))
+    matrix = product->input->get();
+  BiasedPairwise result;
+  if (std::optional<BiasedProduct> biased = matchBias(matrix)) {
+    result.bias = biased->bias;
+    matrix = biased->product.input->get();
+  }
+  result.costs = findScaledPairwise(matrix);
+  return result;
+}
+
+BiasedPairwise scaling::findBiasedPairwise(OpBuilder &builder, Location loc,
+                                           Value matrix, FloatType accumulate) {
+  BiasedPairwise result = findBiasedPairwise(matrix);
+  MatrixSource source = findMatrixSource(builder, loc, matrix, accumulate);
+  result.scale = source.coefficient;
+  std::optional<BiasedProduct> biased = matchBias(source.matrix);
+  if (!biased)
+    return result;
+  result.biasScale = source.coefficient;
+  Value own = createCoefficient(builder, loc, biased->product,
+                                source.coefficient, accumulate);
+  Value inner =
+      findMatrixSource(builder, loc, biased->product.input->get(), accumulate)
+          .coefficient;
+  result.scale =
+      own && inner ? arith::MulFOp::create(builder, loc, own, inner).getResult()
+      : own        ? own
+                   : inner;
+  return result;
 }

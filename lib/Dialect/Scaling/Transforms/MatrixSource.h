@@ -30,6 +30,22 @@ PairwiseOp findPairwise(Value matrix);
 /// The same, up to multiplication by a number, too; emits nothing.
 PairwiseOp findScaledPairwise(Value matrix);
 
+/// Costs between points, maybe with another matrix added: `scale · C` or
+/// `scale · C + biasScale · B`. B may leave out leading batch dimensions, and
+/// its elements may be of a narrower type.
+struct BiasedPairwise {
+  PairwiseOp costs;
+  Value bias;
+  /// Scalars of the accumulate type; null: one.
+  Value scale, biasScale;
+};
+
+/// What such a matrix is made of; no costs where it is none. Without a builder
+/// there are no scalars.
+BiasedPairwise findBiasedPairwise(Value matrix);
+BiasedPairwise findBiasedPairwise(OpBuilder &builder, Location loc,
+                                  Value matrix, FloatType accumulate);
+
 } // namespace mlir::scaling
 
 #endif // SCALING_LIB_TRANSFORMS_MATRIXSOURCE_H

@@ -168,19 +168,35 @@ int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
 
 /// Whether a GPU's sweeps make the op's matrix from points as they are.
 static bool isSweptFromPoints(Operation *op) {
-  auto fitsF32 = [](Type type) {
-    Type element = getElementTypeOrSelf(type);
-    return element.isF32() || element.isF16() || element.isBF16() ||
-           element.isInteger();
-  };
-  if (!llvm::all_of(op->getOperandTypes(), fitsF32))
-    return false;
-  if (auto attention = dyn_cast<AttentionOp>(op))
-    return isScaledInput(attention) && !attention.getBias();
+  auto attention = dyn_cast<AttentionOp>(op);
+  PairwiseOp points = attention ? PairwiseOp() : findPoints(op);
   // Costs of a narrower type are rounded to it.
-  PairwiseOp points = findPoints(op);
-  return points && getElementTypeOrSelf(points.getOuts()).isF32() &&
-         fitsF32(points.getX().getType()) && fitsF32(points.getY().getType());
+  if (attention
+          ? !isScaledInput(attention)
+          : !points ||
+                getElementTypeOrSelf(points.getOuts()).getIntOrFloatBitWidth() <
+                    32)
+    return false;
+  // The bias is of the queries' and keys' batches.
+  if (attention && attention.getBias()) {
+    auto rankOf = [](Value value) {
+      return cast<ShapedType>(value.getType()).getRank();
+    };
+    if (rankOf(attention.getBias()) >
+        std::max(rankOf(attention.getQuery()), rankOf(attention.getKey())))
+      return false;
+  }
+  Type element =
+      getElementTypeOrSelf(attention ? attention.getQuery() : points.getOuts());
+  int64_t bits = std::max<int64_t>(element.getIntOrFloatBitWidth(), 32);
+  auto fits = [&](Type type) {
+    Type own = getElementTypeOrSelf(type);
+    return !isa<FloatType>(own) ||
+           static_cast<int64_t>(own.getIntOrFloatBitWidth()) <= bits;
+  };
+  return llvm::all_of(op->getOperandTypes(), fits) &&
+         (!points ||
+          llvm::all_of(points.getOperation()->getOperandTypes(), fits));
 }
 
 ScheduleAttr scaling::selectSchedule(Operation *op) {

@@ -9,7 +9,7 @@
 // squared differences, and a product of matrices. What it loses to rounding is
 // of the size of the points, so that these are moved first: near the origin,
 // they are as large as their distances are. Cosines are products of points over
-// their norms. Points of a type narrower than f32 are cast once.
+// their norms. Points of a type narrower than the costs are cast once.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,7 +46,7 @@ struct Prepared {
   Metric metric;
   double coefficient = 1.0;
   /// What is added to the costs of a point, or null.
-  Value xTerm, yTerm;
+  Value xTerm = Value(), yTerm = Value();
   Products products = Products::f32;
 };
 
@@ -60,11 +60,11 @@ public:
   bool sweep(ApplyOp apply);
 
 private:
-  /// What makes the matrix, if it is from points, times a number.
-  PairwiseOp findSwept(Value matrix);
-  /// That number times the op's own, which may be null.
-  Value findScale(TensorEmitter &e, Value matrix, Value own,
-                  const Prepared &points);
+  /// What makes the matrix, if it is from points.
+  BiasedPairwise findSwept(Value matrix);
+  /// The same with its numbers times the op's own, which may be null.
+  BiasedPairwise createScales(TensorEmitter &e, Value matrix, Value own,
+                              const Prepared &points);
   Prepared &prepare(PairwiseOp pairwise);
   /// Squares along the last dimension.
   Value squares(TensorEmitter &e, Value points);
@@ -90,21 +90,23 @@ static bool startsNeutral(ReduceOp reduce) {
   return true;
 }
 
-static bool isF32(Value value) {
-  return !value || getElementTypeOrSelf(value).isF32();
+static FloatType typeOf(Value value) {
+  return cast<FloatType>(getElementTypeOrSelf(value));
 }
 
-/// Whether f32 has every number of the value's type.
-static bool fitsF32(Value value) {
-  Type type = getElementTypeOrSelf(value);
-  return type.isF32() || type.isF16() || type.isBF16();
+static bool isOf(FloatType type, Value value) {
+  return !value || getElementTypeOrSelf(value) == type;
 }
 
-static Value castToF32(TensorEmitter &e, Value tensor) {
-  if (isF32(tensor))
+/// Whether the type has every number of the value's.
+static bool fits(FloatType type, Value value) {
+  return isOf(type, value) || typeOf(value).getWidth() < type.getWidth();
+}
+
+static Value castTo(FloatType type, TensorEmitter &e, Value tensor) {
+  if (isOf(type, tensor))
     return tensor;
   auto sizes = tensor::getMixedSizes(e.b, e.loc, tensor);
-  FloatType type = e.b.getF32Type();
   return e.elementwise(sizes, 1, type, {{tensor, {0}}},
                        [&](OpBuilder &b, Location l, ValueRange in) {
                          return castFloat(b, l, in[0], type);
@@ -113,7 +115,7 @@ static Value castToF32(TensorEmitter &e, Value tensor) {
 
 Value PointSweeper::squares(TensorEmitter &e, Value points) {
   auto sizes = tensor::getMixedSizes(e.b, e.loc, points);
-  return e.reduce(sizes, 1, e.b.getF32Type(), {{points, {0}}},
+  return e.reduce(sizes, 1, typeOf(points), {{points, {0}}},
                   TensorEmitter::Combine::add,
                   [](OpBuilder &b, Location l, ValueRange in) -> Value {
                     return arith::MulFOp::create(b, l, in[0], in[0]);
@@ -123,6 +125,7 @@ Value PointSweeper::squares(TensorEmitter &e, Value points) {
 /// Moves both sides, without batch dimensions, by the mean of a few points.
 void PointSweeper::centre(TensorEmitter &e, Prepared &points) {
   OpBuilder &b = e.b;
+  FloatType type = typeOf(points.y);
   auto sizes = tensor::getMixedSizes(b, e.loc, points.y);
   AffineExpr size = b.getAffineSymbolExpr(0);
   sizes[0] = affine::makeComposedFoldedAffineMin(
@@ -134,10 +137,9 @@ void PointSweeper::centre(TensorEmitter &e, Prepared &points) {
       ones(2, b.getIndexAttr(1));
   Value few =
       tensor::ExtractSliceOp::create(b, e.loc, points.y, zeros, sizes, ones);
-  Value count = e.toFloat(e.indexValue(sizes[0]), b.getF32Type());
-  count =
-      arith::MaximumFOp::create(b, e.loc, count, e.scalar(b.getF32Type(), 1.0));
-  Value none = e.filled({sizes[1]}, e.scalar(b.getF32Type(), 0.0));
+  Value count = e.toFloat(e.indexValue(sizes[0]), type);
+  count = arith::MaximumFOp::create(b, e.loc, count, e.scalar(type, 1.0));
+  Value none = e.filled({sizes[1]}, e.scalar(type, 0.0));
   AffineExpr coordinate, point;
   bindDims(b.getContext(), coordinate, point);
   SmallVector<AffineMap> maps{
@@ -157,7 +159,7 @@ void PointSweeper::centre(TensorEmitter &e, Prepared &points) {
   for (Value *side : {&points.x, &points.y}) {
     auto all = tensor::getMixedSizes(b, e.loc, *side);
     *side =
-        e.elementwise(all, 2, b.getF32Type(), {{*side, {0, 1}}, {middle, {1}}},
+        e.elementwise(all, 2, type, {{*side, {0, 1}}, {middle, {1}}},
                       [](OpBuilder &inner, Location l, ValueRange in) -> Value {
                         return arith::SubFOp::create(inner, l, in[0], in[1]);
                       });
@@ -191,7 +193,7 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPointAfter(pairwise);
   TensorEmitter e(rewriter, pairwise.getLoc());
-  FloatType type = rewriter.getF32Type();
+  FloatType type = typeOf(pairwise.getOuts());
   auto yType = cast<RankedTensorType>(points.y.getType());
   int64_t depth = yType.getShape().back();
   bool isLarge = ShapedType::isDynamic(depth) || depth >= kLeastProduct;
@@ -204,14 +206,15 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
     points = {e.normalized(points.x, type), e.normalized(points.y, type),
               Metric::dot, -1.0, e.filled(sizes, e.scalar(type, 1.0))};
   } else {
-    points.x = castToF32(e, points.x);
-    points.y = castToF32(e, points.y);
+    points.x = castTo(type, e, points.x);
+    points.y = castTo(type, e, points.y);
   }
   // A middle for every matrix of a batch would be another for either side.
   if (isSquared && yType.getRank() == 2)
     centre(e, points);
   StringAttr products;
-  if (function && isLarge && (isSquared || points.metric == Metric::dot))
+  if (function && type.isF32() && isLarge &&
+      (isSquared || points.metric == Metric::dot))
     products = function->getAttrOfType<StringAttr>(kProductsFunctionAttrName);
   if (products)
     points.products = symbolizeProducts(products).value_or(Products::f32);
@@ -240,8 +243,8 @@ static SmallVector<OpFoldResult> joinedSizes(TensorEmitter &e, Value first,
 }
 
 /// The factor where the mask is set, and −inf elsewhere.
-static Value masked(TensorEmitter &e, Value factor, Value mask) {
-  Type type = e.b.getF32Type();
+static Value masked(TensorEmitter &e, FloatType type, Value factor,
+                    Value mask) {
   Value none = e.scalar(type, -std::numeric_limits<double>::infinity());
   Value zero = e.scalar(type, 0.0);
   SmallVector<EmitterInput> inputs{{mask, {0}}};
@@ -261,8 +264,7 @@ static Value withTerm(TensorEmitter &e, Value factor, Value term, Value scale) {
   SmallVector<EmitterInput> inputs{{term, {0}}};
   if (factor)
     inputs.push_back({factor, {0}});
-  return e.elementwise(joinedSizes(e, term, factor), 1, e.b.getF32Type(),
-                       inputs,
+  return e.elementwise(joinedSizes(e, term, factor), 1, typeOf(term), inputs,
                        [&](OpBuilder &b, Location l, ValueRange in) -> Value {
                          Value own = arith::MulFOp::create(b, l, in[0], scale);
                          if (in.size() == 1)
@@ -271,22 +273,29 @@ static Value withTerm(TensorEmitter &e, Value factor, Value term, Value scale) {
                        });
 }
 
-PairwiseOp PointSweeper::findSwept(Value matrix) {
-  PairwiseOp pairwise = findScaledPairwise(matrix);
-  if (!pairwise || pairwise.getOuts().getType() != matrix.getType() ||
-      !fitsF32(pairwise.getX()) || !fitsF32(pairwise.getY()) || !isF32(matrix))
+BiasedPairwise PointSweeper::findSwept(Value matrix) {
+  BiasedPairwise swept = findBiasedPairwise(matrix);
+  FloatType type = typeOf(matrix);
+  if (type.getWidth() < 32 || !swept.costs ||
+      swept.costs.getOuts().getType() != matrix.getType() ||
+      !fits(type, swept.costs.getX()) || !fits(type, swept.costs.getY()) ||
+      (swept.bias && !fits(type, swept.bias)))
     return {};
-  return pairwise;
+  return swept;
 }
 
-Value PointSweeper::findScale(TensorEmitter &e, Value matrix, Value own,
-                              const Prepared &points) {
-  FloatType type = e.b.getF32Type();
-  Value scale = findMatrixSource(e.b, e.loc, matrix, type).coefficient;
+BiasedPairwise PointSweeper::createScales(TensorEmitter &e, Value matrix,
+                                          Value own, const Prepared &points) {
+  FloatType type = typeOf(matrix);
+  BiasedPairwise swept = findBiasedPairwise(e.b, e.loc, matrix, type);
   if (own)
-    scale =
-        scale ? arith::MulFOp::create(e.b, e.loc, scale, own).getResult() : own;
-  return !scale && points.coefficient != 1.0 ? e.scalar(type, 1.0) : scale;
+    for (Value *scale : {&swept.scale, &swept.biasScale})
+      *scale = *scale ? arith::MulFOp::create(e.b, e.loc, *scale, own) : own;
+  if (!swept.bias)
+    swept.biasScale = Value();
+  if (!swept.scale && points.coefficient != 1.0)
+    swept.scale = e.scalar(type, 1.0);
+  return swept;
 }
 
 /// Of the metric in the sweeps.
@@ -295,17 +304,18 @@ static Value scaleOfSweep(TensorEmitter &e, Value scale,
   if (points.coefficient == 1.0)
     return scale;
   return arith::MulFOp::create(e.b, e.loc, scale,
-                               e.scalar(e.b.getF32Type(), points.coefficient));
+                               e.scalar(scale.getType(), points.coefficient));
 }
 
 bool PointSweeper::sweep(ReduceOp reduce) {
   auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
-  PairwiseOp pairwise = findSwept(reduce.getMatrix());
+  FloatType type = typeOf(reduce.getMatrix());
+  PairwiseOp pairwise = findSwept(reduce.getMatrix()).costs;
   if (!schedule || schedule.getRegime() != Regime::cloud || !pairwise ||
       !isa<LogSumExpAttr>(reduce.getStat()) || reduce.getDims() ||
       !reduce.hasPureTensorSemantics() || !startsNeutral(reduce) ||
-      !isF32(reduce.getFactor()) || !isF32(reduce.getScale()) ||
-      !isF32(reduce.getOuts()[0]))
+      !isOf(type, reduce.getFactor()) || !isOf(type, reduce.getScale()) ||
+      !isOf(type, reduce.getOuts()[0]))
     return false;
   Prepared points = prepare(pairwise);
   OpBuilder::InsertionGuard guard(rewriter);
@@ -316,19 +326,22 @@ bool PointSweeper::sweep(ReduceOp reduce) {
     std::swap(points.x, points.y);
     std::swap(points.xTerm, points.yTerm);
   }
-  Value scale = findScale(e, reduce.getMatrix(), reduce.getScale(), points);
+  BiasedPairwise swept =
+      createScales(e, reduce.getMatrix(), reduce.getScale(), points);
+  Value scale = swept.scale;
   Value factor = reduce.getFactor();
   if (Value mask = reduce.getMask())
-    factor = masked(e, factor, mask);
+    factor = masked(e, type, factor, mask);
   factor = withTerm(e, factor, points.yTerm, scale);
   SmallVector<Value> outs;
   for (Value out : reduce.getOuts())
-    outs.push_back(e.empty(tensor::getMixedSizes(rewriter, loc, out),
-                           rewriter.getF32Type()));
-  auto swept = ReducePointsOp::create(
+    outs.push_back(e.empty(tensor::getMixedSizes(rewriter, loc, out), type));
+  auto sums = ReducePointsOp::create(
       rewriter, loc, reduce.getResultTypes(), points.x, points.y, factor,
-      scaleOfSweep(e, scale, points), outs, points.metric, points.products);
-  SmallVector<Value> results(swept.getResults());
+      scaleOfSweep(e, scale, points), swept.bias, swept.biasScale, outs,
+      points.metric, swept.bias && reduce.getAxis() == Axis::cols,
+      points.products);
+  SmallVector<Value> results(sums.getResults());
   if (points.xTerm)
     results[0] =
         e.inPlace(results[0], 1, {{points.xTerm, {0}}},
@@ -341,13 +354,14 @@ bool PointSweeper::sweep(ReduceOp reduce) {
 }
 
 bool PointSweeper::sweep(ApplyOp apply) {
-  PairwiseOp pairwise = findSwept(apply.getMatrix());
+  FloatType type = typeOf(apply.getMatrix());
+  PairwiseOp pairwise = findSwept(apply.getMatrix()).costs;
   if (!pairwise || !prepared.contains(pairwise) ||
       apply.getKind() != ApplyKind::product ||
       apply.getDomain() == Domain::kernel || apply.getRowWeight() ||
       apply.getColWeight() || !apply.hasPureTensorSemantics() ||
-      !isF32(apply.getRow()) || !isF32(apply.getCol()) ||
-      !fitsF32(apply.getOperand()) || !isF32(apply.getOuts()[0]))
+      !isOf(type, apply.getRow()) || !isOf(type, apply.getCol()) ||
+      !fits(type, apply.getOperand()) || !isOf(type, apply.getOuts()[0]))
     return false;
   auto fill = apply.getOuts()[0].getDefiningOp<linalg::FillOp>();
   if (!fill || !matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
@@ -363,15 +377,17 @@ bool PointSweeper::sweep(ApplyOp apply) {
     std::swap(points.xTerm, points.yTerm);
     std::swap(row, col);
   }
-  Value scale = findScale(e, apply.getMatrix(), Value(), points);
+  BiasedPairwise swept = createScales(e, apply.getMatrix(), Value(), points);
+  Value scale = swept.scale;
   row = withTerm(e, row, points.xTerm, scale);
   col = withTerm(e, col, points.yTerm, scale);
-  Value out = e.empty(tensor::getMixedSizes(rewriter, loc, apply.getOuts()[0]),
-                      rewriter.getF32Type());
+  Value out =
+      e.empty(tensor::getMixedSizes(rewriter, loc, apply.getOuts()[0]), type);
   rewriter.replaceOpWithNewOp<ApplyPointsOp>(
       apply, apply.getResultTypes(), points.x, points.y, row, col,
-      scaleOfSweep(e, scale, points), castToF32(e, apply.getOperand()), out,
-      points.metric, points.products);
+      scaleOfSweep(e, scale, points), swept.bias, swept.biasScale,
+      castTo(type, e, apply.getOperand()), out, points.metric,
+      swept.bias && apply.getTransposed(), points.products);
   return true;
 }
 

@@ -14,6 +14,7 @@ include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Scaling_Float : AnyTypeOf<[F16, BF16, F32, F64], "f16, bf16, f32 or f64">;
+def Scaling_SweepFloat : AnyTypeOf<[F32, F64], "f32 or f64">;
 def Scaling_Tensor : RankedTensorOf<[Scaling_Float]>;
 def Scaling_MaskTensor : RankedTensorOf<[I1]>;
 def Scaling_Shaped : AnyTypeOf<[RankedTensorOf<[Scaling_Float]>,
@@ -451,9 +452,10 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
     between points, and of nothing else: the costs exist tile by tile, in
     registers. Of columns it is the same with x and y exchanged.
 
-    Formula: with `z_ij = scale · C_ij + factor_j`, C as in `scaling.pairwise`,
-    `outs_0 = max_j z_ij` and `outs_1 = Σ_j exp(z_ij − outs_0)`. Where all z_ij
-    are −inf, `outs_0` is a finite number below −10³⁷ and `outs_1` is 0.
+    Formula: with `z_ij = scale · C_ij + bias_scale · B_ij + factor_j`, C as in
+    `scaling.pairwise`, `outs_0 = max_j z_ij` and
+    `outs_1 = Σ_j exp(z_ij − outs_0)`. Where all z_ij are −inf, `outs_0` is a
+    finite number below −10³⁷ and `outs_1` is 0.
 
     `products(tf32)`: tensor cores multiply, for which points must be numbers of
     tf32, eleven significant bits: of others, the rest is not looked at. Sums
@@ -461,15 +463,18 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
 
     Owns its initialisation: what `outs` holds does not matter.
 
-    Shapes: x `[..., n, d]`, y `[..., m, d]`, factor `[..., m]`, outs
-    `[..., n]`. Operands may leave out leading batch dimensions. A missing
-    factor is 0, a missing scale is 1.
+    Shapes: x `[..., n, d]`, y `[..., m, d]`, factor `[..., m]`, bias B
+    `[..., n, m]` (`[..., m, n]` where it is `transposed`), outs `[..., n]`.
+    Operands may leave out leading batch dimensions. A missing factor or bias is
+    0, a missing scale is 1.
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
-      same); with products of tf32 it is `dot`.
-    * (C2) shapes fit as described; all elements are f32; there are two `outs`.
+      same); with products of tf32 it is `dot`, and elements are f32.
+    * (C2) shapes fit as described; all elements and scales are f32, or all are
+      f64, but those of the bias may be narrower; there are two `outs`.
     * (C3) all tensors or all memrefs.
+    * (C4) `bias_scale` and `transposed` come with a bias.
 
     Example:
     ```mlir
@@ -480,14 +485,17 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
   }];
   let arguments = (ins
     Scaling_Shaped:$x, Scaling_Shaped:$y, Optional<Scaling_Shaped>:$factor,
-    Optional<F32>:$scale, Variadic<Scaling_Shaped>:$outs,
-    Scaling_Metric:$metric,
+    Optional<Scaling_SweepFloat>:$scale, Optional<Scaling_Shaped>:$bias,
+    Optional<Scaling_SweepFloat>:$bias_scale, Variadic<Scaling_Shaped>:$outs,
+    Scaling_Metric:$metric, UnitAttr:$transposed,
     DefaultValuedAttr<Scaling_Products, "Products::f32">:$products);
   let results = (outs Variadic<Scaling_Tensor>:$results);
   let assemblyFormat = [{
     $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
     (`factor` `` `(` $factor^ `:` type($factor) `)`)?
     (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    (`bias` `` `(` $bias^ `:` type($bias) `)`)? (`transposed` $transposed^)?
+    (`bias_scale` `` `(` $bias_scale^ `:` type($bias_scale) `)`)?
     (`products` `` `(` $products^ `)`)?
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict
     (`->` type($results)^)?
@@ -505,21 +513,25 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
     domain, and of nothing else: the plan exists tile by tile. Transposed it is
     the same with x and y, row and column exchanged.
 
-    Formula: `outs = P·V` with `P_ij = exp(row_i + scale · C_ij + col_j)`, C as
-    in `scaling.pairwise`. An entry whose row or column factor is −inf is
-    exactly zero. `products` are those of points, as in `scaling.reduce_points`.
+    Formula: `outs = P·V` with
+    `P_ij = exp(row_i + scale · C_ij + bias_scale · B_ij + col_j)`, C as in
+    `scaling.pairwise`. An entry whose row or column factor is −inf is exactly
+    zero. `products` are those of points, as in `scaling.reduce_points`.
 
     Owns its initialisation: what `outs` holds does not matter.
 
     Shapes: x `[..., n, d]`, y `[..., m, d]`, row `[..., n]`, col `[..., m]`,
-    operand V `[..., m, k]`, outs `[..., n, k]`. Operands may leave out leading
-    batch dimensions. A missing factor is 0, a missing scale is 1.
+    bias B `[..., n, m]` (`[..., m, n]` where it is `transposed`), operand V
+    `[..., m, k]`, outs `[..., n, k]`. Operands may leave out leading batch
+    dimensions. A missing factor or bias is 0, a missing scale is 1.
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
-      same); with products of tf32 it is `dot`.
-    * (C2) shapes fit as described; all elements are f32.
+      same); with products of tf32 it is `dot`, and elements are f32.
+    * (C2) shapes fit as described; all elements and scales are f32, or all are
+      f64, but those of the bias may be narrower.
     * (C3) all tensors or all memrefs.
+    * (C4) `bias_scale` and `transposed` come with a bias.
 
     Example:
     ```mlir
@@ -531,8 +543,9 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
   let arguments = (ins
     Scaling_Shaped:$x, Scaling_Shaped:$y,
     Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
-    Optional<F32>:$scale, Scaling_Shaped:$operand, Scaling_Shaped:$outs,
-    Scaling_Metric:$metric,
+    Optional<Scaling_SweepFloat>:$scale, Optional<Scaling_Shaped>:$bias,
+    Optional<Scaling_SweepFloat>:$bias_scale, Scaling_Shaped:$operand,
+    Scaling_Shaped:$outs, Scaling_Metric:$metric, UnitAttr:$transposed,
     DefaultValuedAttr<Scaling_Products, "Products::f32">:$products);
   let results = (outs Optional<Scaling_Tensor>:$result);
   let assemblyFormat = [{
@@ -540,6 +553,8 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
     (`row` `` `(` $row^ `:` type($row) `)`)?
     (`col` `` `(` $col^ `:` type($col) `)`)?
     (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    (`bias` `` `(` $bias^ `:` type($bias) `)`)? (`transposed` $transposed^)?
+    (`bias_scale` `` `(` $bias_scale^ `:` type($bias_scale) `)`)?
     (`products` `` `(` $products^ `)`)?
     `operand` `` `(` $operand `:` type($operand) `)`
     `outs` `` `(` $outs `:` type($outs) `)` attr-dict (`->` type($result)^)?

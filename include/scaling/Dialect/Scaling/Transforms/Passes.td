@@ -75,8 +75,8 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
     On a module for a GPU (`--scaling-describe-gpu`) a batch is `tiny_batched`,
     a matrix for a thread, where a matrix has at most 256 bytes, `resident`, a
     matrix for a block, where it fits the block's shared memory, `cloud` where
-    it is made of f32 points and taken as logarithms, as in attention without a
-    bias, and else `streaming`.
+    it is made of points and taken as logarithms, as in attention, and else
+    `streaming`.
   }];
 }
 
@@ -84,12 +84,14 @@ def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
   let summary = "Statistics of costs between points, from the points";
   let description = [{
     After `--scaling-decompose`, for GPUs: every log-sum-exp of the schedule
-    `cloud` along rows or columns of costs between f32 points, times a number,
-    becomes a `scaling.reduce_points`. The costs stay for whom else reads them.
+    `cloud` along rows or columns of f32 or f64 costs between points, times a
+    number, maybe with a bias, becomes a `scaling.reduce_points`. The costs stay
+    for whom else reads them. Points of narrower types are cast first.
 
     Squared distances of 16 coordinates and more become products,
     `|x − o|² + |y − o|² − 2 (x − o)·(y − o)`, where o is the mean of the first
-    32 points of y; not in functions of `strict` numerics.
+    32 points of y; not in functions of `strict` numerics. Cosines become
+    products of points over their norms.
 
     Points of 16 coordinates and more whose products are to be of tf32, as the
     function's attribute `scaling.products` says, are rounded to numbers of it
@@ -99,6 +101,7 @@ def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect",
                            "::mlir::tensor::TensorDialect"];
 }
 
