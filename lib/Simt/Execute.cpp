@@ -23,7 +23,9 @@ using namespace llvm;
 using namespace scaling::simt;
 
 /// The stack of a thread: its local variables, and what our functions need.
-static constexpr uint64_t kMinStack = 64 * 1024;
+/// Pages of a stack that are not used cost nothing; what the host cannot keep
+/// in registers of a large tile is more than 64 KiB.
+static constexpr uint64_t kMinStack = 256 * 1024;
 static constexpr uint64_t kMaxStack = 4 * 1024 * 1024;
 /// The largest of any chip: what one thread block may have of shared memory.
 static constexpr uint64_t kMaxShared = 227 * 1024;
