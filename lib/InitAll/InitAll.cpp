@@ -11,6 +11,7 @@
 #include "scaling/Conversion/AnnotateKernels/AnnotateKernels.h"
 #include "scaling/Conversion/ArrangeLoops/ArrangeLoops.h"
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
+#include "scaling/Conversion/EliminateBarriers/EliminateBarriers.h"
 #include "scaling/Conversion/EmbedKernels/EmbedKernels.h"
 #include "scaling/Conversion/EntryABI/EntryABI.h"
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
@@ -65,6 +66,7 @@ void scaling::registerAllPasses() {
   registerAnnotateKernelsPasses();
   registerArrangeLoopsPasses();
   registerDescribeGPUPasses();
+  registerEliminateBarriersPasses();
   registerEmbedKernelsPasses();
   registerExpandGPUMathPasses();
   registerFormKernelsPasses();

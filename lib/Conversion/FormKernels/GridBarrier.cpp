@@ -7,6 +7,8 @@
 
 #include "Distribute.h"
 
+#include "scaling/Conversion/FormKernels/FormKernels.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -34,6 +36,7 @@ void scaling::createGridBarrier(OpBuilder &b, Location loc, Value thread,
   Value isFirst =
       arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, thread, zero);
   auto meet = scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/false);
+  meet->setAttr(kGridBarrierAttrName, b.getUnitAttr());
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(meet.thenBlock());

@@ -8,6 +8,7 @@
 #ifndef SCALING_CONVERSION_DESCRIBEGPU_DESCRIBEGPU_H
 #define SCALING_CONVERSION_DESCRIBEGPU_DESCRIBEGPU_H
 
+#include "scaling/Dialect/Scaling/IR/AttributeNames.h"
 #include "scaling/Target/GPU/Chip.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -21,10 +22,6 @@ namespace scaling {
 
 /// Writes the device "GPU" into the module's target description.
 void describeGPU(ModuleOp module, const GPUChip &chip);
-
-/// On a function or kernel: f32 is computed without approximate instructions.
-inline constexpr llvm::StringLiteral kStrictAttrName = "scaling.strict";
-inline constexpr llvm::StringLiteral kProductsAttrName = "scaling.products";
 
 /// Marks the functions that hold ops of strict numerics, and those whose ops
 /// all let tensor cores multiply.

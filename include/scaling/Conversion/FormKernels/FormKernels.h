@@ -24,6 +24,11 @@ inline constexpr llvm::StringLiteral kKernelModuleName = "kernels";
 inline constexpr llvm::StringLiteral kCooperativeAttrName =
     "scaling.cooperative";
 
+/// On the branch in which one thread of a block meets those of all others, a
+/// barrier of the block before it and after it.
+inline constexpr llvm::StringLiteral kGridBarrierAttrName =
+    "scaling.grid_barrier";
+
 /// On a kernel: bytes of dynamic shared memory of a block.
 inline constexpr llvm::StringLiteral kSharedBytesAttrName =
     "scaling.shared_bytes";

@@ -49,7 +49,8 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     taken in strides of the grid, so that a kernel is right for any number of
     blocks up to 1,024. A barrier comes where an operation touches what another may have
     written, or writes what another may have read, since the last one: of the
-    block inside of items, of the grid outside.
+    block inside of items, of the grid outside. `scaling-eliminate-barriers`
+    can take away what is too many of them.
 
     A kernel with grid barriers has one more argument, last: `memref<1xi64>`,
     zero before the launch. Its blocks must all be resident at a time (a

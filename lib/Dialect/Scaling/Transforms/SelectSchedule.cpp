@@ -53,6 +53,9 @@ static constexpr int64_t kDefaultL3Bytes = 16 << 20;
 /// which it has 255 of 4 bytes.
 static constexpr int64_t kThreadBytes = 256;
 
+/// What all those registers hold.
+static constexpr int64_t kMostThreadBytes = 255 * 4;
+
 /// Shared memory beside the matrix: factors, statistics.
 static constexpr int64_t kSharedSpare = 24 << 10;
 
@@ -239,4 +242,25 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
       recomputes(op, points, known ? n * m : ShapedType::kDynamic, bytes))
     return make(Regime::cloud, 0, rowBlock);
   return make(Regime::streaming, 0, rowBlock);
+}
+
+LogicalResult scaling::verifySchedule(Operation *op, ScheduleAttr schedule) {
+  if (!targetsGPU(op) || schedule.getRegime() != Regime::tiny_batched)
+    return success();
+  ProblemShape shape = *inferProblemShape(getBatchedOperands(op), "", nullptr);
+  int64_t n = shape[Size::rows], m = shape[Size::cols];
+  int64_t bytes =
+      getElementTypeOrSelf(op->getOperand(0).getType()).isF64() ? 8 : 4;
+  bool known = !ShapedType::isDynamic(n) && !ShapedType::isDynamic(m);
+  if (known && n * m * bytes <= kMostThreadBytes)
+    return success();
+  auto name = [](int64_t size) {
+    return ShapedType::isDynamic(size) ? "?" : std::to_string(size);
+  };
+  return op->emitOpError("has the schedule 'tiny_batched', a matrix in the ")
+         << kMostThreadBytes << " bytes of a thread's registers, which "
+         << name(n) << "x" << name(m) << " entries of " << bytes
+         << " bytes do not fit; 'resident' is for up to "
+         << getSharedBytes(op) - kSharedSpare
+         << " bytes, 'streaming' for any matrix";
 }

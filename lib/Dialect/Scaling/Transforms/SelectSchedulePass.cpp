@@ -19,9 +19,16 @@ namespace {
 struct SelectSchedulePass
     : scaling::impl::ScalingSelectSchedulePassBase<SelectSchedulePass> {
   void runOnOperation() override {
-    getOperation()->walk([](scaling::ScalingBatchedOpInterface op) {
-      scaling::setScheduleOf(op, scaling::selectSchedule(op));
-    });
+    WalkResult fits =
+        getOperation()->walk([](scaling::ScalingBatchedOpInterface op) {
+          scaling::ScheduleAttr schedule = scaling::selectSchedule(op);
+          if (failed(scaling::verifySchedule(op, schedule)))
+            return WalkResult::interrupt();
+          scaling::setScheduleOf(op, schedule);
+          return WalkResult::advance();
+        });
+    if (fits.wasInterrupted())
+      signalPassFailure();
   }
 };
 } // namespace

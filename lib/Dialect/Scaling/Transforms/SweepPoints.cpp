@@ -16,6 +16,7 @@
 #include "MatrixSource.h"
 #include "TensorEmitter.h"
 
+#include "scaling/Dialect/Scaling/IR/AttributeNames.h"
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 #include "scaling/Dialect/Scaling/Utils/Arithmetic.h"
 
@@ -198,7 +199,7 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
   int64_t depth = yType.getShape().back();
   bool isLarge = ShapedType::isDynamic(depth) || depth >= kLeastProduct;
   auto function = pairwise->getParentOfType<FunctionOpInterface>();
-  isLarge &= !(function && function->hasAttr(kStrictFunctionAttrName));
+  isLarge &= !(function && function->hasAttr(kStrictAttrName));
   bool isSquared = points.metric == Metric::sqeuclidean && isLarge;
   if (points.metric == Metric::cosine) {
     auto sizes = tensor::getMixedSizes(rewriter, e.loc, points.x);
@@ -215,7 +216,7 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
   StringAttr products;
   if (function && type.isF32() && isLarge &&
       (isSquared || points.metric == Metric::dot))
-    products = function->getAttrOfType<StringAttr>(kProductsFunctionAttrName);
+    products = function->getAttrOfType<StringAttr>(kProductsAttrName);
   if (products)
     points.products = symbolizeProducts(products).value_or(Products::f32);
   if (points.products != Products::f32) {

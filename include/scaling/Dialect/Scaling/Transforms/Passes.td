@@ -76,7 +76,8 @@ def ScalingSelectSchedulePass : Pass<"scaling-select-schedule"> {
     a matrix for a thread, where a matrix has at most 256 bytes, `resident`, a
     matrix for a block, where it fits the block's shared memory, `cloud` where
     it is made of points and taken as logarithms, as in attention, and else
-    `streaming`.
+    `streaming`. `tiny_batched` on a matrix that a thread's 255 registers cannot
+    hold is an error there.
   }];
 }
 

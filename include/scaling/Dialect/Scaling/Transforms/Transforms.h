@@ -36,6 +36,9 @@ void setScheduleOf(Operation *op, ScheduleAttr schedule);
 /// what its shape and the target's description call for.
 ScheduleAttr selectSchedule(Operation *op);
 
+/// Says so where a schedule that is written on an op cannot be, on a GPU.
+LogicalResult verifySchedule(Operation *op, ScheduleAttr schedule);
+
 /// Whether the module is for a GPU (`--scaling-describe-gpu`).
 bool targetsGPU(Operation *op);
 
@@ -76,16 +79,9 @@ LogicalResult tileCodeIntoLanes(RewriterBase &rewriter, ReduceOp anchor);
 /// block that has an op this cannot be done for stays as it is.
 void formLanes(RewriterBase &rewriter, Block *block);
 
-/// The attribute of functions with an op of strict numerics, on modules for a
-/// GPU.
-inline constexpr StringRef kStrictFunctionAttrName = "scaling.strict";
-
 /// The attribute of iterations whose costs between points are made anew in every
 /// sweep, of whatever size they are.
 inline constexpr StringRef kNeverStoredAttrName = "scaling.never_stored";
-
-/// The attribute of functions whose products are not f32: the name of these.
-inline constexpr StringRef kProductsFunctionAttrName = "scaling.products";
 
 /// Takes the log-sum-exps of costs between points from the points, below
 /// `root`, where the schedule is `cloud`.
