@@ -37,6 +37,11 @@ static constexpr double kLog2E = 0x1.715476p+0;
 static constexpr double kLog2ERest = 0x1.4ae0bf8p-26;
 static constexpr double kLn2 = 0x1.62e42fefa39efp-1;
 
+static constexpr float kSmallestNormal = 0x1p-126f;
+/// Where a number or a product all but cancels a constant, what is left is a
+/// multiple of 2^-50 of it: of such a constant, a normal number.
+static constexpr float kLeastOffset = 0x1p-60f;
+
 static Value createIntrinsic(OpBuilder &b, Location loc, StringRef name,
                              ValueRange operands) {
   return LLVM::CallIntrinsicOp::create(b, loc, b.getF32Type(),
@@ -129,6 +134,23 @@ struct Approximate final : OpRewritePattern<OpTy> {
   }
 };
 
+/// Whether a value is known to be no subnormal number: it has been clamped, or
+/// a constant has been added.
+static bool isNeverSubnormal(Value value) {
+  auto isAtLeast = [](Value bound, float least) {
+    APFloat number(APFloat::IEEEsingle());
+    return matchPattern(bound, m_ConstantFloat(&number)) &&
+           number.convertToFloat() >= least;
+  };
+  if (auto most = value.getDefiningOp<arith::MaximumFOp>())
+    return isAtLeast(most.getRhs(), kSmallestNormal);
+  if (auto sum = value.getDefiningOp<arith::AddFOp>())
+    return isAtLeast(sum.getRhs(), kLeastOffset);
+  if (auto sum = value.getDefiningOp<math::FmaOp>())
+    return isAtLeast(sum.getC(), kLeastOffset);
+  return false;
+}
+
 struct ApproximateDivision final : OpRewritePattern<arith::DivFOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -137,6 +159,12 @@ struct ApproximateDivision final : OpRewritePattern<arith::DivFOp> {
     if (failed(checkApproximate(op, rewriter)))
       return failure();
     if (matchPattern(op.getLhs(), m_OneFloat())) {
+      if (isNeverSubnormal(op.getRhs())) {
+        rewriter.replaceOp(op, createIntrinsic(rewriter, op.getLoc(),
+                                               "llvm.nvvm.rcp.approx.ftz.f",
+                                               op.getRhs()));
+        return success();
+      }
       // The back end has `rcp.approx` for that, which is shorter and more
       // exact, and no intrinsic that keeps subnormal numbers.
       if (bitEnumContainsAll(op.getFastmath(), arith::FastMathFlags::afn))

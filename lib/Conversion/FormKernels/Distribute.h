@@ -91,6 +91,20 @@ bool canPipeline(memref::SubViewOp view, scf::ForOp loop);
 void pipelineCopy(RewriterBase &b, memref::SubViewOp view, scf::ForOp loop,
                   int64_t stages, const Workers &workers);
 
+/// Of a loop whose iterations are threads', gives every view of scratch memory
+/// memory of its own: what is indexed by inner loops, shared memory, where
+/// `allocate` gives it for all threads of a block, and the rest what becomes
+/// registers. Whether there was any of the former.
+bool placeThreadMemory(RewriterBase &b, scf::ForallOp loop, Value thread,
+                       int64_t threads,
+                       function_ref<Value(MemRefType)> allocate);
+
+/// Of a thread's loop over half-steps, makes one without the checks for empty
+/// rows and numbers below the smallest, and behind it the loop itself for
+/// matrices that turn out to need them. `getBuffer` tells buffers apart.
+void speculate(RewriterBase &b, scf::ForOp loop,
+               function_ref<void *(Value)> getBuffer);
+
 /// A view that is the item of a thread. The items of a block's threads are
 /// neighbours in memory, and are moved together: neighbouring threads move
 /// neighbouring vectors.
@@ -102,6 +116,10 @@ struct StagedItem {
   /// Both of rank 1.
   Value global, shared;
 };
+
+/// Of a loop whose iterations are threads', gives items that an iteration both
+/// makes and reads memory of their own until its end.
+void keepItems(RewriterBase &b, scf::ForallOp loop);
 
 /// The views of a loop whose iterations are threads' that can be staged, in up
 /// to `bytes` of shared memory.

@@ -419,6 +419,7 @@ SmallVector<Value> KernelFormer::splitItem(scf::ForallOp op,
 LogicalResult KernelFormer::lowerItems(scf::ForallOp op) {
   Location loc = op.getLoc();
   int64_t threads = *getConstantIntValue(numThreads);
+  keepItems(b, op);
   SmallVector<StagedItem> items =
       findStagedItems(op, threads, std::min(kItemBytes, options.sharedBytes));
   b.setInsertionPoint(op);
@@ -435,11 +436,20 @@ LogicalResult KernelFormer::lowerItems(scf::ForallOp op) {
     if (failed(lowerAlloc(alloc, Level::block)))
       return failure();
   }
+  auto allocate = [&](MemRefType type) -> Value {
+    if (sharedUsed + llvm::alignTo(getBytes(type), kAlignment) >
+        options.sharedBytes)
+      return {};
+    auto alloc = memref::AllocOp::create(b, loc, type);
+    return succeeded(placeInShared(alloc)) ? alloc.getResult() : Value();
+  };
+  bool usesShared =
+      placeThreadMemory(b, op, thread, threads, allocate) || !items.empty();
   // What comes after may use the same shared memory.
   bool isLast = op->getBlock() == &kernel.front();
   for (Operation *next = op->getNextNode(); next; next = next->getNextNode())
     isLast &= next->getNumRegions() == 0;
-  if (!items.empty() && !isLast) {
+  if (usesShared && !isLast) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointAfter(op);
     gpu::BarrierOp::create(b, loc);
@@ -473,6 +483,12 @@ LogicalResult KernelFormer::lowerItems(scf::ForallOp op) {
   b.eraseOp(op.getTerminator());
   b.inlineBlockBefore(op.getBody(), work.thenBlock()->getTerminator(), ivs);
   b.eraseOp(op);
+  if (options.approximate && !kernel->hasAttr(kStrictAttrName)) {
+    SmallVector<scf::ForOp> inside;
+    work.walk([&](scf::ForOp loop) { inside.push_back(loop); });
+    for (scf::ForOp loop : inside)
+      speculate(b, loop, getBuffer);
+  }
   if (failed(lowerBlock(*work.thenBlock(), Level::thread)))
     return failure();
   sharedUsed = sharedBefore;
@@ -807,6 +823,7 @@ struct ScalingFormKernelsPass final
     ScalingFormKernelsPassOptions options;
     options.blockThreads = blockThreads;
     options.itemThreads = itemThreads;
+    options.approximate = approximate;
     options.sharedBytes = sharedBytes;
     if (failed(formKernels(getOperation(), options)))
       signalPassFailure();

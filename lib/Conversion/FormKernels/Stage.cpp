@@ -281,6 +281,49 @@ static std::optional<bool> isWritten(memref::SubViewOp view) {
   return writes;
 }
 
+/// Whether an iteration writes all of a view before it reads any of it.
+static bool isMadeInside(memref::SubViewOp view, scf::ForallOp loop) {
+  Operation *first = nullptr;
+  for (Operation *user : view->getUsers()) {
+    if (!isa<linalg::LinalgOp, memref::CopyOp>(user))
+      return false;
+    Operation *top = loop.getBody()->findAncestorOpInBlock(*user);
+    if (!first || top->isBeforeInBlock(first))
+      first = top;
+  }
+  if (auto copy = dyn_cast_or_null<memref::CopyOp>(first))
+    return copy.getTarget() == view && copy.getSource() != view;
+  auto op = dyn_cast_or_null<linalg::LinalgOp>(first);
+  return op && llvm::all_of(op->getOpOperands(), [&](OpOperand &operand) {
+           return operand.get() != view ||
+                  (op.isDpsInit(&operand) &&
+                   !op.payloadUsesValueFromOperand(&operand) &&
+                   op.getMatchingIndexingMap(&operand).isPermutation());
+         });
+}
+
+void scaling::keepItems(RewriterBase &b, scf::ForallOp loop) {
+  OpBuilder::InsertionGuard guard(b);
+  for (auto view :
+       llvm::to_vector(loop.getBody()->getOps<memref::SubViewOp>())) {
+    bool isAlone =
+        llvm::none_of(view.getSource().getUsers(), [&](Operation *user) {
+          return user != view && loop->isProperAncestor(user);
+        });
+    if (!isAlone || !isItem(view, loop) || isWritten(view) ||
+        !isMadeInside(view, loop))
+      continue;
+    MemRefType type = view.getType();
+    b.setInsertionPointAfter(view);
+    Value own = memref::AllocOp::create(
+        b, view.getLoc(),
+        MemRefType::get(type.getShape(), type.getElementType()));
+    b.replaceAllUsesWith(view.getResult(), own);
+    b.setInsertionPoint(loop.getTerminator());
+    memref::CopyOp::create(b, view.getLoc(), own, view);
+  }
+}
+
 SmallVector<StagedItem>
 scaling::findStagedItems(scf::ForallOp loop, int64_t threads, int64_t bytes) {
   for (auto [lower, step] :

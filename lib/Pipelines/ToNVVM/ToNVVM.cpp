@@ -49,6 +49,7 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   // bufferization would copy them in the loop.
   pm.addPass(createCanonicalizerPass());
   ScalingFormKernelsPassOptions kernels;
+  kernels.approximate = options.approximate;
   if (llvm::Expected<GPUChip> chip = getGPUChip(options.chip))
     kernels.sharedBytes = chip->sharedBytes;
   else // said by the first pass

@@ -67,3 +67,45 @@ func.func @narrow(%x: tensor<64x5xbf16>) -> (tensor<64x64xf32>, tensor<64x64xf16
   %Q, %l, %t, %u = scaling.project logits(%c : tensor<64x64xf16>) stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<log>)
   return %P, %Q : tensor<64x64xf32>, tensor<64x64xf16>
 }
+
+// Code around reductions, as derivatives are: all that keeps the batch's
+// elements apart is one loop, whose iterations are threads or blocks.
+
+// TILE-LABEL: func.func @code_in_threads
+// TILE: scf.forall
+// TILE: scf.for
+// TILE: scaling.reduce {{.*}} matrix(%{{.*}} : tensor<1x4x4xf32>) factor(%{{.*}} : tensor<1x4xf32>)
+// TILE: tensor.parallel_insert_slice {{.*}} : tensor<1x4xf32> into tensor<?x4xf32>
+// TILE: {mapping = [#gpu.thread<linear_dim_0>]}
+func.func @code_in_threads(%k: tensor<?x4x4xf32>, %g: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %zero = arith.constant 0.0 : f32
+  %n = tensor.dim %k, %c0 : tensor<?x4x4xf32>
+  %r = scf.for %i = %c0 to %c3 step %c1 iter_args(%v = %g) -> (tensor<?x4xf32>) {
+    %e = tensor.empty(%n) : tensor<?x4xf32>
+    %z = linalg.fill ins(%zero : f32) outs(%e : tensor<?x4xf32>) -> tensor<?x4xf32>
+    %s = scaling.reduce along(rows) stat(#scaling.sum) matrix(%k : tensor<?x4x4xf32>) factor(%v : tensor<?x4xf32>) outs(%z : tensor<?x4xf32>) -> tensor<?x4xf32>
+    scf.yield %s : tensor<?x4xf32>
+  }
+  return %r : tensor<?x4xf32>
+}
+
+// TILE-LABEL: func.func @code_in_blocks
+// TILE: scf.forall
+// TILE: scaling.reduce {{.*}} matrix(%{{.*}} : tensor<1x40x40xf32>)
+// TILE: {mapping = [#gpu.block<linear_dim_0>]}
+func.func @code_in_blocks(%k: tensor<9x40x40xf32>, %g: tensor<9x40xf32>) -> tensor<9x40xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %zero = arith.constant 0.0 : f32
+  %r = scf.for %i = %c0 to %c3 step %c1 iter_args(%v = %g) -> (tensor<9x40xf32>) {
+    %e = tensor.empty() : tensor<9x40xf32>
+    %z = linalg.fill ins(%zero : f32) outs(%e : tensor<9x40xf32>) -> tensor<9x40xf32>
+    %s = scaling.reduce along(rows) stat(#scaling.sum) matrix(%k : tensor<9x40x40xf32>) factor(%v : tensor<9x40xf32>) outs(%z : tensor<9x40xf32>) -> tensor<9x40xf32>
+    scf.yield %s : tensor<9x40xf32>
+  }
+  return %r : tensor<9x40xf32>
+}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scaling_reference as sr
 from emulated_kernels import compile_kernel, execute
+from scaling_reference import presets
 
 #: The type of the matrix; half-steps are 6.
 REGIMES = {
@@ -125,3 +126,50 @@ def test_a_sweep_reads_the_matrix_once():
         np.testing.assert_allclose(plan, expected, rtol=2e-5, atol=1e-7)
         read.append(report["global"]["read_bytes"])
     assert read[1] - read[0] < 1.1 * matrix.nbytes
+
+
+CHECKED = {
+    "kernel": f"stop(#scaling.stop<fixed {HALF_STEPS}>)"
+    " numerics(#scaling.numerics<kernel>)",
+    "mhc": "preset(mhc)",
+    "mhc_columns": "preset(mhc_columns)",
+    "mhc_recip": "preset(mhc_recip)",
+}
+
+
+@pytest.mark.parametrize("how", CHECKED)
+def test_matrices_that_want_the_checks(how):
+    """A thread's loop begins again with them where a row is empty, or a factor
+    infinite or zero: its neighbours' results are as without."""
+    shape = "tensor<?x4x4xf32>"
+    code = compile_kernel(
+        f"func.func @solve(%z: {shape}) -> {shape} {{\n"
+        f"  %r:4 = scaling.project logits(%z : {shape}) {CHECKED[how]}\n"
+        f"  return %r#0 : {shape}\n}}\n",
+        "llvm",
+    )
+    assert "rcp.approx.ftz" in code
+    plain = np.random.default_rng(4).normal(size=(70, 4, 4)).astype(np.float32)
+    matrix = plain.copy()
+    # No entry in a row, in a column, in neither; some that are all but none.
+    matrix[3, 1] = -np.inf
+    matrix[5, :, 2] = -np.inf
+    matrix[40] = -np.inf
+    matrix[41, 0] = -80
+    matrix[42, 3] = -110
+    matrix[43, 2, 1] = 60
+    matrix[44] = np.nan
+    (expected,), _ = execute(code, "solve", [plain], [(plain.shape, "f32")])
+    (found,), _ = execute(code, "solve", [matrix], [(plain.shape, "f32")])
+    odd = [3, 5, 40, 41, 42, 43, 44]
+    np.testing.assert_array_equal(np.delete(found, odd, 0), np.delete(expected, odd, 0))
+    if how == "kernel":
+        reference = sr.project(
+            matrix.astype(np.float64), kind="logits", domain="kernel",
+            stop=sr.fixed(HALF_STEPS),
+        ).plan  # fmt: skip
+    else:
+        with np.errstate(all="ignore"):
+            reference = getattr(presets, how)(matrix.astype(np.float64))
+    for i in [3, 5, 41, 43] if how == "kernel" else [43]:
+        np.testing.assert_allclose(found[i], reference[i], rtol=2e-5, atol=1e-7)

@@ -45,6 +45,12 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     enough for the copies that run ahead, if there are such; for rows of whole
     vectors; and for all others.
 
+    A thread's loop of half-steps runs without the checks for empty rows, zero
+    factors and reciprocals of numbers below 2^-126 first. What they are there
+    for leaves a factor that is zero, infinite or NaN in the end: then the loop
+    runs again with them. With `approximate=false`, and in functions with the
+    attribute `scaling.strict`, it runs once, with them.
+
     The order of every reduction is a function of the shape only. Items are
     taken in strides of the grid, so that a kernel is right for any number of
     blocks up to 1,024. A barrier comes where an operation touches what another may have
@@ -63,7 +69,9 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     Option<"itemThreads", "item-threads", "unsigned", /*default=*/"128",
            "Threads of a block where each thread has a matrix of its own">,
     Option<"sharedBytes", "shared-bytes", "int64_t", /*default=*/"232448",
-           "The most shared memory that a block may take">
+           "The most shared memory that a block may take">,
+    Option<"approximate", "approximate", "bool", /*default=*/"true",
+           "Use the approximate instructions for f32">
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

@@ -49,11 +49,7 @@ static constexpr double kOperationsPerByte[] = {/*L2=*/1.5, /*L3=*/2.6,
                                                 /*memory=*/13.0};
 static constexpr int64_t kDefaultL3Bytes = 16 << 20;
 
-/// A GPU thread keeps a matrix of up to this many bytes in its registers, of
-/// which it has 255 of 4 bytes.
-static constexpr int64_t kThreadBytes = 256;
-
-/// What all those registers hold.
+/// What all 255 registers of a GPU's thread hold.
 static constexpr int64_t kMostThreadBytes = 255 * 4;
 
 /// Shared memory beside the matrix: factors, statistics.
@@ -77,6 +73,10 @@ static int64_t getSharedBytes(Operation *op) {
 }
 
 bool scaling::targetsGPU(Operation *op) { return getSharedBytes(op) > 0; }
+
+int64_t scaling::getBlockBytes(Operation *op) {
+  return getSharedBytes(op) - kSharedSpare;
+}
 
 ScheduleAttr scaling::getScheduleOf(Operation *op) {
   if (auto iterate = dyn_cast<IterateOp>(op))
@@ -225,7 +225,7 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   if (targetsGPU(op)) {
     if (batched && known && n * m * bytes <= kThreadBytes)
       return make(Regime::tiny_batched, 0, 0);
-    if (batched && known && n * m * bytes <= getSharedBytes(op) - kSharedSpare)
+    if (batched && known && n * m * bytes <= getBlockBytes(op))
       return make(Regime::resident, 0, 0);
     return make(isSweptFromPoints(op) ? Regime::cloud : Regime::streaming, 0,
                 rowBlock);

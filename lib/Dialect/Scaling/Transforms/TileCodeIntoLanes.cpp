@@ -18,6 +18,7 @@
 #include "scaling/Dialect/Scaling/Transforms/Transforms.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -28,20 +29,29 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// A tile's entries of the matrix; more of them leave the cache between one
-/// step back and the next.
+/// A tile's entries of the matrix on a CPU; more of them leave the cache
+/// between one step back and the next.
 static constexpr int64_t kEntriesWithDerivatives = 256;
+
+/// A GPU's thread has the matrix and its gradient.
+static constexpr int64_t kMatricesWithDerivatives = 2;
 
 namespace {
 /// Code of one block that runs over one batch.
 class BatchCode {
 public:
-  BatchCode(RewriterBase &rewriter, ReduceOp anchor, int64_t lanes)
+  /// Without lanes, a tile is one element.
+  BatchCode(RewriterBase &rewriter, ReduceOp anchor, int64_t lanes = 0)
       : b(rewriter), anchor(anchor), lanes(lanes) {}
 
   /// Whether there is a loop over tiles for it.
   bool collect();
+  /// One loop over tiles of as many elements as there are lanes.
   LogicalResult tile();
+  /// One loop whose iterations are elements, for what the mapping says.
+  void tileByElement(Attribute mapping);
+  /// What the code in a tile writes to, at most, in bytes.
+  int64_t countBytes();
 
 private:
   bool isBatched(Value value) const { return batched.contains(value); }
@@ -66,7 +76,11 @@ private:
   bool showTotal();
 
   RankedTensorType tileType(Value value);
-  void retype(Operation *original, Operation *copy, Value width);
+  void retype(Operation *original, Operation *copy, OpFoldResult width);
+  void moveLaterBehind();
+  /// The code on these tiles of the inputs.
+  SmallVector<Value> cloneOn(ArrayRef<Value> tiles, OpFoldResult width);
+  void replaceOutputs(ValueRange values);
 
   RewriterBase &b;
   ReduceOp anchor;
@@ -311,11 +325,12 @@ bool BatchCode::collect() {
 RankedTensorType BatchCode::tileType(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   SmallVector<int64_t> shape(type.getShape());
-  shape[0] = ShapedType::kDynamic;
+  shape[0] = lanes == 0 ? 1 : ShapedType::kDynamic;
   return RankedTensorType::get(shape, type.getElementType());
 }
 
-void BatchCode::retype(Operation *original, Operation *copy, Value width) {
+void BatchCode::retype(Operation *original, Operation *copy,
+                       OpFoldResult width) {
   for (auto [was, is] :
        llvm::zip_equal(original->getResults(), copy->getResults()))
     if (isBatched(was))
@@ -338,8 +353,11 @@ void BatchCode::retype(Operation *original, Operation *copy, Value width) {
   b.setInsertionPoint(copy);
   if (auto empty = dyn_cast<tensor::EmptyOp>(copy);
       empty && isBatched(original->getResult(0))) {
+    SmallVector<Value> sizes;
+    if (auto size = dyn_cast<Value>(width))
+      sizes.push_back(size);
     b.replaceOpWithNewOp<tensor::EmptyOp>(
-        copy, tileType(original->getResult(0)), width);
+        copy, tileType(original->getResult(0)), sizes);
     return;
   }
   auto sizesOf = [&](auto slice) {
@@ -359,7 +377,7 @@ void BatchCode::retype(Operation *original, Operation *copy, Value width) {
         sizesOf(slice), slice.getMixedStrides());
 }
 
-LogicalResult BatchCode::tile() {
+void BatchCode::moveLaterBehind() {
   // All it needs is there in front of what waits for it.
   Operation *end = ops.back();
   Operation *at = end;
@@ -369,6 +387,41 @@ LogicalResult BatchCode::tile() {
       at = op;
     }
   b.setInsertionPointAfter(end);
+}
+
+SmallVector<Value> BatchCode::cloneOn(ArrayRef<Value> tiles,
+                                      OpFoldResult width) {
+  IRMapping mapping;
+  mapping.map(inputs, tiles);
+  for (Operation *op : ops) {
+    Operation *copy = b.clone(*op, mapping);
+    Block *within = copy->getBlock();
+    Block::iterator after = std::next(copy->getIterator());
+    {
+      OpBuilder::InsertionGuard guard(b);
+      retype(op, copy, width);
+    }
+    // It may be another now.
+    copy = &*std::prev(after);
+    mapping.map(op->getResults(), copy->getResults());
+    b.setInsertionPoint(within, after);
+  }
+  return llvm::map_to_vector(
+      outputs, [&](Value value) { return mapping.lookup(value); });
+}
+
+void BatchCode::replaceOutputs(ValueRange values) {
+  for (auto [old, value] : llvm::zip_equal(outputs, values)) {
+    if (value.getType() != old.getType())
+      value = tensor::CastOp::create(b, anchor.getLoc(), old.getType(), value);
+    b.replaceAllUsesWith(old, value);
+  }
+  for (Operation *op : llvm::reverse(ops))
+    b.eraseOp(op);
+}
+
+LogicalResult BatchCode::tile() {
+  moveLaterBehind();
   auto matrix = cast<RankedTensorType>(anchor.getMatrix().getType());
   int64_t bytes = llvm::divideCeil(matrix.getElementTypeBitWidth(), 8);
   for (int64_t size : matrix.getShape().take_back(2))
@@ -385,42 +438,94 @@ LogicalResult BatchCode::tile() {
           .run(inputs, areBatched, types, bytes,
                [&](ArrayRef<Value> tiles) -> FailureOr<SmallVector<Value>> {
                  Value width = tensor::DimOp::create(b, loc, tiles.front(), 0);
-                 IRMapping mapping;
-                 mapping.map(inputs, tiles);
-                 Operation *last = width.getDefiningOp();
-                 for (Operation *op : ops) {
-                   b.setInsertionPointAfter(last);
-                   last = b.clone(*op, mapping);
-                   Operation *after = last->getNextNode();
-                   Block *within = last->getBlock();
-                   retype(op, last, width);
-                   last = after ? after->getPrevNode() : &within->back();
-                   mapping.map(op->getResults(), last->getResults());
-                 }
-                 b.setInsertionPointAfter(last);
-                 return llvm::map_to_vector(outputs, [&](Value value) {
-                   return mapping.lookup(value);
-                 });
+                 return cloneOn(tiles, width);
                });
   if (failed(values))
     return failure();
-  for (auto [old, value] : llvm::zip_equal(outputs, *values)) {
-    if (value.getType() != old.getType())
-      value = tensor::CastOp::create(b, loc, old.getType(), value);
-    b.replaceAllUsesWith(old, value);
-  }
-  for (Operation *op : llvm::reverse(ops))
-    b.eraseOp(op);
+  replaceOutputs(*values);
   return success();
+}
+
+void BatchCode::tileByElement(Attribute mapping) {
+  moveLaterBehind();
+  Location loc = anchor.getLoc();
+  OpFoldResult one = b.getIndexAttr(1);
+  auto sizesOf = [&](Value batch, OpFoldResult first) {
+    auto type = cast<RankedTensorType>(batch.getType());
+    SmallVector<OpFoldResult> sizes{first};
+    for (int64_t size : type.getShape().drop_front())
+      sizes.push_back(b.getIndexAttr(size));
+    return sizes;
+  };
+  SmallVector<Value> destinations;
+  for (Value output : outputs)
+    destinations.push_back(tensor::EmptyOp::create(
+        b, loc, sizesOf(output, total), getElementTypeOrSelf(output)));
+  auto loop = scf::ForallOp::create(
+      b, loc, ArrayRef<OpFoldResult>{b.getIndexAttr(0)}, ArrayRef{total},
+      ArrayRef<OpFoldResult>{one}, destinations, b.getArrayAttr(mapping));
+  b.setInsertionPoint(loop.getTerminator());
+  auto placeOf = [&](Value batch) {
+    SmallVector<OpFoldResult> offsets = sizesOf(batch, loop.getInductionVar(0));
+    for (OpFoldResult &offset : MutableArrayRef(offsets).drop_front())
+      offset = b.getIndexAttr(0);
+    return offsets;
+  };
+  auto stridesOf = [&](Value batch) {
+    return SmallVector<OpFoldResult>(
+        cast<RankedTensorType>(batch.getType()).getRank(), one);
+  };
+  SmallVector<Value> tiles;
+  for (Value input : inputs)
+    tiles.push_back(tensor::ExtractSliceOp::create(
+        b, loc, tileType(input), input, placeOf(input), sizesOf(input, one),
+        stridesOf(input)));
+  SmallVector<Value> made = cloneOn(tiles, one);
+  b.setInsertionPointToEnd(loop.getTerminator().getBody());
+  for (auto [value, output] : llvm::zip_equal(made, loop.getRegionIterArgs()))
+    tensor::ParallelInsertSliceOp::create(b, loc, value, output,
+                                          placeOf(output), sizesOf(output, one),
+                                          stridesOf(output));
+  b.setInsertionPointAfter(loop);
+  replaceOutputs(loop.getResults());
+}
+
+int64_t BatchCode::countBytes() {
+  int64_t bytes = 0;
+  for (Operation *op : ops)
+    op->walk([&](tensor::EmptyOp empty) {
+      if (isBatched(empty)) {
+        RankedTensorType type = tileType(empty);
+        bytes += type.getNumElements() *
+                 llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+      }
+    });
+  return bytes;
 }
 
 LogicalResult scaling::tileCodeIntoLanes(RewriterBase &rewriter,
                                          ReduceOp anchor) {
   auto type = dyn_cast<RankedTensorType>(anchor.getMatrix().getType());
   if (!type || type.getRank() != 3 || type.isDynamicDim(1) ||
-      type.isDynamicDim(2) ||
-      (!type.isDynamicDim(0) && type.getDimSize(0) < 2) ||
-      type.getDimSize(1) * type.getDimSize(2) > kEntriesWithDerivatives)
+      type.isDynamicDim(2) || (!type.isDynamicDim(0) && type.getDimSize(0) < 2))
+    return success();
+  OpBuilder::InsertionGuard guard(rewriter);
+  if (targetsGPU(anchor)) {
+    BatchCode code(rewriter, anchor);
+    if (!code.collect())
+      return success();
+    auto id = gpu::MappingId::LinearDim0;
+    int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
+                    type.getDimSize(1) * type.getDimSize(2);
+    if (kMatricesWithDerivatives * bytes <= kThreadBytes)
+      code.tileByElement(
+          gpu::GPUThreadMappingAttr::get(rewriter.getContext(), id));
+    else if (code.countBytes() <= getBlockBytes(anchor))
+      code.tileByElement(
+          gpu::GPUBlockMappingAttr::get(rewriter.getContext(), id));
+    return success();
+  }
+  if (type.getDimSize(1) * type.getDimSize(2) > kEntriesWithDerivatives)
     return success();
   // The way back has enough to do for one vector to wait for another, and the
   // matrix, its gradient and the factors stay in registers.
@@ -428,7 +533,6 @@ LogicalResult scaling::tileCodeIntoLanes(RewriterBase &rewriter,
                                type.getElementType(), /*mayPair=*/false);
   if (lanes < 2)
     return success();
-  OpBuilder::InsertionGuard guard(rewriter);
   BatchCode code(rewriter, anchor, lanes);
   if (!code.collect())
     return success();

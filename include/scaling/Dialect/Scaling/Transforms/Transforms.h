@@ -42,6 +42,13 @@ LogicalResult verifySchedule(Operation *op, ScheduleAttr schedule);
 /// Whether the module is for a GPU (`--scaling-describe-gpu`).
 bool targetsGPU(Operation *op);
 
+/// A GPU's thread keeps a matrix of up to this many bytes in its registers, of
+/// which it has 255 of 4 bytes.
+inline constexpr int64_t kThreadBytes = 256;
+
+/// What a GPU's block has for matrices in shared memory, in bytes.
+int64_t getBlockBytes(Operation *op);
+
 /// How many matrices of a batch a CPU takes side by side into vector lanes; 0
 /// where they are too large for it, and on a GPU. `mayPair`: several vectors of
 /// the smallest.
