@@ -20,6 +20,9 @@ using namespace mlir::scaling;
 /// What an instruction moves at most.
 static constexpr int64_t kVectorBytes = 16;
 
+/// Lanes that the banks of shared memory serve at a time, 16 bytes each.
+static constexpr int64_t kLanesAtOnce = 8;
+
 /// Parts of a matrix that are in shared memory at a time, and what they take
 /// unless two take more: another block wants room beside.
 static constexpr int64_t kMostStages = 4;
@@ -376,15 +379,42 @@ void scaling::moveItems(OpBuilder &b, Location loc, const StagedItem &item,
     return b.createOrFold<arith::AddIOp>(loc, lhs, rhs);
   };
   OpBuilder::InsertionGuard guard(b);
+  auto over = [&](Value lhs, int64_t rhs) -> Value {
+    return b.createOrFold<arith::DivUIOp>(loc, lhs, index(rhs));
+  };
+  auto within = [&](Value lhs, int64_t rhs) -> Value {
+    return b.createOrFold<arith::RemUIOp>(loc, lhs, index(rhs));
+  };
   int64_t perItem = item.elements / item.vector;
   Value begin = times(first, item.elements);
-  auto loop = scf::ForOp::create(b, loc, workers.thread, times(count, perItem),
+  // Of 2 and 4 vectors, the items that eight lanes move are as many apart: next
+  // to each other, they would share banks.
+  bool isApart =
+      item.vector * elementBytes(cast<MemRefType>(item.shared.getType())) ==
+          kVectorBytes &&
+      (perItem == 2 || perItem == 4);
+  Value items = count;
+  if (isApart)
+    items = times(over(plus(count, index(kLanesAtOnce - 1)), kLanesAtOnce),
+                  kLanesAtOnce);
+  auto loop = scf::ForOp::create(b, loc, workers.thread, times(items, perItem),
                                  workers.numThreads);
   b.setInsertionPointToStart(loop.getBody());
   Value position = loop.getInductionVar();
-  Value row = arith::DivUIOp::create(b, loc, position, index(perItem));
-  Value column = arith::RemUIOp::create(b, loc, position, index(perItem));
-  Value inGlobal = plus(begin, times(position, item.vector));
+  Value row = over(position, perItem), column = within(position, perItem);
+  if (isApart) {
+    Value inGroup = within(position, kLanesAtOnce * perItem);
+    Value lane = within(inGroup, kLanesAtOnce);
+    row = plus(
+        times(over(position, kLanesAtOnce * perItem), kLanesAtOnce),
+        plus(times(over(lane, perItem), perItem), over(inGroup, kLanesAtOnce)));
+    Value has =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, row, count);
+    auto move = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
+    b.setInsertionPointToStart(move.thenBlock());
+  }
+  Value inGlobal =
+      plus(begin, plus(times(row, item.elements), times(column, item.vector)));
   Value inShared = plus(times(row, item.stride), times(column, item.vector));
   Value from = item.isOutput ? item.shared : item.global;
   Value to = item.isOutput ? item.global : item.shared;

@@ -56,6 +56,8 @@ def test_targets_of_small_matrices(tmp_path):
     if CAN_DISASSEMBLE:
         # A sum and a product at least for every entry.
         assert 1 < by_hand["instructions_per_element"] < 2
+        assert 1 < ours["instructions_per_element"]
+        assert ours["instructions_per_element"] <= by_hand["instructions_per_element"]
 
 
 @pytest.mark.parametrize("type", ["64x1024", "?x1024", "?x?"])

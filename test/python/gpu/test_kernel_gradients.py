@@ -182,10 +182,15 @@ def test_against_differences(name):
     assert report["local_bytes"] == 0
 
 
-@pytest.mark.parametrize("name", [k for k in PROGRAMS if k.startswith("thread")])
-def test_tiny_gradients_take_one_launch(name):
-    """No barriers of the grid; a matrix and a cotangent in, a gradient out."""
+@pytest.mark.parametrize(
+    "name", [k for k in PROGRAMS if k.startswith(("thread", "warp")) or k == "block"]
+)
+def test_batches_take_one_launch(name):
+    """Without barriers of the grid. Of tiny matrices, these and a cotangent come
+    in, and a gradient goes out."""
     assert "scaling.cooperative" not in attributes(kernel(name), "solve_vjp")
+    if not name.startswith("thread"):
+        return
     found, weights, report = gradients(name)
     counts = report["global"]
     assert counts["read_bytes"] == 2 * weights[0].nbytes
