@@ -9,10 +9,11 @@ func.func @best(%x: tensor<4x4xf32>) -> tensor<4xf32> {
 
 // -----
 
-func.func @annealed(%x: tensor<4x4xf32>) -> tensor<4xf32> {
-  // expected-error @below {{'scaling.iterate' op with 'anneal' has no derivative}}
-  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%x : tensor<4x4xf32>) form(#scaling.form<cost, anneal = [2.0, 1.0]>)
-      stop(#scaling.stop<fixed 4>)
+func.func @annealed(%x: tensor<4x4xf32>, %betas: tensor<2xf32>) -> tensor<4xf32> {
+  // expected-error @below {{'scaling.iterate' op has no derivative with respect to 'anneal'}}
+  %f, %g, %k, %r, %s = scaling.iterate matrix(%x : tensor<4x4xf32>) anneal(%betas : tensor<2xf32>)
+      rows(#scaling.rule<sum>) cols(#scaling.rule<sum>) order(rows_first)
+      stop(#scaling.stop<fixed 4>) numerics(#scaling.numerics<log>)
   return %f : tensor<4xf32>
 }
 

@@ -57,7 +57,7 @@ func.func @damped_and_guarded(%x: tensor<4x4xf32>) -> tensor<4xf32> {
 // -----
 
 func.func @annealed(%x: tensor<4x4xf32>) -> tensor<4xf32> {
-  // expected-error @below {{'scaling.iterate' op with 'anneal' has no derivative}}
+  // expected-error @below {{'scaling.iterate' op with 'anneal' has no implicit derivative}}
   %f, %g, %k, %r, %s = scaling.sinkhorn cost(%x : tensor<4x4xf32>) form(#scaling.form<cost, anneal = [2.0, 1.0]>)
       stop(#scaling.stop<fixed 4>)
   return %f : tensor<4xf32>

@@ -22,7 +22,6 @@ WITHOUT = {
     "element": ["f64"],
     "accumulate": [None],
     "round": [None],
-    "anneal": ["none"],
     # How it stops has no derivative.
     "what": ["marginal"],
     "norm": ["l1"],

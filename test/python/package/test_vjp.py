@@ -82,6 +82,13 @@ CASES = {
         scaling.sinkhorn, C, weights(6), weights(5, 3), row_init=0.1 * X[..., 0],
         col_init=0.1 * X[:, 0], temperature=E, preset="pot_unbalanced",
     ),
+    "annealed": lambda: check(
+        scaling.sinkhorn, C, weights(6), weights(5, 3), preset="geomloss"
+    ),
+    "annealed until": lambda: check(
+        scaling.project, C, input="cost", anneal=[2.0, 0.5, 0.2],
+        stop=scaling.Stop.until(1e-12, limit=400, relax="none"), row_marginal=weights(6),
+    ),
     "project": lambda: check(scaling.project, X, temperature=E, half_steps=7),
     "one matrix": lambda: check(scaling.project, X[0], temperature=E, preset="gumbel"),
     "marginals": lambda: check(
@@ -279,7 +286,12 @@ def test_what_is_wrong_is_named():
         (scaling.project, (X,), {"stop": scaling.Stop.best(4)}, "'best' has no"),
         (scaling.balance, (X,), {"preset": "sinq"}, "'best' has no"),
         (scaling.apply, (C,), {"kind": "argmax"}, "'argmax' has no"),
-        (scaling.sinkhorn, (C,), {"preset": "geomloss"}, "'anneal' has no"),
+        (
+            scaling.sinkhorn,
+            (C,),
+            {"preset": "geomloss", "mode": "implicit"},
+            "'anneal' has no implicit",
+        ),
         (scaling.balance, (X[0, :5],), {"preset": "gebal"}, "has no derivative"),
         (scaling.project, (X,), {"wrt": "row_marginal"}, "there are matrix"),
         (scaling.project, (X,), {"wrt": 3}, "no argument 3, only 0 to 0"),

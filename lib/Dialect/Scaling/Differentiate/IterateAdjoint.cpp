@@ -61,6 +61,8 @@ private:
     Axis axis;
     Value own, other, next;
     SmallVector<Value> states;
+    /// What the matrix is taken times; null for nothing.
+    Value scale;
   };
   using Steps = SmallVector<Step, 2>;
   /// What is kept of the pairs of a segment, one pair behind the other: the
@@ -105,6 +107,10 @@ private:
                                      const Carried &init);
   /// Adjoints of what the pair started from, given those of what it made.
   FailureOr<Factors> backOverPair(const Steps &steps, Carried &carried);
+  /// From the adjoint of a step's own factor in terms of the pair's ε to that
+  /// in terms of the one before.
+  LogicalResult backOverAnnealing(const Step &step, Carried &carried,
+                                  Value &adjoint);
   /// The same of one factor for both axes.
   FailureOr<Factors> backOverMeans(const Steps &steps, Carried &carried);
   void storeMatrix(Value sum);
@@ -112,10 +118,11 @@ private:
 
   /// The steps of pair `pair`, in their order; `kept` are their states where
   /// these are known, `middle` what the first one made.
-  Steps stepsOfPair(const Factors &factors, Value pair,
-                    ArrayRef<Value> kept = {}, Value middle = Value());
-  SmallVector<Value> states(Axis axis, Value other, ArrayRef<Value> &kept);
-  SmallVector<Value> readBlocks(Axis axis, Value factor);
+  Steps stepsOfPair(Factors factors, Value pair, ArrayRef<Value> kept = {},
+                    Value middle = Value());
+  SmallVector<Value> states(Axis axis, Value other, Value scale,
+                            ArrayRef<Value> &kept);
+  SmallVector<Value> readBlocks(Axis axis, Value factor, Value scale);
   /// The way back over a reduction, block by block.
   LogicalResult backOverBlocks(const ReductionStep &step, Carried &carried,
                                Value &factorAdjoint);
@@ -177,25 +184,26 @@ private:
 } // namespace
 
 LogicalResult IterateAdjoint::verify() {
-  if (op.getAnneal())
-    return op.emitOpError("with 'anneal' has no derivative");
+  if (Value betas = op.getAnneal(); betas && outer.isActive(betas))
+    return op.emitOpError("has no derivative with respect to 'anneal'");
   if (op.getStop().getMode() == StopMode::best)
     return op.emitOpError("that stops with 'best' has no derivative: which "
                           "factors are the best is a choice");
   return success();
 }
 
-SmallVector<Value> IterateAdjoint::states(Axis axis, Value other,
+SmallVector<Value> IterateAdjoint::states(Axis axis, Value other, Value scale,
                                           ArrayRef<Value> &kept) {
   if (kept.empty())
-    return blocks ? readBlocks(axis, other) : d.read(axis, other);
+    return blocks ? readBlocks(axis, other, scale) : d.read(axis, other, scale);
   unsigned count = d.stat(axis).getNumPasses();
   SmallVector<Value> own(kept.take_front(count));
   kept = kept.drop_front(count);
   return own;
 }
 
-SmallVector<Value> IterateAdjoint::readBlocks(Axis axis, Value factor) {
+SmallVector<Value> IterateAdjoint::readBlocks(Axis axis, Value factor,
+                                              Value scale) {
   StatisticAttrInterface stat = d.stat(axis);
   SmallVector<Value> init;
   for (unsigned pass = 0; pass < stat.getNumPasses(); ++pass) {
@@ -221,7 +229,7 @@ SmallVector<Value> IterateAdjoint::readBlocks(Axis axis, Value factor) {
         ReduceOp::create(b, loc, ValueRange(outs).getTypes(),
                          block.matrices.lookup(d.matrix),
                          partOf(factor, other(axis)), partOf(mask, other(axis)),
-                         Value(), outs, axis, stat, DenseI64ArrayAttr())
+                         scale, outs, axis, stat, DenseI64ArrayAttr())
             .getResults());
     // Merging looks at old states as well as new ones.
     for (auto [state, whole] : llvm::zip_equal(states, carried))
@@ -290,16 +298,19 @@ void IterateAdjoint::update(Step &step, Value k, bool inPlace) {
         linalg::CopyOp::create(b, loc, step.next, step.own).getResult(0);
 }
 
-IterateAdjoint::Steps IterateAdjoint::stepsOfPair(const Factors &factors,
-                                                  Value pair,
+IterateAdjoint::Steps IterateAdjoint::stepsOfPair(Factors factors, Value pair,
                                                   ArrayRef<Value> kept,
                                                   Value middle) {
   Axis second = other(firstAxis);
   bool inPlace = kept.empty();
   Value k = arith::MulIOp::create(b, loc, pair, constant(2));
   Value later = arith::AddIOp::create(b, loc, k, constant(1));
+  Value scale;
+  if (op.getAnneal())
+    scale = d.anneal(pair, factors, inPlace);
   auto read = [&](Axis axis, Value own, Value other) {
-    return Step{axis, own, other, Value(), states(axis, other, kept)};
+    return Step{axis, own, other, Value(), states(axis, other, scale, kept),
+                scale};
   };
   if (d.isSymmetric()) {
     Steps steps{read(firstAxis, factors.row, factors.row)};
@@ -430,7 +441,8 @@ IterateAdjoint::back(const Step &step, Value nextAdjoint, Carried &carried,
                      step.other,
                      d.mask(other(step.axis)),
                      step.states,
-                     stateAdjoints};
+                     stateAdjoints,
+                     step.scale};
   if (blocks)
     return backOverBlocks(read, carried, otherAdjoint);
   ReductionAdjoint made(b, loc, read);
@@ -781,7 +793,35 @@ FailureOr<Factors> IterateAdjoint::backOverPair(const Steps &steps,
   if (carried.matrix)
     carried.matrix =
         ReductionAdjoint::addToMatrix(b, loc, carried.matrix, reductions);
+  if (op.getAnneal())
+    for (const Step &step : steps)
+      if (failed(backOverAnnealing(step, carried, start[step.axis])))
+        return failure();
   return start;
+}
+
+LogicalResult IterateAdjoint::backOverAnnealing(const Step &step,
+                                                Carried &carried,
+                                                Value &adjoint) {
+  auto moved = step.own.getDefiningOp<linalg::GenericOp>();
+  // As `anneal` makes it: the target, if there is one, then the factor.
+  Value before = moved.getInputs().back();
+  Value target = d.target(step.axis);
+  TensorAdjoint local(b);
+  local.markActive(before);
+  local.markActive(step.own);
+  local.set(step.own, adjoint);
+  Value &ofTarget = carried.targets[step.axis];
+  if (ofTarget) {
+    local.markActive(target);
+    local.set(target, ofTarget);
+  }
+  if (failed(local.run(moved.getOperation())))
+    return failure();
+  adjoint = local.getOrZero(loc, before);
+  if (ofTarget)
+    ofTarget = local.get(target);
+  return success();
 }
 
 FailureOr<Factors> IterateAdjoint::backOverMeans(const Steps &steps,
@@ -945,6 +985,9 @@ LogicalResult scaling::differentiateIterate(TensorAdjoint &adjoint,
     doNotRelax(op);
     return differentiateUnrolled(adjoint, op);
   case GradientMode::implicit:
+    // Its last pair may be of another ε than it is judged with.
+    if (op.getAnneal())
+      return op.emitOpError("with 'anneal' has no implicit derivative");
     doNotRelax(op);
     return differentiateImplicitly(adjoint, op);
   case GradientMode::envelope:

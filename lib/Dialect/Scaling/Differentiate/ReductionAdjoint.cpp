@@ -62,7 +62,7 @@ Value ReductionAdjoint::lift(unsigned pass, OpBuilder &inner, Location l,
                              ValueRange in) const {
   Value entry = createScaledEntry(inner, l, step.stat.isLog(),
                                   castFloat(inner, l, in[0], step.accumulate),
-                                  in[1], Value());
+                                  in[1], step.scale);
   return step.stat.lift(inner, l, pass, entry, in.slice(firstState, pass));
 }
 

@@ -25,6 +25,8 @@ struct ReductionStep {
   SmallVector<Value> states;
   /// Null where they are zero.
   SmallVector<Value> adjoints;
+  /// What the matrix is taken times; may be null.
+  Value scale;
 };
 
 /// What a reduction's states have to do with entries and factors. The states a

@@ -176,6 +176,10 @@ public:
   /// it where a check may still want the old one.
   Value update(Axis axis, ValueRange states, Value own, bool keep = false,
                Value omega = Value());
+  /// Before a pair of half-steps with an ε of its own: the factors, in place or
+  /// beside the old ones, in terms of that ε. Returns what the matrix is taken
+  /// times.
+  Value anneal(Value pair, Factors &factors, bool inPlace);
   /// A half-step on `factors`.
   void halfStep(Axis axis, Factors &factors, Value scale = Value());
   /// Both axes from the same factors.
