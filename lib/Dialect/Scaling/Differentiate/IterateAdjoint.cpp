@@ -754,7 +754,7 @@ IterateAdjoint::Carried IterateAdjoint::startBackward() {
       init.targets[axis] = TensorAdjoint(b).getOrZero(loc, t);
   }
   if (d.isSymmetric())
-    init.factors.row = both.getOrZero(loc, d.start.row);
+    init.factors.row = init.factors.col = both.getOrZero(loc, d.start.row);
   if (blocks) {
     for (Value source : blocks->getSources())
       init.sources.push_back(outer.isActive(source)
@@ -838,7 +838,7 @@ FailureOr<Factors> IterateAdjoint::backOverMeans(const Steps &steps,
   if (carried.matrix)
     carried.matrix =
         ReductionAdjoint::addToMatrix(b, loc, carried.matrix, reductions);
-  return Factors{after, carried.factors.col};
+  return Factors{after, after};
 }
 
 FailureOr<IterateAdjoint::Carried> IterateAdjoint::backOverSegment(
