@@ -83,7 +83,8 @@ void LaneTiling::showSizes() {
   ProblemShape shape = *inferProblemShape(operands, "", nullptr);
   llvm::erase_if(operands,
                  [](const BatchedOperand &operand) { return !operand.value; });
-  for (auto [use, operand] : llvm::zip_equal(op->getOpOperands(), operands)) {
+  // The ε of an annealed iteration come last; no other size is theirs.
+  for (auto [use, operand] : llvm::zip(op->getOpOperands(), operands)) {
     auto type = cast<RankedTensorType>(use.get().getType());
     SmallVector<int64_t> sizes(type.getShape());
     int64_t batchRank = type.getRank() - operand.tail.size();
