@@ -99,7 +99,11 @@ typedef enum {
   ScalingDomainAbsorb
 } ScalingDomain;
 
-typedef enum { ScalingProductsF32, ScalingProductsTF32 } ScalingProducts;
+typedef enum {
+  ScalingProductsF32,
+  ScalingProductsTF32,
+  ScalingProductsBF16
+} ScalingProducts;
 
 typedef enum {
   ScalingInputCost,

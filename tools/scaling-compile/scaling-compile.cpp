@@ -102,7 +102,8 @@ static cl::opt<Products> products(
              "not strict, whatever its numerics say:"),
     cl::values(clEnumValN(Products::f32, "f32", "not at all"),
                clEnumValN(Products::tf32, "tf32",
-                          "11 bits, for tensor cores, where these multiply")),
+                          "11 bits, for tensor cores, where these multiply"),
+               clEnumValN(Products::bf16, "bf16", "8 bits, likewise")),
     cl::cat(category));
 static cl::opt<bool> workspaceArgument(
     "workspace-argument",

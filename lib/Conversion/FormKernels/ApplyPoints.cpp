@@ -28,7 +28,7 @@ namespace {
 class ApplySweep final : public PointSweep {
 public:
   ApplySweep(OpBuilder &builder, ApplyPointsOp op, const PointBlocks &blocks)
-      : PointSweep(builder, op.getLoc(), blocks, op.getX()), op(op) {}
+      : PointSweep(builder, op.getLoc(), blocks, op.getOuts()), op(op) {}
 
   LogicalResult form(AllocateShared allocate);
 
@@ -83,7 +83,8 @@ LogicalResult ApplySweep::form(AllocateShared allocate) {
   product = op.getProducts() == Products::f32
                 ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
                                       blocks.numThreads, kThreadColumns)
-                : createTensorProduct(b, blocks.thread, blocks.numThreads,
+                : createTensorProduct(b, op.getProducts(), blocks.thread,
+                                      blocks.numThreads,
                                       kThreadsOfRow * kThreadColumns);
   operand = describe(op.getOperand());
   result = describe(op.getOuts());

@@ -81,19 +81,31 @@ Value PointSweep::pointerOf(Value memref, unsigned space) {
 // Points in global memory
 //===----------------------------------------------------------------------===//
 
-Points PointSweep::describe(Value memref) {
+int64_t PointSweep::knownDepth(const Points &points) {
+  int64_t size = points.type.getShape().back();
+  return ShapedType::isDynamic(size) ? size : size / points.perWord;
+}
+
+Value PointSweep::inWords(Value count, int64_t perWord) {
+  return b.createOrFold<arith::DivUIOp>(count, index(perWord));
+}
+
+Points PointSweep::describe(Value memref, int64_t perWord) {
   Points points;
   points.memref = memref;
   points.type = cast<MemRefType>(memref.getType());
   int64_t rank = points.type.getRank();
+  points.perWord = perWord;
   points.count = b.createOrFold<memref::DimOp>(memref, rank - 2);
-  points.depth = b.createOrFold<memref::DimOp>(memref, rank - 1);
+  points.depth =
+      inWords(b.createOrFold<memref::DimOp>(memref, rank - 1), perWord);
   // Buffers begin on a boundary of 16 bytes: so do rows, where they are that
   // far apart and views begin at one.
   SmallVector<int64_t> strides;
   int64_t offset;
+  int64_t whole = perWord * vector;
   auto isWhole = [&](int64_t size) {
-    return !ShapedType::isDynamic(size) && size % vector == 0;
+    return !ShapedType::isDynamic(size) && size % whole == 0;
   };
   if (succeeded(points.type.getStridesAndOffset(strides, offset)) &&
       strides.back() == 1 && isWhole(points.type.getShape().back()) &&
@@ -128,9 +140,9 @@ void PointSweep::describeUnit(Value scale) {
 
 void PointSweep::describeChunks() {
   int64_t step = product->getDepthStep();
-  int64_t known = x.type.getShape().back();
+  int64_t known = knownDepth(x);
   if (ShapedType::isDynamic(known))
-    known = y.type.getShape().back();
+    known = knownDepth(y);
   auto floatsOf = [&](int64_t depth) {
     return strideOf(llvm::alignTo(depth, step), vector) *
                (product->getRows() + 2 * product->getColumns()) +
@@ -180,9 +192,10 @@ void PointSweep::setPointer(Points &points) {
   for (auto [position, stride] :
        llvm::zip(ArrayRef(batch).take_back(rank - 2), metadata.getStrides()))
     offset = add(offset, mul(position, stride));
-  points.rowStride = metadata.getStrides()[rank - 2];
+  points.rowStride = inWords(metadata.getStrides()[rank - 2], points.perWord);
+  Type word = points.perWord == 1 ? points.type.getElementType() : type;
   points.pointer = createAddress(b, pointerOf(points.memref, kGlobalSpace),
-                                 offset, points.type.getElementType());
+                                 inWords(offset, points.perWord), word);
 }
 
 void PointSweep::setBatch(Value item) {
@@ -231,6 +244,26 @@ void PointSweep::forEachEntry(int64_t count, function_ref<void(Value)> body) {
   body(loop.getInductionVar());
 }
 
+Value PointSweep::scaled(Value word) {
+  if (x.perWord == 1)
+    return arith::MulFOp::create(b, word, coefficient);
+  // The coefficient is a power of two.
+  Type bits = b.getI32Type();
+  auto times = [&](Value half) -> Value {
+    Value number = arith::BitcastOp::create(b, b.getF32Type(), half);
+    number = arith::MulFOp::create(b, number, coefficient);
+    return arith::BitcastOp::create(b, bits, number);
+  };
+  Value shift = arith::ConstantIntOp::create(b, bits, 16);
+  Value upper = arith::ConstantIntOp::create(b, bits, int32_t(0xffff0000));
+  Value whole = arith::BitcastOp::create(b, bits, word);
+  Value first = times(arith::ShLIOp::create(b, whole, shift));
+  Value second = times(arith::AndIOp::create(b, whole, upper));
+  Value both = arith::OrIOp::create(b, arith::ShRUIOp::create(b, first, shift),
+                                    arith::AndIOp::create(b, second, upper));
+  return arith::BitcastOp::create(b, b.getF32Type(), both);
+}
+
 void PointSweep::stageRows(Value firstRow, Value firstCoordinate, Value target,
                            int64_t depth) {
   int64_t perPoint = depth / x.vector;
@@ -252,7 +285,7 @@ void PointSweep::stageRows(Value firstRow, Value firstCoordinate, Value target,
           splitFloats(b, load(addressOf(x.pointer, offset), x.vector));
       if (isProduct)
         for (Value &entry : entries)
-          entry = arith::MulFOp::create(b, entry, coefficient);
+          entry = scaled(entry);
       scf::YieldOp::create(b, entries);
       b.setInsertionPointToStart(check.elseBlock());
       scf::YieldOp::create(b, SmallVector<Value>(x.vector, number(0.0)));
@@ -302,7 +335,7 @@ void PointSweep::copyWhole(const Points &points, Value firstRow,
   SmallVector<int64_t> strides;
   int64_t offset;
   (void)points.type.getStridesAndOffset(strides, offset);
-  int64_t rowStride = strides[strides.size() - 2];
+  int64_t rowStride = strides[strides.size() - 2] / points.perWord;
   int64_t perRow = width / vector;
   Value part = arith::DivUIOp::create(b, blocks.thread, index(perRow));
   Value within =
@@ -321,8 +354,7 @@ void PointSweep::copyAsync(const Points &points, Value firstRow,
                            Value target, int64_t stride) {
   // Whether threads copy as many vectors each.
   int64_t perRow = width / vector;
-  bool isRegular = points.vector == vector &&
-                   points.type.getShape().back() % width == 0 &&
+  bool isRegular = points.vector == vector && knownDepth(points) % width == 0 &&
                    blocks.numThreads % perRow == 0 &&
                    numRows * perRow % blocks.numThreads == 0;
   if (!isRegular)
@@ -541,8 +573,10 @@ LogicalResult PointSweep::run(const PointSources &sources,
   columns = sources.columns;
   outs = sources.outs;
   batchRank = cast<MemRefType>(outs.getType()).getRank() - sources.tail;
-  x = describe(sources.x);
-  y = describe(sources.y);
+  int64_t perWord =
+      type.getWidth() / getElementTypeOrSelf(sources.x).getIntOrFloatBitWidth();
+  x = describe(sources.x, perWord);
+  y = describe(sources.y, perWord);
   describeChunks();
   describeUnit(sources.scale);
   hasBias = static_cast<bool>(sources.bias);

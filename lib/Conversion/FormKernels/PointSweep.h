@@ -43,10 +43,13 @@ LogicalResult formPointSweep(OpBuilder &builder, ApplyPointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
 
-/// Rows of numbers in global memory.
+/// Rows of numbers in global memory. Of pairs of bf16, words of f32 are numbers
+/// here: lengths and distances are those of words.
 struct Points {
   Value memref;
   MemRefType type;
+  /// Coordinates in a word.
+  int64_t perWord = 1;
   /// Numbers of a row that are copied at a time.
   int64_t vector = 1;
   /// Of rows, and of numbers in one.
@@ -81,9 +84,9 @@ public:
 
 protected:
   PointSweep(OpBuilder &builder, Location loc, const PointBlocks &blocks,
-             Value x)
+             Value result)
       : b(loc, builder), blocks(blocks),
-        type(cast<FloatType>(getElementTypeOrSelf(x))),
+        type(cast<FloatType>(getElementTypeOrSelf(result))),
         vector(getVectorFloats(type)),
         freeFloats(blocks.freeFloats * 32 / type.getWidth()) {}
 
@@ -137,7 +140,10 @@ protected:
   Value pointerOf(Value memref, unsigned space);
   FailureOr<Value> allocateShared(AllocateShared allocate, int64_t floats);
 
-  Points describe(Value memref);
+  Points describe(Value memref, int64_t perWord = 1);
+  Value inWords(Value count, int64_t perWord);
+  /// The numbers of a row, or ShapedType::kDynamic.
+  static int64_t knownDepth(const Points &points);
   void setPointer(Points &points);
   /// The entry of a vector of the current batch element times `factor`, or
   /// `otherwise` where there is none.
@@ -153,7 +159,7 @@ protected:
 
   ImplicitLocOpBuilder b;
   PointBlocks blocks;
-  /// Of everything but the bias.
+  /// Of everything but the bias, and of words of points.
   FloatType type;
   /// Numbers in 16 bytes.
   int64_t vector;
@@ -172,6 +178,8 @@ private:
   /// Rows of the block, from a coordinate on, to shared memory.
   void stageRows(Value firstRow, Value firstCoordinate, Value target,
                  int64_t depth);
+  /// A coordinate of x, or a pair of them, times the coefficient.
+  Value scaled(Value word);
   void copyVector(Value source, Value target, int64_t count, Value bytes);
   void copyChecked(const Points &points, Value firstRow, Value firstNumber,
                    int64_t numRows, int64_t width, Value target,

@@ -25,14 +25,14 @@ namespace {
 class ReduceSweep final : public PointSweep {
 public:
   ReduceSweep(OpBuilder &builder, ReducePointsOp op, const PointBlocks &blocks)
-      : PointSweep(builder, op.getLoc(), blocks, op.getX()), op(op) {}
+      : PointSweep(builder, op.getLoc(), blocks, op.getOuts()[0]), op(op) {}
 
   LogicalResult form(AllocateShared allocate) {
     product = op.getProducts() == Products::f32
                   ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
                                         blocks.numThreads, getThreadColumns())
-                  : createTensorProduct(b, blocks.thread, blocks.numThreads,
-                                        kTensorColumns);
+                  : createTensorProduct(b, op.getProducts(), blocks.thread,
+                                        blocks.numThreads, kTensorColumns);
     int64_t others = product->getNumParts() - 1;
     if (others > 0) {
       FailureOr<Value> forOthers =

@@ -19,7 +19,8 @@ using namespace mlir::scaling;
 
 static constexpr int64_t kWarpLanes = 32;
 
-/// What an instruction multiplies: 16 by 8 points in 8 coordinates.
+/// What an instruction multiplies: 16 by 8 points in 8 coordinates, or twice as
+/// many that are half as long.
 static constexpr int64_t kStepRows = 16;
 static constexpr int64_t kStepColumns = 8;
 static constexpr int64_t kStepDepth = 8;
@@ -53,12 +54,13 @@ static int64_t rowWarpsOf(int64_t numThreads) {
 namespace {
 class TensorProduct final : public TileProduct {
 public:
-  TensorProduct(ImplicitLocOpBuilder &b, Value thread, int64_t numThreads,
-                int64_t tileColumns)
+  TensorProduct(ImplicitLocOpBuilder &b, Products products, Value thread,
+                int64_t numThreads, int64_t tileColumns)
       : TileProduct(rowWarpsOf(numThreads) * kWarpRows, tileColumns, kSteps * 2,
                     tileColumns / partsOf(numThreads) / 4, kStepDepth,
                     /*adjacentColumns=*/2, /*adjacentRows=*/2,
-                    partsOf(numThreads)) {
+                    partsOf(numThreads)),
+        isNarrow(products == Products::bf16) {
     auto index = [&](int64_t value) -> Value {
       return arith::ConstantIndexOp::create(b, value);
     };
@@ -110,6 +112,7 @@ private:
   SmallVector<Value> addStep(ImplicitLocOpBuilder &b, Value x, int64_t strideX,
                              Value y, int64_t strideY, ValueRange sums) const;
 
+  bool isNarrow;
   Value lane, quad, inQuad, part, firstRow, firstColumn;
 };
 } // namespace
@@ -130,17 +133,18 @@ static SmallVector<Value> loadMatrices(ImplicitLocOpBuilder &b, Value place) {
 }
 
 /// Adds the products of 16 rows and 8 columns to four sums.
-static void multiply(ImplicitLocOpBuilder &b, ValueRange rows,
+static void multiply(ImplicitLocOpBuilder &b, bool isNarrow, ValueRange rows,
                      ValueRange columns, ArrayRef<Value *> sums) {
   SmallVector<Value> before;
   for (Value *sum : sums)
     before.push_back(*sum);
   SmallVector<Type> types(sums.size(), b.getF32Type());
+  NVVM::MMATypes type = isNarrow ? NVVM::MMATypes::bf16 : NVVM::MMATypes::tf32;
+  int64_t depth = isNarrow ? 2 * kStepDepth : kStepDepth;
   Value after = NVVM::MmaOp::create(
       b, LLVM::LLVMStructType::getLiteral(b.getContext(), types), rows, columns,
-      before, ArrayRef<int64_t>{kStepRows, kStepColumns, kStepDepth},
-      std::nullopt, std::nullopt,
-      std::array{NVVM::MMATypes::tf32, NVVM::MMATypes::tf32},
+      before, ArrayRef<int64_t>{kStepRows, kStepColumns, depth}, std::nullopt,
+      std::nullopt, std::array{type, type},
       std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
   for (auto [i, sum] : llvm::enumerate(sums))
     *sum = LLVM::ExtractValueOp::create(b, after, i);
@@ -182,7 +186,7 @@ SmallVector<Value> TensorProduct::addStep(ImplicitLocOpBuilder &b, Value x,
       for (int64_t i = 0; i < kSteps; ++i) {
         Value *upper = &results[2 * i * numColumns + j + 2 * half];
         Value *lower = upper + numColumns;
-        multiply(b, rows[i], ValueRange(columns).slice(2 * half, 2),
+        multiply(b, isNarrow, rows[i], ValueRange(columns).slice(2 * half, 2),
                  {upper, upper + 1, lower, lower + 1});
       }
   }
@@ -220,7 +224,9 @@ SmallVector<Value> TensorProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
 }
 
 std::unique_ptr<TileProduct>
-scaling::createTensorProduct(ImplicitLocOpBuilder &b, Value thread,
-                             int64_t numThreads, int64_t tileColumns) {
-  return std::make_unique<TensorProduct>(b, thread, numThreads, tileColumns);
+scaling::createTensorProduct(ImplicitLocOpBuilder &b, Products products,
+                             Value thread, int64_t numThreads,
+                             int64_t tileColumns) {
+  return std::make_unique<TensorProduct>(b, products, thread, numThreads,
+                                         tileColumns);
 }

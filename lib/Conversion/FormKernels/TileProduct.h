@@ -102,13 +102,13 @@ std::unique_ptr<TileProduct>
 createScalarProduct(ImplicitLocOpBuilder &b, FloatType type, Metric metric,
                     Value thread, int64_t numThreads, int64_t threadColumns);
 
-/// By tensor cores, of numbers of tf32, with sums of f32; the metric is `dot`.
-/// The sums are those of `mma.sync`: a lane has two neighbouring columns of
-/// every eight, in two of sixteen rows.
-std::unique_ptr<TileProduct> createTensorProduct(ImplicitLocOpBuilder &b,
-                                                 Value thread,
-                                                 int64_t numThreads,
-                                                 int64_t tileColumns);
+/// By tensor cores, of numbers of tf32, or of bf16, two of which are a float
+/// here; with sums of f32; the metric is `dot`. The sums are those of
+/// `mma.sync`: a lane has two neighbouring columns of every eight, in two of
+/// sixteen rows.
+std::unique_ptr<TileProduct>
+createTensorProduct(ImplicitLocOpBuilder &b, Products products, Value thread,
+                    int64_t numThreads, int64_t tileColumns);
 
 /// A pointer `offset` floats after another; `offset` is an index. Without a
 /// type, floats are f32.

@@ -73,3 +73,13 @@ func.func @wide(%x: memref<300x64xf64>, %y: memref<500x64xf64>, %B: memref<500x3
   scaling.reduce_points dot points(%x, %y : memref<300x64xf64>, memref<500x64xf64>) bias(%B : memref<500x300xf16>) transposed outs(%m, %s : memref<300xf64>, memref<300xf64>)
   return
 }
+
+// Pairs of bf16: half as many of both.
+// CHECK-LABEL: gpu.func @narrow
+// CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache =  cg
+// CHECK: nvvm.ldmatrix
+// CHECK: nvvm.mma.sync {{.*}} multiplicandAPtxType = #nvvm.mma_type<bf16>{{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>
+func.func @narrow(%x: memref<300x64xbf16>, %y: memref<500x64xbf16>, %g: memref<500xf32>, %m: memref<300xf32>, %s: memref<300xf32>) {
+  scaling.reduce_points dot points(%x, %y : memref<300x64xbf16>, memref<500x64xbf16>) factor(%g : memref<500xf32>) products(bf16) outs(%m, %s : memref<300xf32>, memref<300xf32>)
+  return
+}

@@ -2156,6 +2156,33 @@ func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: te
 
 // -----
 
+// C2: points of narrow products
+func.func @f(%x: tensor<8x3xbf16>, %y: tensor<4x3xbf16>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op products of bf16 want points of an even number of coordinates (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xbf16>, tensor<4x3xbf16>) products(bf16) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: an operand that is points as well
+func.func @f(%x: tensor<8x4xbf16>, %y: tensor<4x4xbf16>, %o: tensor<8x4xf32>) {
+  // expected-error @below {{'scaling.apply_points' op expected elements of type 'f32', got 'tensor<4x4xbf16>' (C2)}}
+  %r = scaling.apply_points dot points(%x, %y : tensor<8x4xbf16>, tensor<4x4xbf16>) products(bf16) operand(%y : tensor<4x4xbf16>) outs(%o : tensor<8x4xf32>) -> tensor<8x4xf32>
+  return
+}
+
+// -----
+
+// C2: elements of narrow products
+func.func @f(%x: tensor<8x4xbf16>, %y: tensor<4x4xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op expected elements of type 'bf16', got 'tensor<4x4xf32>' (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x4xbf16>, tensor<4x4xf32>) products(bf16) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
 // C1: products
 func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
   // expected-error @below {{'scaling.reduce_points' op has products of tf32, which are of the metric 'dot' and of f32 alone (C1)}}

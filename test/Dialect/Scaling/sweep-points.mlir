@@ -112,6 +112,48 @@ func.func @rounded(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>) -> tensor<30xf3
 
 #cloud = #scaling.schedule<cloud, row_block = 8>
 
+// Points of bf16, squares of f32.
+// CHECK-LABEL: func.func @narrow
+// CHECK: arith.truncf {{.*}} : f32 to bf16
+// CHECK: arith.truncf {{.*}} : f32 to bf16
+// CHECK: arith.extf {{.*}} : bf16 to f32
+// CHECK: arith.mulf {{.*}} : f32
+// CHECK: scaling.reduce_points dot points({{.*}} : tensor<30x16xbf16>, tensor<40x16xbf16>) {{.*}} products(bf16)
+func.func @narrow(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>) -> tensor<30xf32> attributes {scaling.products = "bf16"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  return %r#0 : tensor<30xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// An unknown number of coordinates, on either side, may be odd.
+// CHECK-LABEL: func.func @unpaired
+// CHECK: scaling.reduce_points dot {{.*}} products(tf32)
+func.func @unpaired(%x: tensor<30x?xf32>, %y: tensor<40x16xf32>) -> tensor<30xf32> attributes {scaling.products = "bf16"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x?xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  return %r#0 : tensor<30xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
 // A bias is added tile by tile, in its own type; of columns, it is transposed.
 // CHECK-LABEL: func.func @bias
 // CHECK-SAME: %[[B:[a-z0-9]+]]: tensor<30x40xf16>,

@@ -158,17 +158,19 @@ def test_executions_of_an_unrolled_loop(tmp_path):
 
 
 @pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
-def test_instructions_of_tensor_cores():
+@pytest.mark.parametrize("products, most", [("tf32", 8.0), ("bf16", 7.0)])
+def test_instructions_of_tensor_cores(products, most):
     """Of the loop over tiles, per entry of a tile of 128 by 256 points."""
-    ours = gpu.Ours(gpu.WORKLOADS["cloud tf32"])
+    ours = gpu.Ours(gpu.WORKLOADS[f"cloud {products}"])
     ptx = sass.back_end(ours.code(2), gpu.CHIP, gpu.PTX_VERSION)
     code = sass.disassemble(sass.assemble(ptx, gpu.CHIP, find_ptxas()))[ours.entry]
     entries = 128 * 256 / ours.bounds()[0]
     loops = [loop for loop in code.loops if code.mix(loop)["HMMA"]]
     assert len(loops) == 2
     for loop in loops:
-        assert code.mix(loop)["HMMA"] == 2 * entries
-        assert len(loop) <= 8 * entries
+        depth = {"tf32": 8, "bf16": 16}[products]
+        assert code.mix(loop)["HMMA"] == entries * 16 / depth
+        assert len(loop) / entries <= most
 
 
 @pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")

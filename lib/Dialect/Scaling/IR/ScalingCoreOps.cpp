@@ -626,12 +626,16 @@ static LogicalResult verifyPoints(OpTy op, Type element) {
   if (!element.isF32() && !element.isF64())
     return op.emitOpError() << "expected 'outs' of type 'f32' or 'f64', got "
                             << element << " (C2)";
-  for (Value operand : op->getOperands()) {
-    Type own = getElementTypeOrSelf(operand);
-    bool isNarrow = operand == op.getBias() && !own.isF64();
-    if (own != element && !isNarrow)
-      return op.emitOpError() << "expected elements of type " << element
-                              << ", got " << operand.getType() << " (C2)";
+  bool isNarrow = op.getProducts() == Products::bf16;
+  for (OpOperand &operand : op->getOpOperands()) {
+    bool isPoints = operand.getOperandNumber() < 2;
+    bool isBias = op.getBias() && &operand == &op.getBiasMutable()[0];
+    Type own = getElementTypeOrSelf(operand.get());
+    Type expected =
+        isPoints && isNarrow ? BFloat16Type::get(op.getContext()) : element;
+    if (own != expected && (!isBias || own.isF64()))
+      return op.emitOpError() << "expected elements of type " << expected
+                              << ", got " << operand.get().getType() << " (C2)";
   }
   if (!op.getBias() && (op.getBiasScale() || op.getTransposed()))
     return op.emitOpError("has a 'bias_scale' or 'transposed', but no 'bias' "
@@ -645,6 +649,10 @@ static LogicalResult verifyPoints(OpTy op, Type element) {
   if (!ShapedType::isDynamic(dx) && !ShapedType::isDynamic(dy) && dx != dy)
     return op.emitOpError()
            << "points have " << dx << " and " << dy << " coordinates (C2)";
+  for (int64_t depth : {dx, dy})
+    if (isNarrow && (ShapedType::isDynamic(depth) || depth % 2 != 0))
+      return op.emitOpError("products of bf16 want points of an even number of "
+                            "coordinates (C2)");
   return success();
 }
 

@@ -67,11 +67,11 @@ private:
   BiasedPairwise createScales(TensorEmitter &e, Value matrix, Value own,
                               const Prepared &points);
   Prepared &prepare(PairwiseOp pairwise);
-  /// Squares along the last dimension.
-  Value squares(TensorEmitter &e, Value points);
+  /// Squares of a type along the last dimension.
+  Value squares(FloatType type, TensorEmitter &e, Value points);
   void centre(TensorEmitter &e, Prepared &points);
-  /// The nearest numbers of tf32.
-  Value rounded(TensorEmitter &e, Value points);
+  /// The nearest numbers of tf32, or as bf16.
+  Value rounded(TensorEmitter &e, Value points, Products products);
 
   RewriterBase &rewriter;
   llvm::DenseMap<Operation *, Prepared> prepared;
@@ -114,12 +114,12 @@ static Value castTo(FloatType type, TensorEmitter &e, Value tensor) {
                        });
 }
 
-Value PointSweeper::squares(TensorEmitter &e, Value points) {
+Value PointSweeper::squares(FloatType type, TensorEmitter &e, Value points) {
   auto sizes = tensor::getMixedSizes(e.b, e.loc, points);
-  return e.reduce(sizes, 1, typeOf(points), {{points, {0}}},
-                  TensorEmitter::Combine::add,
-                  [](OpBuilder &b, Location l, ValueRange in) -> Value {
-                    return arith::MulFOp::create(b, l, in[0], in[0]);
+  return e.reduce(sizes, 1, type, {{points, {0}}}, TensorEmitter::Combine::add,
+                  [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                    Value own = castFloat(b, l, in[0], type);
+                    return arith::MulFOp::create(b, l, own, own);
                   });
 }
 
@@ -167,8 +167,10 @@ void PointSweeper::centre(TensorEmitter &e, Prepared &points) {
   }
 }
 
-Value PointSweeper::rounded(TensorEmitter &e, Value points) {
+Value PointSweeper::rounded(TensorEmitter &e, Value points, Products products) {
   auto sizes = tensor::getMixedSizes(e.b, e.loc, points);
+  if (products == Products::bf16)
+    return castTo(e.b.getBF16Type(), e, points);
   Type bits = e.b.getI32Type();
   auto round = [&](OpBuilder &b, Location l, ValueRange in) -> Value {
     Value half = arith::ConstantIntOp::create(b, l, bits, 0x1000);
@@ -219,14 +221,22 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
     products = function->getAttrOfType<StringAttr>(kProductsAttrName);
   if (products)
     points.products = symbolizeProducts(products).value_or(Products::f32);
+  // Pairs of bf16 are read.
+  auto isPaired = [](Value side) {
+    int64_t size = cast<ShapedType>(side.getType()).getShape().back();
+    return !ShapedType::isDynamic(size) && size % 2 == 0;
+  };
+  if (points.products == Products::bf16 &&
+      (!isPaired(points.x) || !isPaired(points.y)))
+    points.products = Products::tf32;
   if (points.products != Products::f32) {
     bool isSame = points.x == points.y;
-    points.x = rounded(e, points.x);
-    points.y = isSame ? points.x : rounded(e, points.y);
+    points.x = rounded(e, points.x, points.products);
+    points.y = isSame ? points.x : rounded(e, points.y, points.products);
   }
   if (isSquared) {
-    points.xTerm = squares(e, points.x);
-    points.yTerm = squares(e, points.y);
+    points.xTerm = squares(type, e, points.x);
+    points.yTerm = squares(type, e, points.y);
     points.metric = Metric::dot;
     points.coefficient = -2.0;
   }

@@ -190,8 +190,10 @@ def Scaling_NumericsAttr : Scaling_Attr<"Numerics", "numerics"> {
     f64 matrices and f32 for all others. `strict`: true division, no
     contraction. `products = tf32`: where costs or logits are products of 16
     coordinates and more, these may be rounded to eleven significant bits, for
-    tensor cores; what is made of the rounded points, norms too, is f32. A
-    lowering without tensor cores does not round.
+    tensor cores; what is made of the rounded points, norms too, is f32.
+    `products = bf16`: the same with eight bits, where the number of coordinates
+    is known and even, and elsewhere as `tf32`. A lowering without tensor cores
+    does not round.
 
     Constraints:
     * (C1) `accumulate` is f32 or f64 and not narrower than the matrix' element

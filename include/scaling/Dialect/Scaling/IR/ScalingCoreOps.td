@@ -458,8 +458,8 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
     finite number below −10³⁷ and `outs_1` is 0.
 
     `products(tf32)`: tensor cores multiply, for which points must be numbers of
-    tf32, eleven significant bits: of others, the rest is not looked at. Sums
-    are f32.
+    tf32, eleven significant bits: of others, the rest is not looked at.
+    `products(bf16)`: the same of points that are stored as bf16. Sums are f32.
 
     Owns its initialisation: what `outs` holds does not matter.
 
@@ -470,9 +470,10 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
-      same); with products of tf32 it is `dot`, and elements are f32.
+      same); with products other than f32 it is `dot`, and the sums are f32.
     * (C2) shapes fit as described; all elements and scales are f32, or all are
-      f64, but those of the bias may be narrower; there are two `outs`.
+      f64, but those of the bias may be narrower; with products of bf16, points
+      are bf16, and have an even number of coordinates; there are two `outs`.
     * (C3) all tensors or all memrefs.
     * (C4) `bias_scale` and `transposed` come with a bias.
 
@@ -527,9 +528,10 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
-      same); with products of tf32 it is `dot`, and elements are f32.
+      same); with products other than f32 it is `dot`, and the sums are f32.
     * (C2) shapes fit as described; all elements and scales are f32, or all are
-      f64, but those of the bias may be narrower.
+      f64, but those of the bias may be narrower; with products of bf16, points
+      are bf16, and have an even number of coordinates.
     * (C3) all tensors or all memrefs.
     * (C4) `bias_scale` and `transposed` come with a bias.
 
