@@ -142,7 +142,9 @@ void Machine::joinWarp(Warp &warp, uint32_t mask) {
       setClock(thread, clock);
 }
 
-void Machine::fence(uint32_t order, uint32_t scope) {
+void Machine::fence(uint32_t order, uint32_t scope, uint32_t site) {
+  if (isOmitted(site))
+    return;
   Thread &thread = *running;
   ++counters.fences;
   bool wide = Scope(scope) >= Scope::Gpu;

@@ -350,6 +350,45 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
 // The launch
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// A variable of the module, and what it is before every launch.
+struct Variable {
+  const DeviceVariable *about;
+  char *base;
+  std::vector<char> initial;
+};
+} // namespace
+
+/// One launch; gives the buffers of the arguments.
+static Expected<std::vector<Region *>>
+launchOnce(Machine &machine, void (*entry)(void *),
+           ArrayRef<KernelArgument> arguments) {
+  std::vector<uint64_t> slots;
+  std::vector<Region *> regions;
+  for (const KernelArgument &argument : arguments) {
+    regions.push_back(nullptr);
+    slots.push_back(argument.bits);
+    if (!argument.isBuffer)
+      continue;
+    if (argument.isAlias) {
+      slots.back() = slots[slots.size() - 2];
+      continue;
+    }
+    Region *region = machine.addBuffer(argument.name, argument.numBytes,
+                                       argument.initialized);
+    if (!region)
+      return createStringError("there is no memory for " + argument.name);
+    if (argument.initialized && argument.numBytes)
+      std::memcpy(region->base, argument.data, argument.numBytes);
+    regions.back() = region;
+    slots.back() = reinterpret_cast<uint64_t>(region->base);
+  }
+  slots.push_back(0);
+  if (Error error = machine.run(entry, slots.data()))
+    return std::move(error);
+  return std::move(regions);
+}
+
 Expected<Result>
 scaling::simt::execute(std::unique_ptr<Module> givenModule,
                        std::unique_ptr<LLVMContext> givenContext,
@@ -380,43 +419,58 @@ scaling::simt::execute(std::unique_ptr<Module> givenModule,
   if (stackSize > kMaxStack)
     return createStringError("the kernel has " + Twine(kernel->localBytes) +
                              " bytes of local variables, too many");
-  Machine machine(launch, kernel->sites, kernel->staticShared, stackSize);
+  std::vector<Variable> variables;
   for (const DeviceVariable &variable : kernel->variables) {
     auto address = (*jit)->lookup(variable.symbol);
     if (!address)
       return address.takeError();
-    machine.addRegion("variable '" + variable.name + "'",
-                      address->toPtr<char *>(), variable.size);
+    auto *base = address->toPtr<char *>();
+    variables.push_back({&variable, base, {base, base + variable.size}});
   }
-  std::vector<uint64_t> slots;
-  std::vector<Region *> regions;
-  for (KernelArgument &argument : arguments) {
-    regions.push_back(nullptr);
-    slots.push_back(argument.bits);
-    if (!argument.isBuffer)
-      continue;
-    if (argument.isAlias) {
-      slots.back() = slots[slots.size() - 2];
-      continue;
+  auto run = [&](Machine &machine) {
+    for (const Variable &variable : variables) {
+      // Constants cannot be written.
+      const std::vector<char> &initial = variable.initial;
+      if (!std::equal(initial.begin(), initial.end(), variable.base))
+        llvm::copy(initial, variable.base);
+      machine.addRegion("variable '" + variable.about->name + "'",
+                        variable.base, variable.about->size);
     }
-    Region *region = machine.addBuffer(argument.name, argument.numBytes,
-                                       argument.initialized);
-    if (!region)
-      return createStringError("there is no memory for " + argument.name);
-    if (argument.initialized && argument.numBytes)
-      std::memcpy(region->base, argument.data, argument.numBytes);
-    regions.back() = region;
-    slots.back() = reinterpret_cast<uint64_t>(region->base);
-  }
-  slots.push_back(0);
-  if (Error error = machine.run(entry->toPtr<void (*)(void *)>(), slots.data()))
-    return std::move(error);
-  for (auto [argument, region] : llvm::zip(arguments, regions))
-    if (region && argument.data && argument.numBytes)
-      std::memcpy(argument.data, region->base, argument.numBytes);
+    return launchOnce(machine, entry->toPtr<void (*)(void *)>(), arguments);
+  };
+  Machine machine(launch, kernel->sites, kernel->staticShared, stackSize);
+  Expected<std::vector<Region *>> regions = run(machine);
+  if (!regions)
+    return regions.takeError();
   Result result;
   result.report = makeReport(launch, machine, *kernel,
                              blockCounts->toPtr<const uint64_t *>());
   result.faults = std::move(machine.getFaults());
+  json::Array orders;
+  for (auto [index, site] : llvm::enumerate(kernel->sites)) {
+    if (!launch.omitEach || !result.faults.empty() || !site.isOrder)
+      continue;
+    Order order{site.position, machine.getTimes(index), std::nullopt};
+    if (order.times != 0) {
+      // One fault is enough.
+      Launch again = launch;
+      again.maxFaults = 1;
+      Machine without(again, kernel->sites, kernel->staticShared, stackSize);
+      without.omit(index);
+      if (Error error = run(without).takeError())
+        return std::move(error);
+      if (!without.getFaults().empty())
+        order.fault = without.getFaults().front();
+    }
+    json::Object entry{{"position", order.position}, {"times", order.times}};
+    entry["fault"] = order.fault ? json::Value(order.fault->kind) : nullptr;
+    orders.push_back(std::move(entry));
+    result.orders.push_back(std::move(order));
+  }
+  if (launch.omitEach)
+    result.report["orders"] = std::move(orders);
+  for (auto [argument, region] : llvm::zip(arguments, *regions))
+    if (region && argument.data && argument.numBytes)
+      std::memcpy(argument.data, region->base, argument.numBytes);
   return std::move(result);
 }

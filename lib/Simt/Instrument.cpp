@@ -405,7 +405,11 @@ Error MemoryInstrumenter::run(Instruction &instruction) {
     uint32_t order = isAcquireOrStronger(fence->getOrdering()) |
                      isReleaseOrStronger(fence->getOrdering()) << 1;
     Scope scope = getScope(fence->getSyncScopeID());
-    call(b, "simt.fence", {b.getInt32(order), b.getInt32(uint32_t(scope))});
+    Site site = makeSite(instruction, b.getInt8Ty(), Align(1));
+    site.isOrder = true;
+    call(b, "simt.fence",
+         {b.getInt32(order), b.getInt32(uint32_t(scope)),
+          b.getInt32(add(site))});
     fence->eraseFromParent();
     return Error::success();
   }

@@ -319,9 +319,11 @@ bool CallLowering::warp(WarpOp op, uint32_t detail, ArrayRef<Value *> args,
 
 bool CallLowering::barrier(BarrierOp op, Value *id, Value *count,
                            Value *predicate) {
-  Value *result =
-      callRuntime(b, "simt.barrier", b.getInt32Ty(),
-                  {b.getInt32(uint32_t(op)), id, count, predicate, site()});
+  Site info;
+  info.isOrder = op == BarrierOp::Sync || op == BarrierOp::SyncAligned;
+  Value *result = callRuntime(b, "simt.barrier", b.getInt32Ty(),
+                              {b.getInt32(uint32_t(op)), id, count, predicate,
+                               b.getInt32(addSite(info))});
   if (call.getType()->isVoidTy())
     return replace(nullptr);
   return replace(b.CreateZExtOrTrunc(result, call.getType()));
@@ -351,8 +353,10 @@ bool CallLowering::lowerBarrier(StringRef name) {
 }
 
 bool CallLowering::fence(uint32_t order, Scope scope) {
-  return runtime("simt.fence",
-                 {b.getInt32(order), b.getInt32(uint32_t(scope))});
+  Site info;
+  info.isOrder = true;
+  return runtime("simt.fence", {b.getInt32(order), b.getInt32(uint32_t(scope)),
+                                b.getInt32(addSite(info))});
 }
 
 /// `shfl.sync.` has been removed from the name.

@@ -40,7 +40,7 @@ static Dim3 delinearize(uint32_t index, const Dim3 &dims) {
 
 Machine::Machine(const Launch &launch, std::vector<Site> sites,
                  uint64_t staticShared, size_t stackSize)
-    : launch(launch), sites(std::move(sites)),
+    : launch(launch), sites(std::move(sites)), times(this->sites.size()),
       bytesShared(llvm::alignTo(staticShared + *launch.dynamicShared, 16)),
       numThreads(product(launch.block)), numCtas(product(launch.grid)),
       stacks(stackSize), random(launch.seed) {
@@ -355,6 +355,8 @@ bool Machine::isComplete(const Cta &cta, const Barrier &barrier) const {
 
 uint32_t Machine::barrier(BarrierOp op, uint32_t id, uint32_t count,
                           bool predicate, uint32_t site) {
+  if (isOmitted(site))
+    return 0;
   Thread &thread = *running;
   Warp &warp = *thread.warp;
   Cta &cta = *warp.cta;

@@ -166,6 +166,10 @@ public:
   const Site &getSite(uint32_t index) const { return sites[index]; }
   std::vector<Fault> &getFaults() { return faults; }
   uint32_t getResident() const { return numResident; }
+  /// How often threads came to a barrier or a fence.
+  uint64_t getTimes(uint32_t site) const { return times[site]; }
+  /// Threads do not stop at that barrier, or nothing comes of that fence.
+  void omit(uint32_t site) { omitted = site; }
 
   // What kernels call, through Runtime.cpp.
   uint32_t specialRegister(SpecialRegister reg);
@@ -175,7 +179,7 @@ public:
   void access(char *address, uint32_t site);
   void beginAtomic(char *address, uint32_t site);
   void endAtomic(char *address, uint32_t site, uint64_t value);
-  void fence(uint32_t order, uint32_t scope);
+  void fence(uint32_t order, uint32_t scope, uint32_t site);
   void accessRange(char *address, uint64_t size, bool isWrite, uint32_t site);
   uint32_t barrier(BarrierOp op, uint32_t id, uint32_t count, bool predicate,
                    uint32_t site);
@@ -230,6 +234,10 @@ private:
   bool finishWarpOperation(Thread &thread);
 
   // Barriers.
+  bool isOmitted(uint32_t site) {
+    ++times[site];
+    return site == omitted;
+  }
   bool isComplete(const Cta &cta, const Barrier &barrier) const;
   void completeBarrier(Cta &cta, uint32_t id);
   void finishOnExit(Cta &cta);
@@ -263,6 +271,8 @@ private:
 
   Launch launch;
   std::vector<Site> sites;
+  std::vector<uint64_t> times;
+  std::optional<uint32_t> omitted;
   uint64_t bytesShared;
   uint32_t numThreads;
   uint32_t numCtas;

@@ -36,6 +36,8 @@ struct Site {
   bool releases = false;
   /// A load through a cache that nobody keeps up to date.
   bool isInvariant = false;
+  /// A barrier without a result, or a fence.
+  bool isOrder = false;
   /// Number of the innermost loop around it; 0 is none.
   uint32_t loop = 0;
 };

@@ -35,8 +35,8 @@ static void beginAtomic(char *address, uint32_t site) {
 static void endAtomic(char *address, uint32_t site, uint64_t value) {
   Machine::current()->endAtomic(address, site, value);
 }
-static void fence(uint32_t order, uint32_t scope) {
-  Machine::current()->fence(order, scope);
+static void fence(uint32_t order, uint32_t scope, uint32_t site) {
+  Machine::current()->fence(order, scope, site);
 }
 static void copyMemory(char *to, char *from, uint64_t size, uint32_t readSite,
                        uint32_t writeSite) {

@@ -91,6 +91,11 @@ static cl::opt<unsigned> resident(
     cl::cat(category));
 static cl::opt<bool> noRaces("no-races", cl::desc("Do not report data races"),
                              cl::cat(category));
+static cl::opt<bool> omitEach(
+    "omit-each",
+    cl::desc("Launch again without each barrier and each fence, one at a time, "
+             "and report which of them are not missed"),
+    cl::cat(category));
 static cl::opt<unsigned>
     maxFaults("max-faults", cl::init(10), cl::value_desc("N"),
               cl::desc("Stop after so many faults (default: 10)"),
@@ -338,6 +343,7 @@ static Expected<bool> run() {
   launch.resident = resident;
   launch.maxFaults = std::max(1u, maxFaults.getValue());
   launch.checkRaces = !noRaces;
+  launch.omitEach = omitEach;
   std::vector<Parameter> parameters;
   if (Error error = readParameters(parameters))
     return std::move(error);
@@ -360,6 +366,10 @@ static Expected<bool> run() {
   for (const Fault &fault : result->faults)
     errs() << "fault: " << fault.kind << ": " << fault.message << '\n';
   bool isFaulty = !result->faults.empty();
+  for (const Order &order : result->orders)
+    if (!order.fault)
+      errs() << "not missed: " << order.position
+             << (order.times ? "\n" : ", where no thread came\n");
   if (!reportPath.empty())
     if (Error error = writeReport(std::move(result->report)))
       return std::move(error);

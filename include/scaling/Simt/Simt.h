@@ -68,6 +68,9 @@ struct Launch {
   /// Faults after which the launch is abandoned.
   unsigned maxFaults = 10;
   bool checkRaces = true;
+  /// Whether, after a launch without faults, there is one more for each barrier
+  /// and each fence that threads came to: without it.
+  bool omitEach = false;
 };
 
 /// A fault of the kernel: its kind (`race`, `deadlock`, ...) and one line or
@@ -77,8 +80,21 @@ struct Fault {
   std::string message;
 };
 
+/// A barrier or a fence of the kernel, and what it is there for.
+struct Order {
+  /// Function, block and instruction as text.
+  std::string position;
+  /// How often threads came to it.
+  uint64_t times = 0;
+  /// The first fault of a launch without it.
+  std::optional<Fault> fault;
+};
+
 struct Result {
   std::vector<Fault> faults;
+  /// All barriers and fences, in the order of the code, if they were left out
+  /// one at a time.
+  std::vector<Order> orders;
   /// Everything that was counted: the object of `--report`.
   llvm::json::Object report;
 };

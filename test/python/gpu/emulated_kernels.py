@@ -40,9 +40,10 @@ def launch_bounds(code, name):
     return int(threads), int(shared[1]) if shared else 0
 
 
-def execute(code, name, inputs, outputs, grid=2, seed=0, races=True):
+def execute(code, name, inputs, outputs, grid=2, seed=0, races=True, omit_each=False):
     """Runs a kernel. `inputs` are arrays, `outputs` shapes and element types;
-    gives the arrays and the emulator's report."""
+    gives the arrays and the emulator's report: with `omit_each`, of launches
+    without each of the barriers and fences too."""
     with tempfile.TemporaryDirectory(prefix="scaling-gpu-") as folder:
         folder = Path(folder)
         (folder / "kernel.ll").write_text(code)
@@ -55,6 +56,8 @@ def execute(code, name, inputs, outputs, grid=2, seed=0, races=True):
             command.append(f"--shared={shared}")
         if not races:
             command.append("--no-races")
+        if omit_each:
+            command.append("--omit-each")
         for i, array in enumerate(inputs):
             np.save(folder / f"in{i}.npy", array)
             command.append(f"--input={folder / f'in{i}.npy'}")
