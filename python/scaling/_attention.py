@@ -77,9 +77,12 @@ def attention(
     logit_scale: float | None = None,
     map: str | None = None,
     shift: str | None = None,
+    entry_eps: float | None = None,
     normalize_total: float | None = None,
     start: str | None = None,
     scale: str | None = None,
+    anneal: Any = None,
+    extrapolate: bool | None = None,
     rows: Rule | str | None = None,
     cols: Rule | str | None = None,
     order: str | None = None,
@@ -90,6 +93,7 @@ def attention(
     domain: str | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
     return_info: bool = False,
 ) -> Any:
     """Doubly stochastic attention: P·V with P the projection of QKᵀ/√d + bias.
@@ -120,9 +124,9 @@ def attention(
     if preset is None:
         preset = "sinkformer"
     given = (
-        preset, map, shift, None, None, normalize_total, start, None, scale, None, None,
-        rows, cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate,
-        strict,
+        preset, map, shift, None, entry_eps, normalize_total, start, None, scale,
+        anneal, extrapolate, rows, cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate,
+        strict, products,
     )  # fmt: skip
 
     def make() -> Kind:

@@ -18,6 +18,7 @@ GUARDS = ("add_plan", "clamp_plan", "add_kernel")
 TARGETS = ("one", "uniform", "slack", "min_stat")
 ORDERS = ("rows_first", "cols_first", "jacobi", "symmetric")
 DOMAINS = ("kernel", "log", "absorb")
+PRODUCTS = ("f32", "tf32", "bf16")
 INPUTS = ("cost", "logits", "kernel")
 AXES = ("rows", "cols", "both")
 NORMS = ("l1", "l2", "linf", "mean")
@@ -239,9 +240,15 @@ def _print(name: str, head: str, fields: dict[str, str]) -> str:
     return f"#scaling.{name}<{', '.join([head, *parts])}>"
 
 
-def _form(base: object, default_input: str, given: dict[str, Any]) -> tuple[str, str]:
-    """The input and the text of a form with what was given put in."""
+def _form(
+    base: object, default_input: str, given: dict[str, Any], once: bool
+) -> tuple[str, str]:
+    """The input and the text of a form with what was given put in; `once`: of one
+    half-step, which starts from nothing."""
     head, fields = _parse(base) if base else (default_input, {})
+    if once:
+        for key in ("start", "anneal", "extrapolate"):
+            fields.pop(key, None)
     if given.get("input") is not None:
         head = one_of("input", given["input"], INPUTS)
     if head == "kernel":
@@ -321,6 +328,13 @@ def _numerics(base: object, given: dict[str, Any]) -> str:
             fields["strict"] = ""
         else:
             fields.pop("strict", None)
+    if given.get("products") is not None:
+        fields["products"] = one_of("products", given["products"], PRODUCTS)
+        if fields["products"] != "f32" and "strict" in fields:
+            raise ValueError(
+                f"products: {given['products']!r} was given, with strict allowed is "
+                "'f32'"
+            )
     return _print("numerics", head, fields)
 
 
@@ -355,19 +369,22 @@ def resolve(
     default_target: str = "one",
     default_stop: Stop,
     fields: Sequence[str] = ("form", "rows", "cols", "order", "stop", "numerics"),
+    axis: str = "rows",
 ) -> Attributes:
-    """Puts a preset and what was given for single attributes together."""
+    """Puts a preset and what was given for single attributes together. Of one
+    half-step, along `axis`, a preset is that of whole projections."""
     base: dict[str, Any] = {}
     preset = given.get("preset")
     if preset is not None:
         name = getattr(preset, "value", preset)
-        allowed = [name for name, entry in ATTRIBUTES.items() if op in entry["ops"]]
+        whole = "project" if "rule" in fields else op
+        allowed = [name for name, entry in ATTRIBUTES.items() if whole in entry["ops"]]
         base = ATTRIBUTES[one_of("preset", name, allowed)]
     numerics = _numerics(base.get("numerics"), given)
     parts = []
     head = "kernel"
     if "form" in fields:
-        head, form = _form(base.get("form"), default_input, given)
+        head, form = _form(base.get("form"), default_input, given, "rule" in fields)
         parts.append(f"form({form})")
         # A kernel has no logarithm to be safe with.
         if head == "kernel" and not base and given.get("domain") is None:
@@ -381,7 +398,7 @@ def resolve(
                 rule = _rule(axis, given[axis])
             parts.append(f"{axis}({rule})")
     if "rule" in fields:
-        rule = base.get("rows") or Rule(target=default_target).text("rule")
+        rule = base.get(axis) or Rule(target=default_target).text("rule")
         if given.get("rule") is not None:
             rule = _rule("rule", given["rule"])
         parts.append(f"rule({rule})")

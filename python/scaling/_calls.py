@@ -210,7 +210,10 @@ def _warn(op: str, report: Sequence[np.ndarray], status: int) -> None:
         text = f"scaling.{op} diverged{which}: factors left the range of numbers"
     else:
         worst = float(np.max(residual[statuses == status]))
-        text = f"scaling.{op} did not converge{which}: the residual is {worst:.3g}"
+        text = f"scaling.{op} did not converge{which}"
+        # Sweeps of "gebal" have none.
+        if not worst < 0:
+            text += f": the residual is {worst:.3g}"
     # The caller of the public function, which `vjp` may have called.
     level = 5 if tape.calls is None else 6
     warnings.warn(text, ConvergenceWarning, stacklevel=level)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from ._attributes import Rule, Stop, resolve, one_of
+from ._attributes import Rule, Stop, count, one_of, resolve
 from ._calls import REPORT, Info, Kind, Operand, Result, Writer, array_of, call
 from ._operands import (
     FORM,
@@ -34,13 +35,14 @@ class BalanceResult:
     info: Info
 
 
-_NORMALIZE_ATTRIBUTES = ("input", *FORM, "rule", *NUMERICS)
+_NORMALIZE_ATTRIBUTES = ("preset", "input", *FORM, "rule", *NUMERICS)
 
 
 def normalize(
     matrix: ArrayLike,
     axis: str = "rows",
     *,
+    preset: Preset | str | None = None,
     input: str | None = None,
     temperature: ArrayLike | None = None,
     target: ArrayLike | None = None,
@@ -56,11 +58,14 @@ def normalize(
     domain: str | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
     return_info: bool = False,
 ) -> Any:
     """One half-step along one axis; of logits, along rows, it is softmax.
 
     axis: "rows" (every row's statistic becomes its target) or "cols".
+    preset: a published convention of `project`, of which this is the first
+        half-step along the axis.
     input: "logits" (default), "cost" or "kernel" (the matrix as it is).
     target `[..., n]` of rows, `[..., m]` of columns; default 1.
     mask: booleans of the other axis, True takes part.
@@ -81,8 +86,8 @@ def normalize(
         )
     )
     given = (
-        input, map, shift, standardize, entry_eps, normalize_total, None, output, scale,
-        None, None, rule, domain, accumulate, strict,
+        preset, input, map, shift, standardize, entry_eps, normalize_total, None,
+        output, scale, None, None, rule, domain, accumulate, strict, products,
     )  # fmt: skip
 
     def make() -> Kind:
@@ -91,6 +96,7 @@ def normalize(
             dict(zip(_NORMALIZE_ATTRIBUTES, given)),
             default_stop=BALANCE_STOP,
             fields=("form", "rule", "numerics"),
+            axis=axis,
         )
 
         def body(w: Writer, types: dict[str, str]) -> tuple[list[str], list[str]]:
@@ -117,7 +123,7 @@ def normalize(
     return (result, None) if return_info else result
 
 
-_BALANCE_ATTRIBUTES = ("preset", *RULES, "accumulate", "strict")
+_BALANCE_ATTRIBUTES = ("preset", *RULES, "accumulate", "strict", "products")
 _BALANCE_OPERANDS = (
     Operand("matrix", "nm", "storage"),
     Operand("row_target", "n"),
@@ -148,13 +154,15 @@ def balance(
     max_half_steps: int | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
 ) -> BalanceResult:
     """Row and column factors that even out a matrix of any sign.
 
     matrix `[..., n, m]`; targets `[..., n]`, `[..., m]` of the statistics, which
     the rules name: `rows="linf"` scales rows by their largest magnitude.
     preset: "ruiz" (Ruiz, 2001), "sinq", "geequb" and others; "gebal" (LAPACK's
-        similarity D⁻¹AD, square matrices) takes no other attribute.
+        similarity D⁻¹AD, square matrices) takes no attribute but max_half_steps,
+        the limit of its sweeps (100).
 
     Without a preset: sums of magnitudes (l1) become 1, until none is off by more
     than 1e-5.
@@ -164,7 +172,7 @@ def balance(
     """
     given = (
         preset, rows, cols, order, stop, half_steps, tol, max_half_steps, accumulate,
-        strict,
+        strict, products,
     )  # fmt: skip
     names, arrays = gather(
         (
@@ -178,7 +186,9 @@ def balance(
         )
     )
     if getattr(preset, "value", preset) == "gebal":
-        return _similarity(given[1:], names, arrays)
+        key, make = _similarity(given, names, arrays)
+        balanced, scale, *report = call(key, make, names, arrays)
+        return BalanceResult(balanced, 1 / scale, scale, info_of(report))
 
     def make() -> Kind:
         chosen = dict(zip(_BALANCE_ATTRIBUTES, given))
@@ -214,11 +224,20 @@ def balance(
     return BalanceResult(balanced, u, v, info_of(report))
 
 
-def _similarity(given: tuple, names: tuple, arrays: list) -> BalanceResult:
-    others = [n for n, v in zip(_BALANCE_ATTRIBUTES[1:], given) if v is not None]
+def _similarity(
+    given: tuple, names: tuple, arrays: list
+) -> tuple[tuple, Callable[[], Kind]]:
+    """The call for the preset "gebal"."""
+    attributes = dict(zip(_BALANCE_ATTRIBUTES, given))
+    limit = attributes.pop("max_half_steps")
+    others = [n for n, v in attributes.items() if v is not None and n != "preset"]
     others += names[1:]
     if others:
-        raise ValueError(f"{others[0]}: the preset 'gebal' takes the matrix only")
+        raise ValueError(
+            f"{others[0]}: the preset 'gebal' takes the matrix and max_half_steps only"
+        )
+    if limit is not None and count("max_half_steps", limit) == 0:
+        raise ValueError("max_half_steps: 0 was given, 'gebal' needs 1 at least")
     if arrays[0].ndim < 2 or arrays[0].shape[-1] != arrays[0].shape[-2]:
         raise ValueError(
             f"matrix: the shape is {arrays[0].shape}, gebal needs square matrices"
@@ -229,6 +248,7 @@ def _similarity(given: tuple, names: tuple, arrays: list) -> BalanceResult:
             line = (
                 f"  %r:4 = scaling.similarity_balance matrix(%matrix : "
                 f"{types['matrix']}) preset(gebal)"
+                + ("" if limit is None else f" limit({limit})")
             )
             # Its residual is not measured.
             lines = [line, *w.filled("none", "", "factor", "-1.0")]
@@ -237,5 +257,4 @@ def _similarity(given: tuple, names: tuple, arrays: list) -> BalanceResult:
         results = (Result("nm", "storage"), Result("n", "storage"), *REPORT)
         return Kind("balance", _BALANCE_OPERANDS, results, body)
 
-    balanced, scale, *report = call(("gebal",), make, names, arrays)
-    return BalanceResult(balanced, 1 / scale, scale, info_of(report))
+    return ("gebal", limit), make

@@ -18,7 +18,7 @@ FORM = (
     "scale", "anneal", "extrapolate",
 )  # fmt: skip
 RULES = ("rows", "cols", "order", "stop", "half_steps", "tol", "max_half_steps")
-NUMERICS = ("domain", "accumulate", "strict")
+NUMERICS = ("domain", "accumulate", "strict", "products")
 MATRIX = Operand("matrix", "nm", "storage")
 TRANSPORT = (
     MATRIX,

@@ -9,12 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from ._attributes import count
+
 
 def _functions() -> Any:
     # The functions' module imports this one.
     from . import torch as functions
 
     return functions
+
+
+def _positive(name: str, value: object) -> None:
+    if count(name, value) == 0:
+        raise ValueError(f"{name}: 0 was given, 1 at least is needed")
 
 
 class SinkhornProject(nn.Module):
@@ -26,6 +33,8 @@ class SinkhornProject(nn.Module):
 
     def __init__(self, *, temperature: float | None = None, **attributes: Any) -> None:
         super().__init__()
+        functions = _functions()
+        functions.check_attributes(functions.project, attributes)
         self.temperature = temperature
         self.attributes = attributes
 
@@ -63,6 +72,8 @@ class SinkhornAttention(nn.Module):
         **attributes: Any,
     ) -> None:
         super().__init__()
+        _positive("embed_dim", embed_dim)
+        _positive("num_heads", num_heads)
         if embed_dim % num_heads:
             raise ValueError(
                 f"embed_dim: {embed_dim} was given, a multiple of num_heads "
@@ -70,6 +81,8 @@ class SinkhornAttention(nn.Module):
             )
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.attributes = {"half_steps": half_steps} | attributes
+        functions = _functions()
+        functions.check_attributes(functions.attention, self.attributes)
         self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
         nn.init.xavier_uniform_(self.in_proj_weight)
         if bias:
@@ -115,7 +128,7 @@ class LogOptimalTransport(nn.Module):
 
     def __init__(self, iterations: int = 100, bin_score: float = 1.0) -> None:
         super().__init__()
-        self.iterations = iterations
+        self.iterations = count("iterations", iterations)
         self.bin_score = nn.Parameter(torch.tensor(float(bin_score)))
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
@@ -156,13 +169,19 @@ class HyperConnection(nn.Module):
         eps: float = 1e-6,
     ) -> None:
         super().__init__()
+        _positive("dim", dim)
+        _positive("streams", streams)
+        if not callable(layer):
+            raise TypeError(f"layer: a module is needed, {layer!r} was given")
         self.dim, self.streams, self.eps = dim, streams, eps
         self.layer = layer
         self.attributes = {"preset": preset, "half_steps": half_steps}
-        count = streams * (streams + 2)
-        self.fn = nn.Parameter(torch.empty(count, streams * dim))
+        functions = _functions()
+        functions.check_attributes(functions.project, self.attributes)
+        logits = streams * (streams + 2)
+        self.fn = nn.Parameter(torch.empty(logits, streams * dim))
         nn.init.normal_(self.fn, std=1 / math.sqrt(streams * dim))
-        self.base = nn.Parameter(torch.zeros(count))
+        self.base = nn.Parameter(torch.zeros(logits))
         # Streams stay what they are, about, until something is learnt.
         with torch.no_grad():
             self.base[2 * streams :] = 4 * torch.eye(streams).flatten()
@@ -170,6 +189,11 @@ class HyperConnection(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n = self.streams
+        if x.dim() < 2 or x.shape[-2] != n or x.shape[-1] != self.dim:
+            raise ValueError(
+                f"x: the shape is {tuple(x.shape)}, [..., {n}, {self.dim}] is needed: "
+                "streams of dim"
+            )
         flat = x.flatten(-2).float()
         norm = torch.rsqrt(flat.square().mean(-1, keepdim=True) + self.eps)
         logits = nn.functional.linear(flat, self.fn.float()) * norm

@@ -75,6 +75,7 @@ def sinkhorn(
     domain: str | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
 ) -> SinkhornResult:
     """The potentials of an entropic transport problem.
 
@@ -94,8 +95,9 @@ def sinkhorn(
             starts and masks then have n + 1 and m + 1 entries.
         map, shift, normalize_total, start, anneal, extrapolate: of the form,
             rows, cols: rules; order, stop (or half_steps, or tol and
-            max_half_steps); domain, accumulate, strict: of the numerics. The
-            page docs/python.md has all of them, docs/semantics.md their meaning.
+            max_half_steps); domain, accumulate, strict, products: of the numerics.
+            The page docs/python.md has all of them, docs/semantics.md their
+            meaning.
 
     Without a preset: both marginals uniform where not given, rows first, until
     the l1 error of the row sums is at most 1e-5, in the absorb domain.
@@ -119,6 +121,7 @@ def sinkhorn(
     given = (
         preset, input, map, shift, normalize_total, start, anneal, extrapolate, rows,
         cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate, strict,
+        products,
     )  # fmt: skip
 
     def make() -> Kind:
@@ -188,6 +191,7 @@ def project(
     domain: str | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
     return_info: bool = False,
 ) -> Any:
     """The scaled matrix itself: the nearest one, in relative entropy, that has
@@ -226,7 +230,7 @@ def project(
     given = (
         preset, input, map, shift, standardize, entry_eps, normalize_total, start,
         output, scale, anneal, extrapolate, rows, cols, order, stop, half_steps, tol,
-        max_half_steps, domain, accumulate, strict,
+        max_half_steps, domain, accumulate, strict, products,
     )  # fmt: skip
 
     def make() -> Kind:
@@ -419,6 +423,7 @@ def plan(
     domain: str | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
     return_info: bool = False,
 ) -> Any:
     """The transport plan P_ij = exp((f_i + g_j − C_ij)/ε).
@@ -454,6 +459,7 @@ def plan(
     given = (
         preset, input, map, shift, normalize_total, start, anneal, extrapolate, rows,
         cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate, strict,
+        products,
     )  # fmt: skip
 
     def make() -> Kind:
@@ -523,6 +529,7 @@ def apply(
     domain: str | None = None,
     accumulate: str | None = None,
     strict: bool | None = None,
+    products: str | None = None,
     return_info: bool = False,
 ) -> Any:
     """What the transport plan does, without making it; potentials as in `plan`.
@@ -567,6 +574,7 @@ def apply(
     given = (
         preset, input, map, shift, normalize_total, start, anneal, extrapolate, rows,
         cols, order, stop, half_steps, tol, max_half_steps, domain, accumulate, strict,
+        products,
     )  # fmt: skip
 
     def make() -> Kind:

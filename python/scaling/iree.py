@@ -21,6 +21,7 @@ finds them with iree-link: `library(text).save(folder)`, or
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -110,6 +111,27 @@ def _run(tool: str, *arguments: str | os.PathLike[str]) -> None:
         raise CompileError(f"{tool} failed:\n{done.stderr.strip()}")
 
 
+def _plain(message: str) -> str:
+    """What IREE's runtime says of arguments, without where in IREE."""
+    said = re.search(r"INVALID_ARGUMENT; (.*?)(?:; while |$)", message, re.MULTILINE)
+    if said is None:
+        return message
+    text = re.sub(r" \([0-9a-f]{8}\)", "", said[1])
+    return re.sub(r"\binput(\d+) ", r"argument \1: ", text)
+
+
+def _check_linked(text: str) -> None:
+    """iree-link 3.13 gives a function of a library another name where the program
+    has one of that name, and does not find it again."""
+    left = re.search(r"^ *util\.func private @scaling\.(\w+)\(.*[^{]$", text, re.M)
+    if left:
+        name = left[1]
+        raise CompileError(
+            f"iree-link does not find @scaling.{name} where the program has a function "
+            f"@{name} too: give one of them another name"
+        )
+
+
 class Function:
     """A function of a module in IREE's runtime, called with arrays."""
 
@@ -130,9 +152,18 @@ class Function:
 
     def raw(self, *args: Any) -> Any:
         """The same, and the results stay where IREE has them."""
-        return self._call(
-            *(arg.item() if isinstance(arg, np.generic) else arg for arg in args)
-        )
+        for i, arg in enumerate(args):
+            if arg is None or isinstance(arg, (str, bytes, list, tuple, dict)):
+                raise TypeError(
+                    f"{self.__name__}: argument {i}: an array or a number is needed, "
+                    f"{type(arg).__name__} was given"
+                )
+        try:
+            return self._call(
+                *(arg.item() if isinstance(arg, np.generic) else arg for arg in args)
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.__name__}: {_plain(str(error))}") from error
 
 
 class Module:
@@ -220,11 +251,17 @@ def compile(
     """
     if route not in ("fast", "portable"):
         raise ValueError(f"route: {route!r} was given, allowed are 'fast', 'portable'")
+    if isinstance(flags, str) or not all(isinstance(flag, str) for flag in flags):
+        raise TypeError(f"flags: a list of texts is needed, {flags!r} was given")
     if library is not None:
         if not isinstance(library, Library):
             raise TypeError(
                 f"library: what scaling.iree.library makes is needed, not "
                 f"{type(library).__name__}"
+            )
+        if not isinstance(mlir_text, str):
+            raise TypeError(
+                f"mlir_text: text is needed, not {type(mlir_text).__name__}"
             )
         program = mlir_text
     elif route == "portable":
@@ -239,6 +276,7 @@ def compile(
             library.save(folder)
             linked = Path(folder) / "linked.mlir"
             _run("iree-link", source, f"--library-path={folder}", "-o", linked)
+            _check_linked(linked.read_text())
             source = linked
         vmfb = Path(folder) / "program.vmfb"
         _run(

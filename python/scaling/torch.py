@@ -16,8 +16,9 @@ order, and none of iterations that stop with "best".
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ except ImportError as error:
     raise ImportError(
         "scaling.torch needs PyTorch: pip install 'scaling[torch]'"
     ) from error
+from torch.autograd.forward_ad import unpack_dual
 
 from ._attention import ATTENTION, ATTENTION_STOP
 from ._attributes import Attributes, float_text, number, resolve
@@ -344,7 +346,8 @@ def _operands(
     for name, value in given.items():
         if value is None and len(tensors) < required:
             raise TypeError(f"{name}: a tensor is needed, None was given")
-        if isinstance(value, (int, float)) and name in ("temperature", "slack"):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and name in ("temperature", "slack"):
             if name == "temperature" and not 0 < value < math.inf:
                 raise ValueError(
                     f"temperature: {value} was given, allowed is above 0, finite"
@@ -355,17 +358,47 @@ def _operands(
                 raise TypeError(
                     f"{name}: a tensor is needed, {type(value).__name__} was given"
                 )
-            if value.device.type not in ("cpu", "meta"):
+            _check_tensor(name, value)
+            if value.dim() and value.device != like.device:
                 raise ValueError(
-                    f"{name}: the tensor is on {value.device}; only the CPU is possible"
-                )
-            if value.layout != torch.strided:
-                raise TypeError(
-                    f"{name}: the tensor's layout is {value.layout}; to_dense() makes "
-                    "one that is possible"
+                    f"{name}: the tensor is on {value.device}, {next(iter(given))} on "
+                    f"{like.device}"
                 )
         tensors.append(value)
     return tensors
+
+
+_DTYPES = (
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool,
+    torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.uint8, torch.uint16, torch.uint32, torch.uint64,
+)  # fmt: skip
+
+
+def _check_tensor(name: str, tensor: torch.Tensor) -> None:
+    """Refuses what no program takes."""
+    if tensor.device.type not in ("cpu", "meta"):
+        raise ValueError(
+            f"{name}: the tensor is on {tensor.device}; only the CPU is possible"
+        )
+    if tensor.is_nested:
+        raise TypeError(f"{name}: a nested tensor was given, a dense one is needed")
+    if tensor.layout != torch.strided:
+        raise TypeError(
+            f"{name}: the tensor's layout is {tensor.layout}; to_dense() makes one "
+            "that is possible"
+        )
+    if tensor.dtype not in _DTYPES:
+        raise TypeError(
+            f"{name}: the element type is {tensor.dtype}, allowed are "
+            "float64, float32, float16, bfloat16 and integers"
+        )
+    # The library would go on without the tangent. Compilers have no duals.
+    if not torch.compiler.is_compiling() and unpack_dual(tensor).tangent is not None:
+        raise NotImplementedError(
+            f"{name}: a dual tensor was given; there are no derivatives in forward "
+            "mode, only backward"
+        )
 
 
 def _text(
@@ -378,6 +411,21 @@ def _text(
         if name not in allowed:
             raise TypeError(f"{op} has no attribute {name!r}; there are {allowed}")
     return resolve(op, attributes, **how).text
+
+
+def check_attributes(function: Callable[..., Any], attributes: dict[str, Any]) -> None:
+    """Refuses, for a layer that will call the function, what is no attribute of it.
+    What the function has a parameter for is looked at when it is called."""
+    known = inspect.signature(function).parameters
+    attributes = {k: v for k, v in attributes.items() if k not in known}
+    if function is attention:
+        _attention_text(attributes)
+    else:
+        _project_text(attributes)
+
+
+def _project_text(attributes: dict[str, Any]) -> str:
+    return _text("project", attributes, PROJECT_ATTRIBUTES, default_stop=PROJECT_STOP)
 
 
 def project(
@@ -401,8 +449,7 @@ def project(
 
     Returns the plan; with return_info=True a `Projected`.
     """
-    text = _text("project", attributes, PROJECT_ATTRIBUTES, default_stop=PROJECT_STOP)
-    text = with_gradient(text, gradient)
+    text = with_gradient(_project_text(attributes), gradient)
     given = {
         "matrix": matrix, "row_marginal": row_marginal, "col_marginal": col_marginal,
         "row_init": row_init, "col_init": col_init, "row_mask": row_mask,
@@ -448,8 +495,15 @@ def sinkhorn(
 _ATTENTION_ATTRIBUTES = tuple(
     name
     for name in PROJECT_ATTRIBUTES
-    if name not in ("input", "standardize", "entry_eps", "output", "anneal", "extrapolate")
-)  # fmt: skip
+    if name not in ("input", "standardize", "output")
+)
+
+
+def _attention_text(attributes: dict[str, Any]) -> str:
+    attributes = {"preset": "sinkformer"} | attributes
+    return _text(
+        "attention", attributes, _ATTENTION_ATTRIBUTES, default_stop=ATTENTION_STOP
+    )
 
 
 def attention(
@@ -471,10 +525,7 @@ def attention(
 
     Returns the output `[..., n, k]`; with return_info=True an `Attended`.
     """
-    attributes = {"preset": "sinkformer"} | attributes
-    text = _text(
-        "attention", attributes, _ATTENTION_ATTRIBUTES, default_stop=ATTENTION_STOP
-    )
+    text = _attention_text(attributes)
     if logit_scale is not None:
         text += f" logit_scale({float_text(number('logit_scale', logit_scale))} : f64)"
     text = with_gradient(text, gradient)

@@ -82,13 +82,16 @@ def on_jax(
         if "ArrayLike" in str(parameter.annotation)
     }
 
-    def enter(value: Any, mode: Mode) -> Any:
+    def enter(name: str, value: Any, mode: Mode) -> Any:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, SinkhornResult):
-            f, g = enter(value.f, mode), enter(value.g, mode)
+            f, g = enter("f", value.f, mode), enter("g", value.g, mode)
             return replace(value, f=f, g=g)
-        entered = array(jnp.asarray(value))
+        try:
+            entered = array(jnp.asarray(value))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
         entered.mode = mode
         return entered
 
@@ -98,10 +101,13 @@ def on_jax(
         # Composites have the gradients of plain code.
         if "gradient" in keywords and array is JaxArray:
             mode = Mode(keywords.pop("gradient"), argument="gradient")
-        bound = signature.bind(*args, **keywords)
+        try:
+            bound = signature.bind(*args, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{module}.{function.__name__}: {error}") from error
         for name, value in bound.arguments.items():
             if name in parameters:
-                bound.arguments[name] = enter(value, mode)
+                bound.arguments[name] = enter(name, value, mode)
         return function(*bound.args, **bound.kwargs)
 
     wrapped.__module__ = module

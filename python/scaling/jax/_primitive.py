@@ -13,7 +13,7 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
-from jax.interpreters import batching, mlir
+from jax.interpreters import ad, batching, mlir
 
 from .. import _core, _jax
 from .._arrays import FLOATS, Foreign
@@ -342,6 +342,17 @@ def _sum_to(array: Any, shape: tuple) -> Any:
 
 
 batching.primitive_batchers[_scaling] = _vmap
+
+
+def _second_order(primals: tuple, tangents: tuple, *, call: Call, **_: Any) -> Any:
+    """Of the first order is `_run`, whose gradient is this primitive as well."""
+    raise NotImplementedError(
+        f"scaling.{call.kind.op} has no second derivatives: its gradient cannot be "
+        "differentiated; scaling.jax.composite has, of the plain recurrence"
+    )
+
+
+ad.primitive_jvps[_scaling] = _second_order
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -245,6 +245,9 @@ func.func @main(%S: tensor<?x?x?xf32>, %a: tensor<?x?xf32>) -> tensor<?x?x?xf32>
 """
 
 
+S, A = np.zeros((2, 3, 4), np.float32), np.ones((2, 3), np.float32)
+
+
 @pytest.fixture(scope="module")
 def linked():
     return scaling.iree.compile(PROGRAM, library=scaling.iree.library(LIBRARY))
@@ -319,6 +322,34 @@ def test_what_is_wrong(tmp_path):
         scaling.iree.library(memref)
     with pytest.raises(scaling.CompileError, match="there is no public function"):
         scaling.iree.library("module {}")
+    with pytest.raises(TypeError, match="flags: a list of texts is needed, '-O3'"):
+        scaling.iree.compile("module {}", flags="-O3")
+
+
+def test_what_is_wrong_with_a_library():
+    library = scaling.iree.library(LIBRARY)
+    with pytest.raises(TypeError, match="mlir_text: text is needed, not int"):
+        scaling.iree.compile(3, library=library)
+    with pytest.raises(scaling.CompileError, match="@sinkhorn too: give .* another"):
+        scaling.iree.compile(PROGRAM.replace("@main", "@sinkhorn"), library=library)
+    with pytest.raises(scaling.CompileError, match="type mismatch"):
+        scaling.iree.compile(PROGRAM.replace("f32", "f64"), library=library)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ((S,), ValueError, "^main: .*expected 2 arguments but passed 1$"),
+        ((S.astype(float), A), ValueError,
+         "^main: argument 0: element type mismatch; expected f32 but have f64$"),
+        ((S[0], A), ValueError, "^main: argument 0: shape rank mismatch; expected 3 but"),
+        ((S, None), TypeError, "^main: argument 1: an array .* NoneType was given"),
+        ((S.tolist(), A), TypeError, "^main: argument 0: an array .* list was given"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_call_is_named(linked, arguments, error, message):
+    with pytest.raises(error, match=message):
+        linked.main(*arguments)
 
 
 def test_without_iree():

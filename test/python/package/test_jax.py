@@ -215,6 +215,14 @@ def test_what_has_no_gradient_says_so():
         jax.grad(lambda x: sj.balance(x, preset="sinq").matrix.sum())(x)
     with pytest.raises(TypeError, match="custom_vjp"):
         jax.jvp(lambda x: sj.project(x, half_steps=2), (x,), (x,))
+    project = lambda x: (sj.project(x, half_steps=3) ** 2).sum()
+    for twice in (
+        jax.grad(lambda x: jax.grad(project)(x).sum()),
+        jax.jit(jax.grad(lambda x: (jax.grad(project)(x) * x).sum())),
+        jax.hessian(project),
+    ):
+        with pytest.raises((NotImplementedError, TypeError), match="deriv|custom_vjp"):
+            twice(x)
     # Reports have none either, and masks need none.
     half = lambda x: sj.project(
         x, row_mask=np.ones(4, bool), half_steps=2, return_info=True
@@ -231,7 +239,12 @@ ERRORS = [
     (lambda x: sj.project(x, row_mask=np.ones(5)), TypeError, "row_mask: booleans"),
     (lambda x: sj.project(x * 1j), TypeError, "matrix: .*complex64"),
     (lambda x: sj.project(x, accumulate="f64"), ValueError, "jax_enable_x64"),
-    (lambda x: sj.project(x, sto=1), TypeError, "sto"),
+    (lambda x: sj.project(x, sto=1), TypeError, "scaling.jax.project: .*'sto'"),
+    (lambda x: sj.project([[1.0], [2.0, 3.0]]), ValueError, "matrix: .*inhomogeneous"),
+    (lambda x: sj.project(x, products="f16"), ValueError, "products: 'f16' was given"),
+    (lambda x: sj.project(x, temperature="hot"), TypeError, "temperature: a number"),
+    (lambda x: sj.project(x, gradient="exact"), ValueError, "gradient: 'exact'"),
+    (lambda x: sj.attention(x, None, x), TypeError, "key: an array is needed"),
     (lambda x: sj.project(x, entry_eps=0.1, domain="log"), ValueError, "kernel domain"),
 ]
 

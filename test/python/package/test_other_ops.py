@@ -1,11 +1,15 @@
 """apply, pairwise, normalize, balance and attention against the reference."""
 
+import functools
+import inspect
 import warnings
 
 import numpy as np
 import pytest
 import scaling
 import scaling_reference as sr
+from scaling._operands import FORM, NUMERICS, RULES
+from scaling.presets import ATTRIBUTES
 from scaling_reference.presets import PRESET_SPECS, run_preset
 
 
@@ -99,6 +103,16 @@ def test_balance_without_a_preset():
     close(np.sqrt((result.matrix**2).sum(-2)), np.ones((4, 5)), 1e-7)
 
 
+@pytest.mark.parametrize("name", ["mhc", "sinkformer", "swav", "pot_log"])
+def test_a_preset_of_one_half_step(name):
+    logits = random((3, 6, 5))
+    first = {"rows_first": "rows", "cols_first": "cols"}[ATTRIBUTES[name]["order"]]
+    close(
+        scaling.normalize(logits, first, preset=name, temperature=0.7),
+        scaling.project(logits, preset=name, temperature=0.7, half_steps=1),
+    )
+
+
 def test_similarity_balance():
     matrix = random((3, 5, 5)) * 10.0 ** np.arange(-4, 6, 2)[:, None]
     result = scaling.balance(matrix, preset="gebal")
@@ -111,6 +125,13 @@ def test_similarity_balance():
         scaling.balance(random((2, 3)), preset="gebal")
     with pytest.raises(ValueError, match="half_steps: the preset 'gebal'"):
         scaling.balance(matrix, preset="gebal", half_steps=4)
+    with pytest.raises(ValueError, match="max_half_steps: 0"):
+        scaling.balance(matrix, preset="gebal", max_half_steps=0)
+    with pytest.warns(scaling.ConvergenceWarning, match="3 problems$") as caught:
+        result = scaling.balance(matrix, preset="gebal", max_half_steps=1)
+    assert caught[0].filename == __file__
+    assert result.info.half_steps.tolist() == [1, 1, 1]
+    close(sr.similarity_balance(result.matrix).matrix, expected.matrix)
 
 
 def test_attention():
@@ -132,3 +153,61 @@ def test_attention():
             form=sr.Form(epsilon=0.5, scale="cols"),
         ).output,
     )  # fmt: skip
+    close(
+        scaling.attention(q, k, v, entry_eps=0.1, domain="kernel"),
+        sr.attention(
+            q, k, v, form=sr.Form(entry_eps=0.1, scale="cols"), domain="kernel"
+        ).output,
+    )
+    close(
+        scaling.attention(q, k, v, anneal=[4.0, 1.0], half_steps=4),
+        sr.attention(
+            q, k, v, form=sr.Form(anneal=(4.0, 1.0), scale="cols"), stop=sr.fixed(4)
+        ).output,
+    )
+
+
+#: What a function has no argument for: its op refuses it, or has no such thing.
+LACKS = {
+    "sinkhorn": {"standardize", "entry_eps", "output", "scale"},
+    "plan": {"standardize", "entry_eps", "scale"},
+    "apply": {"standardize", "entry_eps", "output", "scale"},
+    "project": set(),
+    "attention": {"input", "standardize", "output"},
+    "normalize": {"start", "anneal", "extrapolate"},
+    "balance": {"input", *FORM, "domain"},
+}
+
+
+@pytest.mark.parametrize("name", LACKS)
+def test_every_attribute_is_a_keyword(name):
+    rules = ("rule",) if name == "normalize" else RULES
+    every = {"preset", "input", *FORM, *rules, *NUMERICS}
+    parameters = set(inspect.signature(getattr(scaling, name)).parameters)
+    assert every - parameters == LACKS[name]
+
+
+@pytest.mark.parametrize("name", LACKS)
+def test_products_of_points(name):
+    """Nothing is rounded on a CPU."""
+    x = random((6, 32))
+    args = (x, x, x) if name == "attention" else (x,)
+    if name == "apply":
+        args = (x, random((32, 2)))
+    function = functools.partial(getattr(scaling, name), *args)
+    how = {} if name == "normalize" else {"half_steps": 3}
+
+    def arrays(result):
+        if isinstance(result, np.ndarray):
+            return [result]
+        return [result.f, result.g] if name == "sinkhorn" else [result.matrix]
+
+    for word in ("tf32", "bf16"):
+        for got, want in zip(
+            arrays(function(products=word, **how)), arrays(function(**how))
+        ):
+            np.testing.assert_array_equal(got, want)
+    with pytest.raises(ValueError, match="products: 'f16' was given, allowed are"):
+        function(products="f16")
+    with pytest.raises(ValueError, match="products: 'tf32' .* with strict"):
+        function(products="tf32", strict=True)

@@ -270,12 +270,53 @@ def test_what_is_wrong_is_named():
         st.project(x, row_marginal=[1.0] * 4)
     with pytest.raises(ValueError, match="temperature: -1"):
         st.project(x, temperature=-1.0)
-    with pytest.raises(ValueError, match="embed_dim: 7"):
-        st.SinkhornAttention(7, 2)
+    with pytest.raises(TypeError, match="matrix: the element type is torch.float8"):
+        st.project(x.to(torch.float8_e4m3fn))
+    with pytest.raises(TypeError, match="matrix: a nested tensor"):
+        st.project(torch.nested.nested_tensor([x, x]))
+    with pytest.raises(TypeError, match="temperature: a tensor is needed, bool"):
+        st.project(x, temperature=True)
+    with pytest.raises(ValueError, match="row_marginal: .* on meta, matrix on cpu"):
+        st.project(x, row_marginal=torch.ones(4, device="meta"))
+    with pytest.raises(ValueError, match="products: 'f8' was given, allowed are 'f32'"):
+        st.attention(x, x, x, products="f8")
     if torch.cuda.is_available():
         with pytest.raises(ValueError, match="only the CPU"):
             st.project(x.cuda())
     assert st.project(torch.empty(3, 4, 4, device="meta")).shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: st.SinkhornAttention(7, 2), ValueError, "embed_dim: 7"),
+        (lambda: st.SinkhornAttention(8, 0), ValueError, "num_heads: 0"),
+        (lambda: st.SinkhornAttention(8.0, 2), TypeError, "embed_dim: a whole number"),
+        (lambda: st.SinkhornAttention(8, 2, output="plan"), TypeError, "no .* 'output'"),
+        (lambda: st.SinkhornProject(preset="mch"), ValueError, "preset: 'mch'"),
+        (lambda: st.LogOptimalTransport(-1), ValueError, "iterations: -1"),
+        (lambda: st.HyperConnection(8, torch.sin, 0), ValueError, "streams: 0"),
+        (lambda: st.HyperConnection(8, None), TypeError, "layer: a module is needed"),
+        (lambda: st.HyperConnection(8, torch.sin, preset="pots"), ValueError, "'pots'"),
+        (lambda: st.HyperConnection(8, torch.sin)(torch.ones(2, 3, 8)), ValueError,
+         r"x: the shape is \(2, 3, 8\), \[..., 4, 8\] is needed"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_layer_is_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_there_is_no_forward_mode():
+    """The library would take the tangent for zero."""
+    x = torch.randn(4, 4)
+    project = lambda x: st.project(x, half_steps=2)
+    # The second one goes back twice.
+    for tangent in (torch.func.jvp, torch.autograd.functional.jvp):
+        with pytest.raises(NotImplementedError, match="forward|second"):
+            tangent(project, (x,), (x,))
+    with pytest.raises(NotImplementedError, match="matrix: a dual tensor"):
+        torch.func.jacfwd(project)(x)
 
 
 # The published layers, restated in plain PyTorch.
