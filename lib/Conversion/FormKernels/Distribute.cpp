@@ -122,6 +122,9 @@ private:
   void emitPoints(ArrayRef<SmallVector<Value>> points);
 
   void distributeByEntry(const Workers &workers);
+  /// Every thread stays in its `vector` columns: no division per entry, and
+  /// neighbours that can be told to be such. Whether rows are divided evenly.
+  bool distributeByRowPart(const Workers &workers, int64_t vector);
   void distributeByColumn(const Workers &workers);
   /// A column's rows shared by lanes of the only warp. Whether that fits.
   bool distributeByLaneRows(const Workers &workers);
@@ -647,9 +650,33 @@ void GenericEmitter::distribute(const Workers &workers,
   distributeByEntry(workers);
 }
 
+bool GenericEmitter::distributeByRowPart(const Workers &workers,
+                                         int64_t vector) {
+  int64_t last = parallel.back();
+  std::optional<int64_t> threads = getConstantIntValue(workers.numThreads);
+  std::optional<int64_t> columns = getConstantIntValue(sizes[last]);
+  if (!threads || !columns || *columns == 0 || *threads * vector % *columns)
+    return false;
+  ArrayRef<int64_t> outer = ArrayRef(parallel).drop_back();
+  Value perRow = index(*columns / vector);
+  Value first = b.createOrFold<arith::DivUIOp>(loc, workers.thread, perRow);
+  Value column = b.createOrFold<arith::MulIOp>(
+      loc, b.createOrFold<arith::RemUIOp>(loc, workers.thread, perRow),
+      index(vector));
+  scf::ForOp rows =
+      loop(first, product(outer), index(*threads * vector / *columns));
+  b.setInsertionPointToStart(rows.getBody());
+  delinearize(outer, rows.getInductionVar());
+  point[last] = column;
+  emitPoints(getNeighbours(last, vector));
+  return true;
+}
+
 void GenericEmitter::distributeByEntry(const Workers &workers) {
   if (reduced.empty() && parallel.size() > 1) {
     int64_t vector = getVector(parallel.back());
+    if (distributeByRowPart(workers, vector))
+      return;
     AffineExpr d0;
     bindDims(b.getContext(), d0);
     scf::ForOp accesses =
