@@ -102,7 +102,8 @@ typedef enum {
 typedef enum {
   ScalingProductsF32,
   ScalingProductsTF32,
-  ScalingProductsBF16
+  ScalingProductsBF16,
+  ScalingProductsF16
 } ScalingProducts;
 
 typedef enum {

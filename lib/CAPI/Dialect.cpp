@@ -41,7 +41,7 @@ static_assert(static_cast<unsigned>(What::imbalance_sum) ==
 static_assert(static_cast<unsigned>(Judged::both) == ScalingJudgedBoth);
 static_assert(static_cast<unsigned>(Norm::mean) == ScalingNormMean);
 static_assert(static_cast<unsigned>(Domain::absorb) == ScalingDomainAbsorb);
-static_assert(static_cast<unsigned>(Products::bf16) == ScalingProductsBF16);
+static_assert(static_cast<unsigned>(Products::f16) == ScalingProductsF16);
 static_assert(static_cast<unsigned>(scaling::Input::kernel) ==
               ScalingInputKernel);
 static_assert(static_cast<unsigned>(Map::identity) == ScalingMapIdentity);

@@ -103,7 +103,9 @@ static cl::opt<Products> products(
     cl::values(clEnumValN(Products::f32, "f32", "not at all"),
                clEnumValN(Products::tf32, "tf32",
                           "11 bits, for tensor cores, where these multiply"),
-               clEnumValN(Products::bf16, "bf16", "8 bits, likewise")),
+               clEnumValN(Products::bf16, "bf16", "8 bits, likewise"),
+               clEnumValN(Products::f16, "f16",
+                          "11 bits of numbers up to 65504, likewise")),
     cl::cat(category));
 static cl::opt<bool> workspaceArgument(
     "workspace-argument",

@@ -45,6 +45,14 @@ void mlir::scaling::describeGPU(ModuleOp module, const GPUChip &chip) {
   module->setAttr(name, TargetSystemSpecAttr::get(context, entries));
 }
 
+/// What is within what either allows.
+static Products getLessRounded(Products lhs, Products rhs) {
+  if (lhs == rhs)
+    return lhs;
+  // bf16 has fewer bits than f16, and that fewer numbers.
+  return std::min({lhs, rhs, Products::tf32});
+}
+
 void mlir::scaling::markNumerics(ModuleOp module) {
   Builder b(module.getContext());
   for (auto func : module.getOps<func::FuncOp>()) {
@@ -56,7 +64,7 @@ void mlir::scaling::markNumerics(ModuleOp module) {
         if (auto numerics = dyn_cast<NumericsAttr>(named.getValue())) {
           isStrict |= numerics.getStrict();
           Products own = numerics.getProducts();
-          products = products ? std::min(*products, own) : own;
+          products = products ? getLessRounded(*products, own) : own;
         }
     });
     if (isStrict)

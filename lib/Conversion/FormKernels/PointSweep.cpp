@@ -35,8 +35,17 @@ static int64_t strideOf(int64_t depth, int64_t vector) {
   return (llvm::divideCeil(depth, vector) | 1) * vector;
 }
 
+/// What is lower than all exponents, to base 2: a power of two, so that its
+/// product with a unit is exact.
+static constexpr double kLowest = -0x1p+126;
+
 Value PointSweep::exp2(Value exponent) {
   return math::Exp2Op::create(b, exponent);
+}
+
+Value PointSweep::createLowest() {
+  Value lowest = number(kLowest);
+  return largeUnit ? arith::DivFOp::create(b, lowest, largeUnit) : lowest;
 }
 
 Value PointSweep::inOnes(Value exponent) {
@@ -120,7 +129,8 @@ void PointSweep::describeUnit(Value scale) {
     coefficient = arith::MulFOp::create(b, scale, coefficient);
   if (!product->keepsCoordinates())
     return;
-  // The coefficient is a power of two, with its sign, times the unit.
+  // The coefficient is a power of two, with its sign, times the unit; one that
+  // is bounded is at most 1.
   Type bits = b.getI32Type();
   auto constant = [&](uint32_t value) -> Value {
     return arith::ConstantIntOp::create(b, bits, int32_t(value));
@@ -134,6 +144,16 @@ void PointSweep::describeUnit(Value scale) {
   Value none = arith::SubFOp::create(b, coefficient, coefficient);
   unit = arith::AddFOp::create(b, unit, none);
   Value power = arith::AndIOp::create(b, whole, constant(0xff800000));
+  if (product->isBounded()) {
+    Value one = constant(0x3f800000);
+    Value sign = arith::AndIOp::create(b, whole, constant(0x80000000));
+    power = arith::AndIOp::create(b, whole, constant(0x7f800000));
+    largeUnit = arith::BitcastOp::create(b, b.getF32Type(),
+                                         arith::MaxUIOp::create(b, power, one));
+    unit = arith::MulFOp::create(b, unit, largeUnit);
+    power =
+        arith::OrIOp::create(b, sign, arith::MinUIOp::create(b, power, one));
+  }
   coefficient = arith::BitcastOp::create(b, b.getF32Type(), power);
   termFactor = arith::DivFOp::create(b, termFactor, unit);
 }
@@ -247,6 +267,16 @@ void PointSweep::forEachEntry(int64_t count, function_ref<void(Value)> body) {
 Value PointSweep::scaled(Value word) {
   if (x.perWord == 1)
     return arith::MulFOp::create(b, word, coefficient);
+  if (product->isBounded()) {
+    auto halves = VectorType::get(2, b.getF16Type());
+    auto wide = VectorType::get(2, type);
+    Value both = LLVM::BitcastOp::create(b, halves, word);
+    SmallVector<Value> products;
+    for (Value half : splitFloats(b, arith::ExtFOp::create(b, wide, both)))
+      products.push_back(arith::MulFOp::create(b, half, coefficient));
+    both = arith::TruncFOp::create(b, halves, joinFloats(b, products));
+    return LLVM::BitcastOp::create(b, type, both);
+  }
   // The coefficient is a power of two.
   Type bits = b.getI32Type();
   auto times = [&](Value half) -> Value {

@@ -43,8 +43,8 @@ LogicalResult formPointSweep(OpBuilder &builder, ApplyPointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
 
-/// Rows of numbers in global memory. Of pairs of bf16, words of f32 are numbers
-/// here: lengths and distances are those of words.
+/// Rows of numbers in global memory. Of pairs of 16 bits, words of f32 are
+/// numbers here: lengths and distances are those of words.
 struct Points {
   Value memref;
   MemRefType type;
@@ -77,7 +77,8 @@ struct PointSources {
 /// computed with. What is made of a tile's sums, registers of the threads, is
 /// the subclass'. Exponents are to base 2: scale and log2(e) are in the
 /// coordinates of x already where the metric is a product, but for a number
-/// from 1 to 2 where these are to keep their bits, the unit of exponents.
+/// from 1 to 2 where these are to keep their bits, the unit of exponents; and
+/// for powers of two above 1 where they may not become larger.
 class PointSweep {
 public:
   virtual ~PointSweep() = default;
@@ -134,6 +135,9 @@ protected:
   Value load(Value pointer, int64_t count) {
     return loadFloats(b, pointer, count, type);
   }
+  /// A finite exponent below all others, in units: what largest ones begin
+  /// with.
+  Value createLowest();
   /// An exponent in units, as it is; plus another, which is.
   Value inOnes(Value exponent);
   Value addInOnes(Value exponent, Value other);
@@ -211,8 +215,8 @@ private:
   Value rowTile, columnTile, termTile;
   /// log2(e) times the scale, over the unit of exponents.
   Value coefficient;
-  /// Null for 1.
-  Value unit;
+  /// Null for 1. The power of two in it, or null.
+  Value unit, largeUnit;
   /// From natural logarithms to exponents.
   Value termFactor;
   /// The current batch element.

@@ -15,10 +15,6 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// What the largest exponents begin with: a power of two, so that its product
-/// with a unit is exact.
-static constexpr double kLowest = -0x1p+126;
-
 namespace {
 /// For each of its rows a thread has the largest exponent of its own columns,
 /// and the sum of powers; they meet at the end.
@@ -66,7 +62,7 @@ private:
   SmallVector<Value> createStates(Value firstRow) override {
     SmallVector<Value> states;
     for (int64_t i = 0; i < product->getNumRows(); ++i) {
-      states.push_back(number(kLowest));
+      states.push_back(createLowest());
       states.push_back(number(0.0));
     }
     return states;

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TileProduct.h"
+#include "TensorProduct.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -18,12 +18,6 @@ using namespace mlir;
 using namespace mlir::scaling;
 
 static constexpr int64_t kWarpLanes = 32;
-
-/// What an instruction multiplies: 16 by 8 points in 8 coordinates, or twice as
-/// many that are half as long.
-static constexpr int64_t kStepRows = 16;
-static constexpr int64_t kStepColumns = 8;
-static constexpr int64_t kStepDepth = 8;
 
 /// Rows of a warp: two steps, for which columns are loaded once.
 static constexpr int64_t kSteps = 2;
@@ -60,32 +54,30 @@ public:
                     tileColumns / partsOf(numThreads) / 4, kStepDepth,
                     /*adjacentColumns=*/2, /*adjacentRows=*/2,
                     partsOf(numThreads)),
-        isNarrow(products == Products::bf16) {
+        products(products), lane(b, thread) {
     auto index = [&](int64_t value) -> Value {
       return arith::ConstantIndexOp::create(b, value);
     };
     Value rowWarps = index(rowWarpsOf(numThreads));
     Value warp = arith::DivUIOp::create(b, thread, index(kWarpLanes));
-    lane = arith::RemUIOp::create(b, thread, index(kWarpLanes));
     part = arith::DivUIOp::create(b, warp, rowWarps);
     firstRow = arith::MulIOp::create(
         b, arith::RemUIOp::create(b, warp, rowWarps), index(kWarpRows));
     firstColumn = arith::MulIOp::create(
         b, part, index(tileColumns / partsOf(numThreads)));
-    quad = arith::DivUIOp::create(b, lane, index(4));
-    inQuad = arith::RemUIOp::create(b, lane, index(4));
   }
 
   bool keepsCoordinates() const override { return true; }
+  bool isBounded() const override { return products == Products::f16; }
   Value createRow(ImplicitLocOpBuilder &b, int64_t i) const override {
     Value offset = arith::ConstantIndexOp::create(b, i * kStepRows / 2);
-    return arith::AddIOp::create(b, arith::AddIOp::create(b, firstRow, quad),
-                                 offset);
+    return arith::AddIOp::create(
+        b, arith::AddIOp::create(b, firstRow, lane.quad), offset);
   }
   Value createColumn(ImplicitLocOpBuilder &b, int64_t j) const override {
     Value two = arith::ConstantIndexOp::create(b, 2);
-    Value own = arith::AddIOp::create(b, firstColumn,
-                                      arith::MulIOp::create(b, inQuad, two));
+    Value own = arith::AddIOp::create(
+        b, firstColumn, arith::MulIOp::create(b, lane.inQuad, two));
     return arith::AddIOp::create(
         b, own,
         arith::ConstantIndexOp::create(b, j / 2 * kStepColumns + j % 2));
@@ -96,7 +88,7 @@ public:
   }
   Value createPart(ImplicitLocOpBuilder &b) const override { return part; }
   Value createIsFirst(ImplicitLocOpBuilder &b) const override {
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, inQuad,
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane.inQuad,
                                  arith::ConstantIndexOp::create(b, 0));
   }
   SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
@@ -105,58 +97,32 @@ public:
                                 ValueRange sums) const override;
 
 private:
-  /// Where the lane's row of the four matrices is that are loaded together:
-  /// two of them below each other, and two side by side.
-  Value createPlace(ImplicitLocOpBuilder &b, Value first, int64_t stride,
-                    bool isBelowFirst) const;
   SmallVector<Value> addStep(ImplicitLocOpBuilder &b, Value x, int64_t strideX,
                              Value y, int64_t strideY, ValueRange sums) const;
 
-  bool isNarrow;
-  Value lane, quad, inQuad, part, firstRow, firstColumn;
+  Products products;
+  TensorLane lane;
+  Value part, firstRow, firstColumn;
 };
 } // namespace
 
-/// Four matrices of eight by four coordinates: lane l gets coordinate l % 4 of
-/// row l / 4 of each.
-static SmallVector<Value> loadMatrices(ImplicitLocOpBuilder &b, Value place) {
-  SmallVector<Type> types(kMatrices, b.getI32Type());
-  Type type = LLVM::LLVMStructType::getLiteral(b.getContext(), types);
-  Value loaded = NVVM::LdMatrixOp::create(
-      b, type, place, kMatrices, NVVM::MMALayout::row,
-      NVVM::LdStMatrixShapeAttr::get(b.getContext(), 8, 8),
-      NVVM::LdStMatrixEltType::B16);
-  SmallVector<Value> parts;
-  for (int64_t i = 0; i < kMatrices; ++i)
-    parts.push_back(LLVM::ExtractValueOp::create(b, loaded, i));
-  return parts;
-}
-
-/// Adds the products of 16 rows and 8 columns to four sums.
-static void multiply(ImplicitLocOpBuilder &b, bool isNarrow, ValueRange rows,
-                     ValueRange columns, ArrayRef<Value *> sums) {
-  SmallVector<Value> before;
-  for (Value *sum : sums)
-    before.push_back(*sum);
-  SmallVector<Type> types(sums.size(), b.getF32Type());
-  NVVM::MMATypes type = isNarrow ? NVVM::MMATypes::bf16 : NVVM::MMATypes::tf32;
-  int64_t depth = isNarrow ? 2 * kStepDepth : kStepDepth;
-  Value after = NVVM::MmaOp::create(
-      b, LLVM::LLVMStructType::getLiteral(b.getContext(), types), rows, columns,
-      before, ArrayRef<int64_t>{kStepRows, kStepColumns, depth}, std::nullopt,
-      std::nullopt, std::array{type, type},
-      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-  for (auto [i, sum] : llvm::enumerate(sums))
-    *sum = LLVM::ExtractValueOp::create(b, after, i);
-}
-
-Value TensorProduct::createPlace(ImplicitLocOpBuilder &b, Value first,
-                                 int64_t stride, bool isBelowFirst) const {
+TensorLane::TensorLane(ImplicitLocOpBuilder &b, Value thread) {
   auto index = [&](int64_t value) -> Value {
     return arith::ConstantIndexOp::create(b, value);
   };
-  Value matrix = arith::DivUIOp::create(b, lane, index(kMatrixRows));
-  Value row = arith::RemUIOp::create(b, lane, index(kMatrixRows));
+  lane = arith::RemUIOp::create(b, thread, index(kWarpLanes));
+  quad = arith::DivUIOp::create(b, lane, index(4));
+  inQuad = arith::RemUIOp::create(b, lane, index(4));
+}
+
+Value scaling::createMatrixPlace(ImplicitLocOpBuilder &b,
+                                 const TensorLane &lane, Value first,
+                                 int64_t stride, bool isBelowFirst) {
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(b, value);
+  };
+  Value matrix = arith::DivUIOp::create(b, lane.lane, index(kMatrixRows));
+  Value row = arith::RemUIOp::create(b, lane.lane, index(kMatrixRows));
   Value low = arith::RemUIOp::create(b, matrix, index(2));
   Value high = arith::DivUIOp::create(b, matrix, index(2));
   Value below = isBelowFirst ? low : high, beside = isBelowFirst ? high : low;
@@ -166,6 +132,51 @@ Value TensorProduct::createPlace(ImplicitLocOpBuilder &b, Value first,
   return arith::AddIOp::create(
       b, arith::MulIOp::create(b, row, index(stride)),
       arith::MulIOp::create(b, beside, index(kVectorFloats)));
+}
+
+SmallVector<Value> scaling::loadMatrices(ImplicitLocOpBuilder &b, Value place,
+                                         bool isTransposed) {
+  SmallVector<Type> types(kMatrices, b.getI32Type());
+  Type type = LLVM::LLVMStructType::getLiteral(b.getContext(), types);
+  Value loaded = NVVM::LdMatrixOp::create(
+      b, type, place, kMatrices,
+      isTransposed ? NVVM::MMALayout::col : NVVM::MMALayout::row,
+      NVVM::LdStMatrixShapeAttr::get(b.getContext(), 8, 8),
+      NVVM::LdStMatrixEltType::B16);
+  SmallVector<Value> parts;
+  for (int64_t i = 0; i < kMatrices; ++i)
+    parts.push_back(LLVM::ExtractValueOp::create(b, loaded, i));
+  return parts;
+}
+
+void scaling::multiplyTensors(ImplicitLocOpBuilder &b, Products products,
+                              ValueRange rows, ValueRange columns,
+                              ArrayRef<Value *> sums) {
+  SmallVector<Value> before;
+  for (Value *sum : sums)
+    before.push_back(*sum);
+  SmallVector<Type> types(sums.size(), b.getF32Type());
+  NVVM::MMATypes type = products == Products::bf16  ? NVVM::MMATypes::bf16
+                        : products == Products::f16 ? NVVM::MMATypes::f16
+                                                    : NVVM::MMATypes::tf32;
+  int64_t depth = products == Products::tf32 ? kStepDepth : 2 * kStepDepth;
+  // Of f16 the instruction wants pairs, of others words.
+  auto asFactors = [&](ValueRange words) -> SmallVector<Value> {
+    if (products != Products::f16)
+      return words;
+    auto pair = VectorType::get(2, b.getF16Type());
+    return llvm::map_to_vector(words, [&](Value word) -> Value {
+      return LLVM::BitcastOp::create(b, pair, word);
+    });
+  };
+  Value after = NVVM::MmaOp::create(
+      b, LLVM::LLVMStructType::getLiteral(b.getContext(), types),
+      asFactors(rows), asFactors(columns), before,
+      ArrayRef<int64_t>{kStepRows, kStepColumns, depth}, std::nullopt,
+      std::nullopt, std::array{type, type},
+      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  for (auto [i, sum] : llvm::enumerate(sums))
+    *sum = LLVM::ExtractValueOp::create(b, after, i);
 }
 
 SmallVector<Value> TensorProduct::addStep(ImplicitLocOpBuilder &b, Value x,
@@ -186,8 +197,9 @@ SmallVector<Value> TensorProduct::addStep(ImplicitLocOpBuilder &b, Value x,
       for (int64_t i = 0; i < kSteps; ++i) {
         Value *upper = &results[2 * i * numColumns + j + 2 * half];
         Value *lower = upper + numColumns;
-        multiply(b, isNarrow, rows[i], ValueRange(columns).slice(2 * half, 2),
-                 {upper, upper + 1, lower, lower + 1});
+        multiplyTensors(b, products, rows[i],
+                        ValueRange(columns).slice(2 * half, 2),
+                        {upper, upper + 1, lower, lower + 1});
       }
   }
   return results;
@@ -199,9 +211,11 @@ SmallVector<Value> TensorProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
                                              bool isAll,
                                              ValueRange sums) const {
   Value ownX = createAddress(
-      b, x, createPlace(b, firstRow, strideX, /*isBelowFirst=*/true));
+      b, x,
+      createMatrixPlace(b, lane, firstRow, strideX, /*isBelowFirst=*/true));
   Value ownY = createAddress(
-      b, y, createPlace(b, firstColumn, strideY, /*isBelowFirst=*/false));
+      b, y,
+      createMatrixPlace(b, lane, firstColumn, strideY, /*isBelowFirst=*/false));
   SmallVector<Value> results(sums);
   int64_t straight = isAll ? std::min(depth, kMostStraight) : 0;
   for (int64_t from = 0; from < straight; from += kStepDepth)

@@ -42,6 +42,9 @@ public:
   /// have too few bits for other products.
   virtual bool keepsCoordinates() const { return false; }
 
+  /// Whether these may not become larger than they are.
+  virtual bool isBounded() const { return false; }
+
   /// Points of a tile on either side.
   int64_t getRows() const { return tileRows; }
   int64_t getColumns() const { return tileColumns; }
@@ -102,8 +105,8 @@ std::unique_ptr<TileProduct>
 createScalarProduct(ImplicitLocOpBuilder &b, FloatType type, Metric metric,
                     Value thread, int64_t numThreads, int64_t threadColumns);
 
-/// By tensor cores, of numbers of tf32, or of bf16, two of which are a float
-/// here; with sums of f32; the metric is `dot`. The sums are those of
+/// By tensor cores, of numbers of tf32, or of bf16 or f16, two of which are a
+/// float here; with sums of f32; the metric is `dot`. The sums are those of
 /// `mma.sync`: a lane has two neighbouring columns of every eight, in two of
 /// sixteen rows.
 std::unique_ptr<TileProduct>

@@ -2166,9 +2166,18 @@ func.func @f(%x: tensor<8x3xbf16>, %y: tensor<4x3xbf16>, %o: tensor<8xf32>) {
 // -----
 
 // C2: an operand that is points as well
-func.func @f(%x: tensor<8x4xbf16>, %y: tensor<4x4xbf16>, %o: tensor<8x4xf32>) {
-  // expected-error @below {{'scaling.apply_points' op expected elements of type 'f32', got 'tensor<4x4xbf16>' (C2)}}
-  %r = scaling.apply_points dot points(%x, %y : tensor<8x4xbf16>, tensor<4x4xbf16>) products(bf16) operand(%y : tensor<4x4xbf16>) outs(%o : tensor<8x4xf32>) -> tensor<8x4xf32>
+func.func @f(%x: tensor<8x4xf16>, %y: tensor<4x4xf16>, %o: tensor<8x4xf32>) {
+  // expected-error @below {{'scaling.apply_points' op expected elements of type 'f32', got 'tensor<4x4xf16>' (C2)}}
+  %r = scaling.apply_points dot points(%x, %y : tensor<8x4xf16>, tensor<4x4xf16>) products(f16) operand(%y : tensor<4x4xf16>) outs(%o : tensor<8x4xf32>) -> tensor<8x4xf32>
+  return
+}
+
+// -----
+
+// C2: an operand that is no pairs
+func.func @f(%x: tensor<8x4xbf16>, %y: tensor<4x4xbf16>, %V: tensor<4x3xbf16>, %o: tensor<8x3xf32>) {
+  // expected-error @below {{'scaling.apply_points' op an 'operand' of bf16 wants an even number of columns (C2)}}
+  %r = scaling.apply_points dot points(%x, %y : tensor<8x4xbf16>, tensor<4x4xbf16>) products(bf16) operand(%V : tensor<4x3xbf16>) outs(%o : tensor<8x3xf32>) -> tensor<8x3xf32>
   return
 }
 

@@ -404,6 +404,15 @@ func.func @points(%x: tensor<8x3xf32>, %y: tensor<2x4x3xf32>, %F: tensor<8xf32>,
   return
 }
 
+// CHECK-LABEL: func.func @points_of_pairs
+// CHECK: scaling.apply_points dot {{.*}}bf16>) products(bf16) operand(%{{[a-z0-9_]+}} : tensor<4x6xbf16>)
+// CHECK: scaling.apply_points dot {{.*}}f16>) products(f16) operand(%{{[a-z0-9_]+}} : tensor<4x6xf32>)
+func.func @points_of_pairs(%x: tensor<8x4xbf16>, %y: tensor<4x4xbf16>, %V: tensor<4x6xbf16>, %h: tensor<8x4xf16>, %k: tensor<4x4xf16>, %W: tensor<4x6xf32>, %o: tensor<8x6xf32>) {
+  %0 = scaling.apply_points dot points(%x, %y : tensor<8x4xbf16>, tensor<4x4xbf16>) products(bf16) operand(%V : tensor<4x6xbf16>) outs(%o : tensor<8x6xf32>) -> tensor<8x6xf32>
+  %1 = scaling.apply_points dot points(%h, %k : tensor<8x4xf16>, tensor<4x4xf16>) products(f16) operand(%W : tensor<4x6xf32>) outs(%o : tensor<8x6xf32>) -> tensor<8x6xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @points_bias
 // CHECK: scaling.reduce_points dot points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf64>, tensor<4x3xf64>) bias(%{{[a-z0-9_]+}} : tensor<4x8xf16>) transposed bias_scale(%{{[a-z0-9_]+}} : f64) outs(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8xf64>, tensor<8xf64>) -> tensor<8xf64>, tensor<8xf64>
 // CHECK: scaling.apply_points l1 points(%{{[a-z0-9_]+}}, %{{[a-z0-9_]+}} : tensor<8x3xf64>, tensor<4x3xf64>) bias(%{{[a-z0-9_]+}} : tensor<8x4xf64>) operand(%{{[a-z0-9_]+}} : tensor<4x5xf64>) outs(%{{[a-z0-9_]+}} : tensor<8x5xf64>) -> tensor<8x5xf64>

@@ -216,3 +216,97 @@ func.func @stored(%x: tensor<30x3xf32>, %y: tensor<40x3xf32>) -> tensor<30xf32> 
   %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #stored} -> tensor<30xf32>, tensor<30xf32>
   return %r#0 : tensor<30xf32>
 }
+
+// -----
+
+#cloud = #scaling.schedule<cloud>
+
+// What a plan is applied to is rounded as well; in pairs, to bf16.
+// CHECK-LABEL: func.func @applied_to_pairs
+// CHECK: scaling.apply_points dot {{.*}} products(bf16) operand(%{{.*}} : tensor<40x6xbf16>)
+func.func @applied_to_pairs(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %V: tensor<40x6xf32>) -> tensor<30x6xf32> attributes {scaling.products = "bf16"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise dot points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %o = tensor.empty() : tensor<30x6xf32>
+  %o0 = linalg.fill ins(%zero : f32) outs(%o : tensor<30x6xf32>) -> tensor<30x6xf32>
+  %P = scaling.apply product domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%V : tensor<40x6xf32>) outs(%o0 : tensor<30x6xf32>) -> tensor<30x6xf32>
+  return %P : tensor<30x6xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud>
+
+// By way of f32.
+// CHECK-LABEL: func.func @applied_to_f16
+// CHECK: arith.extf %{{.*}} : f16 to f32
+// CHECK: arith.truncf %{{.*}} : f32 to bf16
+// CHECK: scaling.apply_points dot {{.*}} products(bf16) operand(%{{.*}} : tensor<40x6xbf16>)
+func.func @applied_to_f16(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %V: tensor<40x6xf16>) -> tensor<30x6xf32> attributes {scaling.products = "bf16"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise dot points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %o = tensor.empty() : tensor<30x6xf32>
+  %o0 = linalg.fill ins(%zero : f32) outs(%o : tensor<30x6xf32>) -> tensor<30x6xf32>
+  %P = scaling.apply product domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%V : tensor<40x6xf16>) outs(%o0 : tensor<30x6xf32>) -> tensor<30x6xf32>
+  return %P : tensor<30x6xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud>
+
+// CHECK-LABEL: func.func @applied_to_others
+// CHECK-SAME: %[[V:[a-zA-Z0-9]+]]: tensor<40x5xf32>)
+// CHECK: %[[R:.*]] = linalg.generic {{.*}} ins(%[[V]] :
+// CHECK: arith.bitcast
+// CHECK: scaling.apply_points dot {{.*}} products(bf16) operand(%[[R]] : tensor<40x5xf32>)
+func.func @applied_to_others(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %V: tensor<40x5xf32>) -> tensor<30x5xf32> attributes {scaling.products = "bf16"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise dot points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %o = tensor.empty() : tensor<30x5xf32>
+  %o0 = linalg.fill ins(%zero : f32) outs(%o : tensor<30x5xf32>) -> tensor<30x5xf32>
+  %P = scaling.apply product domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%V : tensor<40x5xf32>) outs(%o0 : tensor<30x5xf32>) -> tensor<30x5xf32>
+  return %P : tensor<30x5xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud>
+
+// Of f16 are points alone.
+// CHECK-LABEL: func.func @applied_to_points_of_f16
+// CHECK-SAME: %[[V:[a-zA-Z0-9]+]]: tensor<40x6xf32>)
+// CHECK: %[[R:.*]] = linalg.generic {{.*}} ins(%[[V]] :
+// CHECK: scaling.apply_points dot points({{.*}} : tensor<30x16xf16>, tensor<40x16xf16>) {{.*}} products(f16) operand(%[[R]] : tensor<40x6xf32>)
+func.func @applied_to_points_of_f16(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %V: tensor<40x6xf32>) -> tensor<30x6xf32> attributes {scaling.products = "f16"} {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise dot points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %o = tensor.empty() : tensor<30x6xf32>
+  %o0 = linalg.fill ins(%zero : f32) outs(%o : tensor<30x6xf32>) -> tensor<30x6xf32>
+  %P = scaling.apply product domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%V : tensor<40x6xf32>) outs(%o0 : tensor<30x6xf32>) -> tensor<30x6xf32>
+  return %P : tensor<30x6xf32>
+}

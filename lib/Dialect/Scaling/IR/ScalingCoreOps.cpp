@@ -612,6 +612,22 @@ void ReducePointsOp::getEffects(
   structuredEffects(*this, effects);
 }
 
+/// The type of points whose products are narrower than the costs, or null.
+static Type getStoredType(Products products, MLIRContext *context) {
+  if (products == Products::bf16)
+    return BFloat16Type::get(context);
+  if (products == Products::f16)
+    return Float16Type::get(context);
+  return {};
+}
+
+/// Whether an operand may be stored as bf16, with products of it, like points.
+static bool mayBeNarrow(ReducePointsOp op, OpOperand &operand) { return false; }
+static bool mayBeNarrow(ApplyPointsOp op, OpOperand &operand) {
+  return op.getProducts() == Products::bf16 &&
+         &operand == &op.getOperandMutable();
+}
+
 /// What both ops on points want of these, besides their shapes.
 template <typename OpTy>
 static LogicalResult verifyPoints(OpTy op, Type element) {
@@ -626,13 +642,14 @@ static LogicalResult verifyPoints(OpTy op, Type element) {
   if (!element.isF32() && !element.isF64())
     return op.emitOpError() << "expected 'outs' of type 'f32' or 'f64', got "
                             << element << " (C2)";
-  bool isNarrow = op.getProducts() == Products::bf16;
+  Type stored = getStoredType(op.getProducts(), op.getContext());
   for (OpOperand &operand : op->getOpOperands()) {
     bool isPoints = operand.getOperandNumber() < 2;
     bool isBias = op.getBias() && &operand == &op.getBiasMutable()[0];
     Type own = getElementTypeOrSelf(operand.get());
-    Type expected =
-        isPoints && isNarrow ? BFloat16Type::get(op.getContext()) : element;
+    Type expected = isPoints && stored ? stored : element;
+    if (own == stored && mayBeNarrow(op, operand))
+      continue;
     if (own != expected && (!isBias || own.isF64()))
       return op.emitOpError() << "expected elements of type " << expected
                               << ", got " << operand.get().getType() << " (C2)";
@@ -650,9 +667,10 @@ static LogicalResult verifyPoints(OpTy op, Type element) {
     return op.emitOpError()
            << "points have " << dx << " and " << dy << " coordinates (C2)";
   for (int64_t depth : {dx, dy})
-    if (isNarrow && (ShapedType::isDynamic(depth) || depth % 2 != 0))
-      return op.emitOpError("products of bf16 want points of an even number of "
-                            "coordinates (C2)");
+    if (stored && (ShapedType::isDynamic(depth) || depth % 2 != 0))
+      return op.emitOpError()
+             << "products of " << stringifyProducts(op.getProducts())
+             << " want points of an even number of coordinates (C2)";
   return success();
 }
 
@@ -716,6 +734,11 @@ LogicalResult ApplyPointsOp::verify() {
     return emitOpError("'operand' and 'outs' must have rank at least 2 (C2)");
   if (failed(verifyPoints(*this, getElementTypeOrSelf(getOuts()))))
     return failure();
+  int64_t columns = cast<ShapedType>(getOperand().getType()).getShape().back();
+  if (getElementTypeOrSelf(getOperand()).isBF16() &&
+      (ShapedType::isDynamic(columns) || columns % 2 != 0))
+    return emitOpError("an 'operand' of bf16 wants an even number of columns "
+                       "(C2)");
   return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
 }
 

@@ -70,7 +70,7 @@ private:
   /// Squares of a type along the last dimension.
   Value squares(FloatType type, TensorEmitter &e, Value points);
   void centre(TensorEmitter &e, Prepared &points);
-  /// The nearest numbers of tf32, or as bf16.
+  /// The nearest numbers of tf32, or as bf16 or f16.
   Value rounded(TensorEmitter &e, Value points, Products products);
 
   RewriterBase &rewriter;
@@ -112,6 +112,17 @@ static Value castTo(FloatType type, TensorEmitter &e, Value tensor) {
                        [&](OpBuilder &b, Location l, ValueRange in) {
                          return castFloat(b, l, in[0], type);
                        });
+}
+
+/// Numbers of 16 bits are read as pairs.
+static bool isOfPairs(Products products) {
+  return products == Products::bf16 || products == Products::f16;
+}
+
+/// Whether rows are known to be pairs.
+static bool isPaired(Value rows) {
+  int64_t size = cast<ShapedType>(rows.getType()).getShape().back();
+  return !ShapedType::isDynamic(size) && size % 2 == 0;
 }
 
 Value PointSweeper::squares(FloatType type, TensorEmitter &e, Value points) {
@@ -171,6 +182,8 @@ Value PointSweeper::rounded(TensorEmitter &e, Value points, Products products) {
   auto sizes = tensor::getMixedSizes(e.b, e.loc, points);
   if (products == Products::bf16)
     return castTo(e.b.getBF16Type(), e, points);
+  if (products == Products::f16)
+    return castTo(e.b.getF16Type(), e, points);
   Type bits = e.b.getI32Type();
   auto round = [&](OpBuilder &b, Location l, ValueRange in) -> Value {
     Value half = arith::ConstantIntOp::create(b, l, bits, 0x1000);
@@ -221,12 +234,7 @@ Prepared &PointSweeper::prepare(PairwiseOp pairwise) {
     products = function->getAttrOfType<StringAttr>(kProductsAttrName);
   if (products)
     points.products = symbolizeProducts(products).value_or(Products::f32);
-  // Pairs of bf16 are read.
-  auto isPaired = [](Value side) {
-    int64_t size = cast<ShapedType>(side.getType()).getShape().back();
-    return !ShapedType::isDynamic(size) && size % 2 == 0;
-  };
-  if (points.products == Products::bf16 &&
+  if (isOfPairs(points.products) &&
       (!isPaired(points.x) || !isPaired(points.y)))
     points.products = Products::tf32;
   if (points.products != Products::f32) {
@@ -392,13 +400,19 @@ bool PointSweeper::sweep(ApplyOp apply) {
   Value scale = swept.scale;
   row = withTerm(e, row, points.xTerm, scale);
   col = withTerm(e, col, points.yTerm, scale);
+  Value operand = apply.getOperand();
+  bool isNarrow = points.products == Products::bf16 && isPaired(operand);
+  if (!isNarrow || !isOf(rewriter.getBF16Type(), operand)) {
+    operand = castTo(type, e, operand);
+    if (points.products != Products::f32)
+      operand = rounded(e, operand, isNarrow ? Products::bf16 : Products::tf32);
+  }
   Value out =
       e.empty(tensor::getMixedSizes(rewriter, loc, apply.getOuts()[0]), type);
   rewriter.replaceOpWithNewOp<ApplyPointsOp>(
       apply, apply.getResultTypes(), points.x, points.y, row, col,
-      scaleOfSweep(e, scale, points), swept.bias, swept.biasScale,
-      castTo(type, e, apply.getOperand()), out, points.metric,
-      swept.bias && apply.getTransposed(), points.products);
+      scaleOfSweep(e, scale, points), swept.bias, swept.biasScale, operand, out,
+      points.metric, swept.bias && apply.getTransposed(), points.products);
   return true;
 }
 

@@ -192,8 +192,13 @@ def Scaling_NumericsAttr : Scaling_Attr<"Numerics", "numerics"> {
     coordinates and more, these may be rounded to eleven significant bits, for
     tensor cores; what is made of the rounded points, norms too, is f32.
     `products = bf16`: the same with eight bits, where the number of coordinates
-    is known and even, and elsewhere as `tf32`. A lowering without tensor cores
-    does not round.
+    is known and even, and elsewhere as `tf32`. `products = f16`: eleven bits in
+    half of the memory, likewise, of coordinates up to 65504, from their middle
+    where costs are squared distances; larger ones are infinite. What is applied
+    to a plan of such costs is a product too, of entries of the plan and of the
+    operand that are rounded to tf32, or, with `bf16`, to eight bits, where the
+    number of the operand's columns is known and even. A lowering without tensor
+    cores does not round.
 
     Constraints:
     * (C1) `accumulate` is f32 or f64 and not narrower than the matrix' element

@@ -459,7 +459,9 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
 
     `products(tf32)`: tensor cores multiply, for which points must be numbers of
     tf32, eleven significant bits: of others, the rest is not looked at.
-    `products(bf16)`: the same of points that are stored as bf16. Sums are f32.
+    `products(bf16)`, `products(f16)`: the same of points that are stored as
+    such; the scale is not in coordinates of f16, which are at most 65504. Sums
+    are f32.
 
     Owns its initialisation: what `outs` holds does not matter.
 
@@ -472,8 +474,9 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
       same); with products other than f32 it is `dot`, and the sums are f32.
     * (C2) shapes fit as described; all elements and scales are f32, or all are
-      f64, but those of the bias may be narrower; with products of bf16, points
-      are bf16, and have an even number of coordinates; there are two `outs`.
+      f64, but those of the bias may be narrower; with products of bf16 or f16,
+      points are of that type, and have an even number of coordinates; there are
+      two `outs`.
     * (C3) all tensors or all memrefs.
     * (C4) `bias_scale` and `transposed` come with a bias.
 
@@ -517,7 +520,10 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
     Formula: `outs = P·V` with
     `P_ij = exp(row_i + scale · C_ij + bias_scale · B_ij + col_j)`, C as in
     `scaling.pairwise`. An entry whose row or column factor is −inf is exactly
-    zero. `products` are those of points, as in `scaling.reduce_points`.
+    zero. `products` are those of points, as in `scaling.reduce_points`. With
+    other ones than f32, tensor cores multiply P and V as well: entries of P are
+    rounded to tf32, and V is of numbers of tf32; or both are bf16, if V is
+    stored as that. Sums are f32.
 
     Owns its initialisation: what `outs` holds does not matter.
 
@@ -530,8 +536,9 @@ def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOpera
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
       same); with products other than f32 it is `dot`, and the sums are f32.
     * (C2) shapes fit as described; all elements and scales are f32, or all are
-      f64, but those of the bias may be narrower; with products of bf16, points
-      are bf16, and have an even number of coordinates.
+      f64, but those of the bias may be narrower; with products of bf16 or f16,
+      points are of that type, and have an even number of coordinates; with
+      those of bf16, V may be bf16, with an even number of columns.
     * (C3) all tensors or all memrefs.
     * (C4) `bias_scale` and `transposed` come with a bias.
 

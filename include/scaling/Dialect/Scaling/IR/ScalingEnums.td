@@ -88,7 +88,7 @@ def Scaling_Metric : Scaling_Enum<"Metric", "the cost between two points", [
 
 def Scaling_Products : Scaling_Enum<"Products", "what coordinates are rounded to before they are multiplied", [
   I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"tf32", 1>,
-  I32EnumAttrCase<"bf16", 2>]>;
+  I32EnumAttrCase<"bf16", 2>, I32EnumAttrCase<"f16", 3>]>;
 
 def Scaling_ApplyKind : Scaling_Enum<"ApplyKind", "what is computed from the plan", [
   I32EnumAttrCase<"product", 0>, I32EnumAttrCase<"value", 1>,

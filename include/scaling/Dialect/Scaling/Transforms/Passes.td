@@ -94,11 +94,13 @@ def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
     32 points of y; not in functions of `strict` numerics. Cosines become
     products of points over their norms.
 
-    Points of 16 coordinates and more whose products are to be of tf32 or bf16,
-    as the function's attribute `scaling.products` says, are rounded to numbers
+    Points of 16 coordinates and more whose products are to be of tf32, bf16 or
+    f16, as the function's attribute `scaling.products` says, are rounded to numbers
     of it (to nearest, ties of tf32 away from zero), squares being those of the
     rounded ones: a point is as far from itself as f32 sums differ. Points of an
-    odd or unknown number of coordinates are rounded to tf32, not bf16.
+    odd or unknown number of coordinates are rounded to tf32 instead. What is
+    applied to a plan of such points is rounded as well, to bf16 where points
+    are and it has an even number of columns, and to tf32.
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect",
                            "::mlir::arith::ArithDialect",
