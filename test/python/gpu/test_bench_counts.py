@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assembled_kernels import find_ptxas
+from assembled_kernels import assemble, find_ptxas
+from emulated_kernels import compile_kernel, launch_bounds
 from findtool import find_tool
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmark"
@@ -158,7 +159,7 @@ def test_executions_of_an_unrolled_loop(tmp_path):
 
 
 @pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
-@pytest.mark.parametrize("products, most", [("tf32", 8.0), ("bf16", 7.0)])
+@pytest.mark.parametrize("products, most", [("tf32", 8.0), ("bf16", 7.0), ("f16", 7.0)])
 def test_instructions_of_tensor_cores(products, most):
     """Of the loop over tiles, per entry of a tile of 128 by 256 points."""
     ours = gpu.Ours(gpu.WORKLOADS[f"cloud {products}"])
@@ -168,9 +169,70 @@ def test_instructions_of_tensor_cores(products, most):
     loops = [loop for loop in code.loops if code.mix(loop)["HMMA"]]
     assert len(loops) == 2
     for loop in loops:
-        depth = {"tf32": 8, "bf16": 16}[products]
+        depth = 8 if products == "tf32" else 16
         assert code.mix(loop)["HMMA"] == entries * 16 / depth
         assert len(loop) / entries <= most
+
+
+@pytest.mark.parametrize("products", ["f32", "tf32", "bf16", "f16"])
+def test_bytes_of_points(products):
+    """Every access moves whole sectors, and a half-step between two clouds of
+    16384 points reads each once for every block of 128, and little else."""
+    workload = replace(gpu.WORKLOADS["cloud"], products=products).of_size(512)
+    kernel = gpu.Ours(workload)
+    moved = []
+    for steps in (2, 4):
+        results, report = kernel.execute(kernel.code(steps), steps)
+        gpu.check(workload, results, steps, kernel.unit)
+        memory = report["global"]
+        for kind in ("read", "write"):
+            sectors = memory[f"{kind}_sectors"]
+            assert sectors <= 1.01 * memory[f"{kind}_sectors_ideal"]
+        moved.append(gpu.moved_bytes(report))
+    found = gpu.sweep_bytes(kernel, *moved, 2)
+    assert 1 < found / workload.minimum_sweep() <= 1.05
+
+
+APPLY = """
+func.func @apply(%x: tensor<512x64x{point}>, %y: tensor<512x64x{point}>,
+                 %u: tensor<512xf32>, %v: tensor<512xf32>,
+                 %V: tensor<512x{columns}x{value}>) -> tensor<512x{columns}xf32> {{
+  %s = arith.constant 0.3 : f32
+  %e = tensor.empty() : tensor<512x{columns}xf32>
+  %o = scaling.apply_points dot
+      points(%x, %y : tensor<512x64x{point}>, tensor<512x64x{point}>)
+      row(%u : tensor<512xf32>) col(%v : tensor<512xf32>) scale(%s : f32)
+      products({products}) operand(%V : tensor<512x{columns}x{value}>)
+      outs(%e : tensor<512x{columns}xf32>) -> tensor<512x{columns}xf32>
+  return %o : tensor<512x{columns}xf32>
+}}
+"""
+
+
+@pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize(
+    "products, columns, most", [("tf32", 64, 14), ("bf16", 64, 8), ("bf16", 128, 10)]
+)
+def test_instructions_of_plans_by_tensor_cores(products, columns, most, chip):
+    """Of the loop over tiles of 128 by 64 entries: those of both products."""
+    stored = "f32" if products == "tf32" else products
+    source = APPLY.format(
+        products=products, point=stored, value=stored, columns=columns
+    )
+    code = compile_kernel(source, "llvm", chip)
+    version = {"sm_100": 86}.get(chip, gpu.PTX_VERSION)
+    ptx = sass.back_end(code, chip, version)
+    found = assemble(ptx, chip)["apply"]
+    assert (found["stack"], found["spills"]) == (0, 0)
+    if chip != gpu.CHIP:
+        return
+    kernel = sass.disassemble(sass.assemble(ptx, chip, find_ptxas()))["apply"]
+    loop = max(kernel.loops, key=lambda loop: kernel.mix(loop)["HMMA"])
+    entries = 128 * 64 / launch_bounds(code, "apply")[0]
+    depth = 8 if products == "tf32" else 16
+    assert kernel.mix(loop)["HMMA"] == entries * (64 + columns) / 4 / depth
+    assert len(loop) / entries <= most
 
 
 @pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
