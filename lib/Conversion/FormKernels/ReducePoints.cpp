@@ -27,8 +27,9 @@ public:
     product = op.getProducts() == Products::f32
                   ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
                                         blocks.numThreads, getThreadColumns())
-                  : createTensorProduct(b, op.getProducts(), blocks.thread,
-                                        blocks.numThreads, kTensorColumns);
+                  : createTensorProduct(
+                        b, op.getProducts(), blocks.thread, blocks.numThreads,
+                        op.getBias() ? kFewTensorColumns : kTensorColumns);
     int64_t others = product->getNumParts() - 1;
     if (others > 0) {
       FailureOr<Value> forOthers =
@@ -49,8 +50,9 @@ private:
   static constexpr int64_t kThreadColumns = 16;
   /// Where an exponential, or a number of the bias, takes more registers.
   static constexpr int64_t kFewThreadColumns = 8, kLeastThreadColumns = 4;
-  /// Columns of a tile of tensor cores: as many sums for a thread.
-  static constexpr int64_t kTensorColumns = 256;
+  /// Columns of a tile of tensor cores: as many sums for a thread; half of them
+  /// where numbers of the bias take registers as well.
+  static constexpr int64_t kTensorColumns = 256, kFewTensorColumns = 128;
 
   int64_t getThreadColumns() {
     if (!type.isF32())

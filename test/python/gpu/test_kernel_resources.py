@@ -103,6 +103,17 @@ def attention_with_bias(element):
         }}"""
 
 
+def tensor_attention_with_bias(element):
+    """Points of 16 bits are multiplied as such."""
+    products = {"f32": "tf32"}.get(element, element)
+    numerics = f"numerics(#scaling.numerics<log, products = {products}>)"
+    return (
+        attention_with_bias(element)
+        .replace("preset(sinkformer)", "")
+        .replace("stop(", f"preset(sinkformer) {numerics} stop(")
+    )
+
+
 @pytest.mark.skipif(not find_ptxas(), reason="no ptxas")
 @pytest.mark.parametrize(
     "chip, program, element",
@@ -115,6 +126,8 @@ def attention_with_bias(element):
             (attention_with_bias, "f32"),
             (attention_with_bias, "f16"),
             (attention_with_bias, "f64"),
+            (tensor_attention_with_bias, "f32"),
+            (tensor_attention_with_bias, "f16"),
         )
     ],
 )

@@ -202,12 +202,12 @@ def test_products_of_points(name):
             return [result]
         return [result.f, result.g] if name == "sinkhorn" else [result.matrix]
 
-    for word in ("tf32", "bf16"):
+    for word in ("tf32", "bf16", "f16"):
         for got, want in zip(
             arrays(function(products=word, **how)), arrays(function(**how))
         ):
             np.testing.assert_array_equal(got, want)
-    with pytest.raises(ValueError, match="products: 'f16' was given, allowed are"):
-        function(products="f16")
+    with pytest.raises(ValueError, match="products: 'f64' was given, allowed are"):
+        function(products="f64")
     with pytest.raises(ValueError, match="products: 'tf32' .* with strict"):
         function(products="tf32", strict=True)
