@@ -2,13 +2,15 @@
 of the transformers package as they are: one op each, with PyTorch's results."""
 
 import importlib
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from findtool import need_module
+from findtool import ROOT, find_tool, need_module
 
 for module in ("torch", "torch_mlir", "transformers"):
     need_module(module)
@@ -209,6 +211,31 @@ def test_superglue(tmp_path):
         tolerance=1e-5,
     )
     assert "linalg." not in text
+
+
+def test_the_page(tmp_path):
+    """Its commands, with fewer iterations of a smaller matrix."""
+    page = (ROOT / "docs" / "raise.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", page, re.DOTALL)[1]
+    (shown,) = re.findall(r"```mlir\n(%plan.*?)```", page, re.DOTALL)
+    for large, small in (("256, 256", "16, 16"), (", 100)", ", 4)")):
+        assert large in commands
+        commands = commands.replace(large, small)
+    folders = [os.path.dirname(find_tool("scaling-opt"))]
+    folders += [os.path.dirname(sys.executable), os.environ["PATH"]]
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": os.pathsep.join(folders)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # Of fewer half-steps it is not the preset.
+    shown = shown.strip().removesuffix("preset(superglue)")
+    assert shown.replace("256x256", "16x16") in done.stdout
+    assert "raised to 'scaling.project': 8 half-steps" in done.stderr
+    assert "linalg.generic" not in done.stdout
 
 
 def test_superglue_absorb(tmp_path):

@@ -180,6 +180,21 @@ def test_transformations():
     assert text.count("stablehlo.composite") == 1
 
 
+def test_second_derivatives_are_those_of_the_recurrence():
+    """By differences of the gradients of scaling.project, in f64."""
+    how = {"half_steps": 5, "domain": "log"}
+    x, w, v = (normal(4, 4, seed=seed, dtype=np.float64) for seed in range(3))
+    with jax.enable_x64(True):
+        value = lambda x: jnp.sum(w * portable.project(x, **how))
+        found = jax.jit(jax.grad(lambda x: jnp.sum(v * jax.grad(value)(x))))(x)
+
+    def slope(t):
+        _, pullback = scaling.vjp(scaling.project, x + t * v, **how)
+        return pullback(w)[0]
+
+    close(found, (slope(1e-5) - slope(-1e-5)) / 2e-5, 1e-8)
+
+
 @pytest.mark.parametrize(
     "how, message",
     [
