@@ -10,6 +10,7 @@ Writes `flows.md` and `flows.json`.
 """
 
 import argparse
+import functools
 import importlib
 import json
 import os
@@ -103,43 +104,148 @@ def python_calls(package):
     yield below("a call, project of 4×4, all of it", 1e4 * call, "µs", 20)
 
 
-def gradients(seconds):
-    """Backward against forward; there is no target."""
-    import scaling
+def autograd(module, shape):
+    """Forward and backward through a loop in PyTorch, as a call without arguments;
+    and the gradient that it finds."""
+    import torch
 
-    for title, shape in (("512×512", (512, 512)), ("65536×4×4", (65536, 4, 4))):
-        rng = np.random.default_rng(0)
-        x, cotangent = rng.normal(size=(2, *shape)).astype(np.float32)
-        arguments = dict(preset="mhc")
-        _, pullback = scaling.vjp(scaling.project, x, **arguments)
-        forward, backward = iree_routes.best(
-            [
-                lambda: scaling.project(x, **arguments),
-                lambda: pullback(cotangent),
-            ],
-            seconds,
-        )
-        yield row(
-            f"backward (forward again included), 20 iterations of {title}: "
-            f"{1e3 * backward:.3g} ms, forward {1e3 * forward:.3g} ms",
-            backward / forward,
-            "× the forward",
-        )
-
-    x, cotangent = rng.normal(size=(2, 512, 512)).astype(np.float32)
-    unrolled, implicit = (
-        scaling.vjp(scaling.project, x, half_steps=200, mode=mode)[1]
-        for mode in ("unrolled", "implicit")
+    rng = np.random.default_rng(0)
+    x, cotangent = map(
+        torch.from_numpy, rng.normal(size=(2, *shape)).astype(np.float32)
     )
-    slow, fast = iree_routes.best(
-        [lambda: unrolled(cotangent), lambda: implicit(cotangent)], seconds
+    x.requires_grad_()
+
+    def call():
+        x.grad = None
+        module(x).backward(cotangent)
+        return x.grad.numpy()
+
+    return call
+
+
+def mhc_loop(x):
+    """mHC's projection as its paper has it: 20 iterations."""
+    p = x.softmax(-1) + 1e-6
+    p = p / (p.sum(-2, keepdim=True) + 1e-6)
+    for _ in range(19):
+        p = p / (p.sum(-1, keepdim=True) + 1e-6)
+        p = p / (p.sum(-2, keepdim=True) + 1e-6)
+    return p
+
+
+def log_loop(half_steps):
+    """A projection on logarithms: rows and columns in turn."""
+
+    def loop(x):
+        for i in range(half_steps):
+            x = x - x.logsumexp(-1 - i % 2, keepdim=True)
+        return x.exp()
+
+    return loop
+
+
+#: Both potentials of two clouds of points: no matrix is given, none is made.
+CLOUDS = """
+func.func @f(%x: tensor<{n}x{d}xf32>, %y: tensor<{n}x{d}xf32>)
+    -> (tensor<{n}xf32>, tensor<{n}xf32>) {{
+  %e = tensor.empty() : tensor<{n}x{n}xf32>
+  %C = scaling.pairwise sqeuclidean
+      points(%x, %y : tensor<{n}x{d}xf32>, tensor<{n}x{d}xf32>)
+      outs(%e : tensor<{n}x{n}xf32>) -> tensor<{n}x{n}xf32>
+  %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<{n}x{n}xf32>)
+      form(#scaling.form<cost, epsilon = 0.1>)
+      rows(#scaling.rule<sum, target = uniform>)
+      cols(#scaling.rule<sum, target = uniform>)
+      stop(#scaling.stop<fixed 40>) numerics(#scaling.numerics<log>)
+  return %f, %g : tensor<{n}xf32>, tensor<{n}xf32>
+}}
+"""
+
+
+def cloud_gradients(seconds, n=1024, d=3):
+    """Of potentials with respect to points."""
+    import torch
+    from scaling._programs import CompiledFunction, get_program
+
+    text = CLOUDS.format(n=n, d=d)
+    calls = []
+    for name, passes in (("f", ""), ("f_vjp", "scaling-differentiate")):
+        program = get_program(text, name="f", linalg=False, threads=True, passes=passes)
+        calls.append(CompiledFunction(program, name))
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(size=(2, n, d)).astype(np.float32)
+    f_bar, g_bar = rng.normal(size=(2, n)).astype(np.float32)
+    tx, ty = (torch.from_numpy(a).requires_grad_() for a in (x, y))
+    cotangents = [torch.from_numpy(a) for a in (f_bar, g_bar)]
+
+    def loop():
+        tx.grad = ty.grad = None
+        cost = torch.cdist(tx, ty).square()
+        f, g = torch.zeros(n), torch.zeros(n)
+        for _ in range(20):
+            f = -0.1 * (((g - cost) / 0.1).logsumexp(1) + np.log(n))
+            g = -0.1 * (((f[:, None] - cost) / 0.1).logsumexp(0) + np.log(n))
+        torch.autograd.backward([f, g], cotangents)
+        return tx.grad.numpy(), ty.grad.numpy()
+
+    for got, want in zip(calls[1](x, y, f_bar, g_bar), loop()):
+        np.testing.assert_allclose(got, want, atol=1e-3 * np.abs(want).max())
+    forward, backward = iree_routes.best(
+        [lambda: calls[0](x, y), lambda: calls[1](x, y, f_bar, g_bar)], seconds
+    )
+    (slow,) = iree_routes.best([loop], seconds)
+    title = f"two clouds of {n} points in {d} dimensions, 40 half-steps"
+    yield from backward_rows(title, forward, backward, slow)
+
+
+def backward_rows(title, forward, backward, slow):
+    """The whole way back, the forward half-steps again, beside the forward alone
+    and PyTorch's forward and backward."""
+    yield row(
+        f"backward, {title}: {1e3 * backward:.3g} ms, forward {1e3 * forward:.3g} ms",
+        backward / forward,
+        "× the forward",
     )
     yield row(
-        f"backward of 200 half-steps of 512×512, implicit: {1e3 * fast:.3g} ms, "
-        f"unrolled {1e3 * slow:.3g} ms",
-        slow / fast,
+        f"the same against PyTorch's autograd of the loop, {1e3 * slow:.3g} ms",
+        slow / backward,
         "× faster",
     )
+
+
+def gradients(seconds):
+    """Backward against forward and against autograd; there is no target."""
+    import scaling
+
+    cases = (
+        ("mHC's 39 half-steps of 65536×4×4", (65536, 4, 4), mhc_loop,
+         {"preset": "mhc"}, ["unrolled"]),
+        ("40 half-steps of 512×512", (512, 512), log_loop(40), {"half_steps": 40},
+         ["unrolled", "implicit"]),
+        ("200 half-steps of 512×512", (512, 512), log_loop(200), {"half_steps": 200},
+         ["unrolled", "implicit"]),
+    )  # fmt: skip
+    for title, shape, loop, how, modes in cases:
+        x, cotangent = np.random.default_rng(0).normal(size=(2, *shape))
+        x, cotangent = x.astype(np.float32), cotangent.astype(np.float32)
+        pullbacks = [
+            scaling.vjp(scaling.project, x, **how, mode=mode)[1] for mode in modes
+        ]
+        theirs = autograd(loop, shape)
+        expected = theirs()
+        for pullback in pullbacks:
+            (got,) = pullback(cotangent)
+            atol = 1e-3 * np.abs(expected).max()
+            np.testing.assert_allclose(got, expected, atol=atol)
+        calls = [functools.partial(pullback, cotangent) for pullback in pullbacks]
+        forward, *backward = iree_routes.best(
+            [lambda: scaling.project(x, **how), *calls], seconds
+        )
+        # Apart: one call may take as long as all of ours.
+        (slow,) = iree_routes.best([theirs], seconds)
+        for mode, took in zip(modes, backward):
+            yield from backward_rows(f"{mode}, {title}", forward, took, slow)
+    yield from cloud_gradients(seconds)
 
 
 def raised_programs(tools):
