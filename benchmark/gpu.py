@@ -98,6 +98,9 @@ RESERVED_BYTES = 1024
 DIM, EPSILON = 64, 8.0
 #: Points of a block that read the others together.
 POINTS = 128
+#: Points that a half-step is executed with, and twice as many, to tell what it
+#: moves.
+SWEPT = 256
 
 
 @dataclass(frozen=True)
@@ -436,23 +439,24 @@ def moved_bytes(report):
     return memory["read_bytes"] + memory["written_bytes"]
 
 
-def sweep_bytes(kernel, fewer, more, of_half_steps):
-    """What a half-step between clouds of one size moves at the workload's own
-    size. `fewer` and `more` are the bytes of launches that are `of_half_steps`
-    apart."""
-    (size, other), (full, _) = kernel.workload.emulated, kernel.workload.full
+def sweep_bytes(kernel):
+    """What a half-step moves at the workload's own size, between clouds of as
+    many points."""
+
+    def executed(size):
+        own, steps = kernel.of_size(size), kernel.workload.half_steps
+        fewer, more = (
+            moved_bytes(own.execute(own.code(s), s)[1]) for s in (steps, steps + 2)
+        )
+        return (more - fewer) / 2
+
+    # A polynomial without a constant, of whole tiles.
+    small, large = executed(SWEPT), executed(2 * SWEPT)
+    per_pair = (large - 2 * small) / (2 * SWEPT**2)
+    per_point = (4 * small - large) / (2 * SWEPT)
+    size, other = kernel.workload.full
     assert size == other
-    small = kernel.of_size(size // 2)
-    steps = kernel.workload.half_steps
-    moved = [
-        moved_bytes(small.execute(small.code(s), s)[1])
-        for s in (steps, steps + of_half_steps)
-    ]
-    half = (moved[1] - moved[0]) / of_half_steps
-    whole = (more - fewer) / of_half_steps
-    per_pair = (2 * whole - 4 * half) / size**2
-    per_point = (4 * half - whole) / size
-    return per_pair * full**2 + per_point * full
+    return per_pair * size**2 + per_point * size
 
 
 def count(name, kernel):
@@ -463,14 +467,12 @@ def count(name, kernel):
     fewer, more = workload.counted or (steps, steps + 2)
     if fewer != steps:
         _, executed = machine_code(kernel, fewer)
-    report_of_more, most = machine_code(kernel, more)
+    _, most = machine_code(kernel, more)
     memory = report["global"]
     moved = moved_bytes(report)
     sweep = None
     if workload.points:
-        after = moved_bytes(report_of_more)
-        sweep = sweep_bytes(kernel, moved, after, more - steps)
-        sweep /= workload.minimum_sweep()
+        sweep = sweep_bytes(kernel) / workload.minimum_sweep()
     entries = int(np.prod(workload.emulated))
     scale = np.prod(workload.full) / entries
     sectors = memory["read_sectors"] + memory["write_sectors"]
