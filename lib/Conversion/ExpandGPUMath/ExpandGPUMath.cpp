@@ -119,21 +119,6 @@ static LogicalResult checkNoLibrary(Operation *root) {
   return failure(result.wasInterrupted());
 }
 
-namespace {
-template <typename OpTy, Value (*Build)(OpBuilder &, Location, Value)>
-struct Approximate final : OpRewritePattern<OpTy> {
-  explicit Approximate(MLIRContext *context)
-      : OpRewritePattern<OpTy>(context, kApproximateBenefit) {}
-
-  LogicalResult matchAndRewrite(OpTy op,
-                                PatternRewriter &rewriter) const override {
-    if (failed(checkApproximate(op, rewriter)))
-      return failure();
-    rewriter.replaceOp(op, Build(rewriter, op.getLoc(), op.getOperand()));
-    return success();
-  }
-};
-
 /// Whether a value is known to be no subnormal number: it has been clamped, or
 /// a constant has been added.
 static bool isNeverSubnormal(Value value) {
@@ -150,6 +135,21 @@ static bool isNeverSubnormal(Value value) {
     return isAtLeast(sum.getC(), kLeastOffset);
   return false;
 }
+
+namespace {
+template <typename OpTy, Value (*Build)(OpBuilder &, Location, Value)>
+struct Approximate final : OpRewritePattern<OpTy> {
+  explicit Approximate(MLIRContext *context)
+      : OpRewritePattern<OpTy>(context, kApproximateBenefit) {}
+
+  LogicalResult matchAndRewrite(OpTy op,
+                                PatternRewriter &rewriter) const override {
+    if (failed(checkApproximate(op, rewriter)))
+      return failure();
+    rewriter.replaceOp(op, Build(rewriter, op.getLoc(), op.getOperand()));
+    return success();
+  }
+};
 
 struct ApproximateDivision final : OpRewritePattern<arith::DivFOp> {
   using OpRewritePattern::OpRewritePattern;

@@ -225,7 +225,7 @@ bool BatchCode::showTotal() {
     total = b.getIndexAttr(type.getDimSize(0));
     return true;
   }
-  auto known = llvm::find_if(batched, [&](Value value) {
+  const auto *known = llvm::find_if(batched, [&](Value value) {
     return isa<BlockArgument>(value) && value.getParentBlock() == block;
   });
   if (known == batched.end())
