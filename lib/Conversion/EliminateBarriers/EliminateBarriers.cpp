@@ -18,6 +18,8 @@
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/CSE.h"
+#include "llvm/Support/MathExtras.h"
+#include <map>
 
 namespace mlir {
 namespace scaling {
@@ -48,7 +50,7 @@ static bool touchesNothing(Operation *op) {
              NVVM::CpAsyncCommitGroupOp, NVVM::MmaOp, NVVM::ShflOp,
              NVVM::SyncWarpOp, NVVM::VoteSyncOp, NVVM::ConvertFloatToTF32Op>(
              op) ||
-         op->hasTrait<OpTrait::IsTerminator>();
+         isCopy(op) || op->hasTrait<OpTrait::IsTerminator>();
 }
 
 static Access createAccess(Operation *op, Value where, bool isWrite) {
@@ -57,6 +59,23 @@ static Access createAccess(Operation *op, Value where, bool isWrite) {
   access.where = where;
   access.isWrite = isWrite;
   return access;
+}
+
+static void setIndices(Access &access, ValueRange indices) {
+  for (Value value : indices) {
+    Access::Index index{value};
+    while (index.value) {
+      auto add = index.value.getDefiningOp<arith::AddIOp>();
+      std::optional<int64_t> constant =
+          getConstantIntValue(add ? add.getRhs() : index.value);
+      if (!constant || llvm::AddOverflow(index.first, *constant, index.first))
+        break;
+      index.value = add ? add.getLhs() : Value();
+    }
+    index.last = index.first;
+    access.indices.push_back(index);
+  }
+  access.hasIndices = true;
 }
 
 /// The accesses of an operation without regions.
@@ -69,15 +88,11 @@ static void findAccesses(Operation *op, SmallVectorImpl<Access> &accesses) {
     return;
   if (auto load = dyn_cast<memref::LoadOp>(op)) {
     accesses.push_back(createAccess(op, load.getMemRef(), false));
-    accesses.back().indices = load.getIndices();
-    accesses.back().hasIndices = true;
-    return;
+    return setIndices(accesses.back(), load.getIndices());
   }
   if (auto store = dyn_cast<memref::StoreOp>(op)) {
     accesses.push_back(createAccess(op, store.getMemRef(), true));
-    accesses.back().indices = store.getIndices();
-    accesses.back().hasIndices = true;
-    return;
+    return setIndices(accesses.back(), store.getIndices());
   }
   auto load = dyn_cast<LLVM::LoadOp>(op);
   if (load && load.getOrdering() == LLVM::AtomicOrdering::not_atomic)
@@ -126,6 +141,34 @@ static bool isGridBarrier(Operation *op) {
   return op->hasAttr(kGridBarrierAttrName);
 }
 
+/// Makes one of accesses to the same memref, by operations of one block, whose
+/// indices differ by constants: to all elements from the first to the last.
+static void join(SmallVectorImpl<Access> &accesses) {
+  using Key = std::tuple<Block *, const void *, bool, bool, Operation *,
+                         SmallVector<const void *>>;
+  std::map<Key, size_t> firsts;
+  SmallVector<Access> joined;
+  for (const Access &access : accesses) {
+    SmallVector<const void *> values;
+    for (const Access::Index &index : access.indices)
+      values.push_back(index.value.getAsOpaquePointer());
+    Key key{access.op->getBlock(), access.where.getAsOpaquePointer(),
+            access.isWrite,        access.isPending,
+            access.again,          values};
+    auto [first, isNew] = firsts.try_emplace(key, joined.size());
+    if (!access.hasIndices || isNew) {
+      joined.push_back(access);
+      continue;
+    }
+    for (auto [own, other] :
+         llvm::zip_equal(joined[first->second].indices, access.indices)) {
+      own.first = std::min(own.first, other.first);
+      own.last = std::max(own.last, other.last);
+    }
+  }
+  accesses.assign(joined.begin(), joined.end());
+}
+
 namespace {
 /// What is accessed before and after a barrier and up to the next ones: those
 /// of the block, or where the center is one of the grid, those of the grid.
@@ -138,6 +181,8 @@ public:
         outermost = op;
     collect(/*isForward=*/false, before);
     collect(/*isForward=*/true, after);
+    join(before.accesses);
+    join(after.accesses);
   }
 
   struct Side {
@@ -261,6 +306,14 @@ void Neighbourhood::collect(bool isForward, Side &side) {
   }
 }
 
+static bool mayMeet(const Access &before, const Access &after,
+                    ThreadPair::Threads threads) {
+  if (!ThreadPair(threads).mayMeet(before, after))
+    return false;
+  threads.isThorough = true;
+  return ThreadPair(threads).mayMeet(before, after);
+}
+
 /// Whether any access of one list and one of the other may be to the same
 /// bytes, one of them writing, by two threads.
 static bool mayMeet(ArrayRef<Access> before, ArrayRef<Access> after,
@@ -273,7 +326,7 @@ static bool mayMeet(ArrayRef<Access> before, ArrayRef<Access> after,
         continue;
       if (!one.memory || !other.memory)
         return true;
-      if (one.memory == other.memory && ThreadPair(threads).mayMeet(one, other))
+      if (one.memory == other.memory && mayMeet(one, other, threads))
         return true;
     }
   }

@@ -10,6 +10,7 @@
 #include "mlir/Analysis/Presburger/IntegerRelation.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/Support/MathExtras.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -63,6 +64,174 @@ Constraints IntegerProblem::less(const Linear &lhs, const Linear &rhs) {
   return next ? atMost(*next, rhs) : Constraints();
 }
 
+namespace {
+/// Constraints as rows of factors, the constant last: without what elimination
+/// that is exact for integers takes away.
+class Rows {
+public:
+  Rows(ArrayRef<Constraint> constraints, size_t numColumns,
+       llvm::function_ref<unsigned(unsigned)> getColumn)
+      : numColumns(numColumns) {
+    for (const Constraint &constraint : constraints) {
+      Row row{SmallVector<int64_t>(numColumns + 1), constraint.isEquality};
+      for (auto [variable, factor] : constraint.sum.terms)
+        row.factors[getColumn(variable)] = factor;
+      row.factors.back() = constraint.sum.constant;
+      rows.push_back(std::move(row));
+    }
+  }
+
+  /// Eliminates while there is no more to do by it. False where it is known
+  /// whether there are solutions: `isEmpty` then says whether there are none.
+  bool eliminate(bool &isEmpty);
+
+  presburger::IntegerPolyhedron getSystem() const;
+
+private:
+  struct Row {
+    SmallVector<int64_t> factors;
+    bool isEquality;
+  };
+  /// False if there is a contradiction.
+  bool normalize();
+  bool substitute();
+  bool project();
+  /// lhs * a + rhs * b, unless a number is too large.
+  static bool combine(const Row &lhs, int64_t a, const Row &rhs, int64_t b,
+                      Row &result);
+
+  size_t numColumns;
+  std::vector<Row> rows;
+};
+} // namespace
+
+bool Rows::combine(const Row &lhs, int64_t a, const Row &rhs, int64_t b,
+                   Row &result) {
+  for (auto [one, other, sum] :
+       llvm::zip_equal(lhs.factors, rhs.factors, result.factors)) {
+    int64_t first, second;
+    if (llvm::MulOverflow(one, a, first) ||
+        llvm::MulOverflow(other, b, second) ||
+        llvm::AddOverflow(first, second, sum))
+      return false;
+  }
+  return true;
+}
+
+/// Takes away rows that say nothing; divides the others by what their factors
+/// have in common.
+bool Rows::normalize() {
+  for (size_t i = 0; i < rows.size();) {
+    Row &row = rows[i];
+    int64_t common = 0;
+    for (int64_t factor : ArrayRef(row.factors).drop_back())
+      common = std::gcd(common, factor);
+    int64_t &constant = row.factors.back();
+    if (common == 0) {
+      if (row.isEquality ? constant != 0 : constant < 0)
+        return false;
+      std::swap(row, rows.back());
+      rows.pop_back();
+      continue;
+    }
+    if (row.isEquality && constant % common != 0)
+      return false;
+    constant = llvm::divideFloorSigned(constant, common);
+    for (int64_t &factor : MutableArrayRef(row.factors).drop_back())
+      factor /= common;
+    ++i;
+  }
+  return true;
+}
+
+/// Takes away an equality and one of its variables, once.
+bool Rows::substitute() {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].isEquality)
+      continue;
+    for (size_t column = 0; column < numColumns; ++column) {
+      int64_t own = rows[i].factors[column];
+      if (own != 1 && own != -1)
+        continue;
+      std::vector<Row> changed = rows;
+      bool fits = true;
+      for (size_t j = 0; j < rows.size() && fits; ++j) {
+        int64_t factor = rows[j].factors[column];
+        if (j != i && factor != 0)
+          fits = combine(rows[j], 1, rows[i], own > 0 ? -factor : factor,
+                         changed[j]);
+      }
+      if (!fits)
+        continue;
+      rows = std::move(changed);
+      std::swap(rows[i], rows.back());
+      rows.pop_back();
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Takes away a variable that has only lower or only upper bounds, or of which
+/// each lower one goes with each upper one without more of them.
+bool Rows::project() {
+  for (size_t column = 0; column < numColumns; ++column) {
+    SmallVector<size_t> lower, upper;
+    bool isEqual = false, isUnit[2] = {true, true};
+    for (auto [i, row] : llvm::enumerate(rows)) {
+      int64_t factor = row.factors[column];
+      if (factor == 0)
+        continue;
+      isEqual |= row.isEquality;
+      (factor > 0 ? lower : upper).push_back(i);
+      isUnit[factor > 0] &= factor == 1 || factor == -1;
+    }
+    if (isEqual || lower.size() + upper.size() == 0 ||
+        lower.size() * upper.size() > lower.size() + upper.size() ||
+        (!lower.empty() && !upper.empty() && !isUnit[0] && !isUnit[1]))
+      continue;
+    std::vector<Row> kept;
+    for (const Row &row : rows)
+      if (row.factors[column] == 0)
+        kept.push_back(row);
+    bool fits = true;
+    for (size_t low : lower) {
+      for (size_t high : upper) {
+        Row both{SmallVector<int64_t>(numColumns + 1), false};
+        fits &= combine(rows[low], -rows[high].factors[column], rows[high],
+                        rows[low].factors[column], both);
+        kept.push_back(std::move(both));
+      }
+    }
+    if (!fits)
+      continue;
+    rows = std::move(kept);
+    return true;
+  }
+  return false;
+}
+
+bool Rows::eliminate(bool &isEmpty) {
+  do {
+    isEmpty = !normalize();
+    if (isEmpty || rows.empty())
+      return false;
+  } while (substitute() || project());
+  return true;
+}
+
+presburger::IntegerPolyhedron Rows::getSystem() const {
+  presburger::IntegerPolyhedron system(
+      presburger::PresburgerSpace::getSetSpace(numColumns));
+  for (const Row &row : rows) {
+    if (row.isEquality)
+      system.addEquality(row.factors);
+    else
+      system.addInequality(row.factors);
+  }
+  return system;
+}
+
 bool IntegerProblem::isEmpty(ArrayRef<Constraint> constraints,
                              bool exactly) const {
   // Only of the variables that occur.
@@ -70,18 +239,12 @@ bool IntegerProblem::isEmpty(ArrayRef<Constraint> constraints,
   for (const Constraint &constraint : constraints)
     for (auto [variable, factor] : constraint.sum.terms)
       columns.try_emplace(variable, columns.size());
-  presburger::IntegerPolyhedron system(
-      presburger::PresburgerSpace::getSetSpace(columns.size()));
-  for (const Constraint &constraint : constraints) {
-    SmallVector<int64_t> row(columns.size() + 1);
-    for (auto [variable, factor] : constraint.sum.terms)
-      row[columns.lookup(variable)] = factor;
-    row.back() = constraint.sum.constant;
-    if (constraint.isEquality)
-      system.addEquality(row);
-    else
-      system.addInequality(row);
-  }
+  Rows rows(constraints, columns.size(),
+            [&](unsigned variable) { return columns.lookup(variable); });
+  bool result;
+  if (!rows.eliminate(result))
+    return result;
+  presburger::IntegerPolyhedron system = rows.getSystem();
   return exactly ? system.isIntegerEmpty() : system.isEmpty();
 }
 

@@ -7,6 +7,8 @@
 
 #include "ThreadPair.h"
 
+#include "scaling/Conversion/FormKernels/FormKernels.h"
+
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -35,6 +37,41 @@ static bool hasKnownShift(memref::ViewOp view) {
          llvm::all_of(
              shape.empty() ? shape : shape.drop_front(),
              [](int64_t size) { return !ShapedType::isDynamic(size); });
+}
+
+/// Whether every element of a memref of sizes that are not known has an address
+/// of its own, from that of its source on.
+static bool hasOwnElements(memref::ReinterpretCastOp recast) {
+  SmallVector<OpFoldResult> sizes = recast.getMixedSizes();
+  SmallVector<OpFoldResult> strides = recast.getMixedStrides();
+  if (!isConstantIntValue(recast.getMixedOffsets()[0], 0) || strides.empty() ||
+      !isConstantIntValue(strides.back(), 1) ||
+      llvm::none_of(strides, [](OpFoldResult stride) {
+        return !getConstantIntValue(stride);
+      }))
+    return false;
+  for (size_t i = strides.size() - 1; i > 0; --i) {
+    OpFoldResult size = sizes[i], inner = strides[i], outer = strides[i - 1];
+    if (isConstantIntValue(inner, 1) && outer == size)
+      continue;
+    std::optional<int64_t> all = getConstantIntValue(outer);
+    std::optional<int64_t> count = getConstantIntValue(size);
+    std::optional<int64_t> each = getConstantIntValue(inner);
+    if (all && count && each && *all == *count * *each)
+      continue;
+    auto value = dyn_cast<Value>(outer);
+    auto product =
+        value ? value.getDefiningOp<arith::MulIOp>() : arith::MulIOp();
+    auto isFactor = [&](Value operand, OpFoldResult factor) {
+      std::optional<int64_t> known = getConstantIntValue(factor);
+      return known ? getConstantIntValue(operand) == known
+                   : operand == cast<Value>(factor);
+    };
+    if (!product || !isFactor(product.getLhs(), size) ||
+        !isFactor(product.getRhs(), inner))
+      return false;
+  }
+  return true;
 }
 
 /// The memref that the address in an integer or a pointer is of.
@@ -98,6 +135,11 @@ Value scaling::getMemory(Value value) {
 // Values
 //===----------------------------------------------------------------------===//
 
+bool scaling::isCopy(Operation *op) {
+  auto assembly = dyn_cast<LLVM::InlineAsmOp>(op);
+  return assembly && assembly.getAsmString() == kCopyAssembly;
+}
+
 bool scaling::isUniform(Value value, bool ofGrid) {
   if (auto argument = dyn_cast<BlockArgument>(value)) {
     auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
@@ -111,7 +153,7 @@ bool scaling::isUniform(Value value, bool ofGrid) {
     return !ofGrid;
   if (isa<gpu::GridDimOp, gpu::BlockDimOp, gpu::DynamicSharedMemoryOp>(op))
     return true;
-  return op->getNumRegions() == 0 && isMemoryEffectFree(op) &&
+  return op->getNumRegions() == 0 && (isMemoryEffectFree(op) || isCopy(op)) &&
          !isa<gpu::ThreadIdOp, gpu::LaneIdOp, gpu::SubgroupIdOp,
               gpu::ShuffleOp>(op) &&
          llvm::all_of(op->getOperands(), [&](Value operand) {
@@ -145,6 +187,14 @@ Linear ThreadPair::fresh(Value value) {
   return result;
 }
 
+Linear ThreadPair::freshBelow(int64_t limit) {
+  Linear result = fresh();
+  problem.require(IntegerProblem::atMost(Linear::of(0), result));
+  problem.require(IntegerProblem::less(result, Linear::of(limit)));
+  limits[result.terms.begin()->first] = limit;
+  return result;
+}
+
 Linear ThreadPair::sum(const Linear &lhs, const Linear &rhs) {
   std::optional<Linear> result = add(lhs, rhs);
   return result ? *result : fresh();
@@ -157,11 +207,20 @@ Linear ThreadPair::product(const Linear &value, int64_t factor) {
 
 std::pair<Linear, Linear> ThreadPair::divide(const Linear &value,
                                              int64_t divisor) {
-  Linear quotient = fresh(), remainder = fresh();
+  // The same is divided again and again.
+  if (value.terms.size() == 1 && value.constant == 0 &&
+      value.terms.begin()->second == 1) {
+    auto found = limits.find(value.terms.begin()->first);
+    if (found != limits.end() && found->second <= divisor)
+      return {Linear::of(0), value};
+  }
+  for (const auto &[dividend, by, quotient, remainder] : quotients)
+    if (dividend == value && by == divisor)
+      return {quotient, remainder};
+  Linear quotient = fresh(), remainder = freshBelow(divisor);
   problem.require(
       IntegerProblem::equal(value, sum(product(quotient, divisor), remainder)));
-  problem.require(IntegerProblem::atMost(Linear::of(0), remainder));
-  problem.require(IntegerProblem::less(remainder, Linear::of(divisor)));
+  quotients.push_back({value, divisor, quotient, remainder});
   return {quotient, remainder};
 }
 
@@ -289,6 +348,11 @@ Linear ThreadPair::evaluate(Value value, Side side) {
   return result;
 }
 
+Linear ThreadPair::evaluateFolded(OpFoldResult value, Side side) {
+  std::optional<int64_t> constant = getConstantIntValue(value);
+  return constant ? Linear::of(*constant) : evaluate(cast<Value>(value), side);
+}
+
 Linear ThreadPair::evaluateNow(Value value, Side side) {
   llvm::APInt constant;
   if (matchPattern(value, m_ConstantInt(&constant)))
@@ -319,6 +383,8 @@ Linear ThreadPair::evaluateNow(Value value, Side side) {
   if (isa<arith::IndexCastOp, arith::IndexCastUIOp, arith::ExtUIOp,
           arith::ExtSIOp>(op))
     return op->getOperand(0).getType().isInteger(1) ? fresh() : operand(0);
+  if (isCopy(op))
+    return operand(0);
   if (isa<arith::AddIOp>(op))
     return sum(operand(0), operand(1));
   if (isa<arith::SubIOp>(op))
@@ -352,15 +418,34 @@ Linear ThreadPair::evaluateNow(Value value, Side side) {
     problem.addChoice(alternatives);
     return result;
   }
-  if (auto apply = dyn_cast<affine::AffineApplyOp>(op)) {
-    SmallVector<Linear> operands;
-    for (Value each : apply.getMapOperands())
+  auto evaluateMap = [&](AffineMap map) {
+    SmallVector<Linear> operands, results;
+    for (Value each : op->getOperands())
       operands.push_back(evaluate(each, side));
-    AffineMap map = apply.getAffineMap();
-    return evaluateExpr(map.getResult(0),
-                        ArrayRef(operands).take_front(map.getNumDims()),
-                        ArrayRef(operands).drop_front(map.getNumDims()));
+    for (AffineExpr expr : map.getResults())
+      results.push_back(
+          evaluateExpr(expr, ArrayRef(operands).take_front(map.getNumDims()),
+                       ArrayRef(operands).drop_front(map.getNumDims())));
+    return results;
+  };
+  if (auto apply = dyn_cast<affine::AffineApplyOp>(op))
+    return evaluateMap(apply.getAffineMap()).front();
+  if (auto minimum = dyn_cast<affine::AffineMinOp>(op)) {
+    Linear result = fresh();
+    SmallVector<Constraints> alternatives;
+    for (const Linear &each : evaluateMap(minimum.getAffineMap())) {
+      problem.require(IntegerProblem::atMost(result, each));
+      alternatives.push_back(IntegerProblem::equal(result, each));
+    }
+    if (which.isThorough)
+      problem.addChoice(alternatives);
+    return result;
   }
+  if (auto size = dyn_cast<memref::DimOp>(op))
+    if (auto recast =
+            size.getSource().getDefiningOp<memref::ReinterpretCastOp>())
+      if (std::optional<int64_t> dim = size.getConstantIndex())
+        return evaluateFolded(recast.getMixedSizes()[*dim], side);
   if (auto metadata = dyn_cast<memref::ExtractStridedMetadataOp>(op))
     return evaluateOffset(metadata, value, side);
   return fresh(value);
@@ -473,11 +558,6 @@ bool ThreadPair::toBytes(Value memory, Place &place) {
 }
 
 bool ThreadPair::descend(Value memref, Place &place, Side side) {
-  auto evaluateFolded = [&](OpFoldResult value) {
-    std::optional<int64_t> constant = getConstantIntValue(value);
-    return constant ? Linear::of(*constant)
-                    : evaluate(cast<Value>(value), side);
-  };
   while (Operation *op = memref.getDefiningOp()) {
     if (auto view = dyn_cast<memref::ViewOp>(op)) {
       if (!hasKnownShift(view))
@@ -510,7 +590,7 @@ bool ThreadPair::descend(Value memref, Place &place, Side side) {
         std::optional<int64_t> stride = getConstantIntValue(step);
         if (!stride)
           return false;
-        indices.push_back(evaluateFolded(begin));
+        indices.push_back(evaluateFolded(begin, side));
         if (!dropped.test(dim))
           indices.back() = sum(indices.back(), product(*inner++, *stride));
       }
@@ -560,14 +640,34 @@ bool ThreadPair::descend(Value memref, Place &place, Side side) {
       continue;
     }
     if (auto recast = dyn_cast<memref::ReinterpretCastOp>(op)) {
+      // If its source and its sizes are the same on both sides.
+      if (!place.isBytes && hasOwnElements(recast) &&
+          llvm::all_of(recast.getOperands(),
+                       [&](Value operand) { return isCommon(operand); })) {
+        place.base = recast;
+        return true;
+      }
       // From where the buffer begins, in elements.
-      Linear total = evaluateFolded(recast.getMixedOffsets()[0]);
-      for (auto [index, step] :
-           llvm::zip_equal(place.indices, recast.getMixedStrides())) {
-        std::optional<int64_t> stride = getConstantIntValue(step);
-        if (!stride)
+      Linear total = evaluateFolded(recast.getMixedOffsets()[0], side);
+      for (auto [index, step, size] :
+           llvm::zip_equal(place.indices, recast.getMixedStrides(),
+                           recast.getMixedSizes())) {
+        Linear stride = evaluateFolded(step, side);
+        std::optional<int64_t> count = getConstantIntValue(size);
+        if (stride.isConstant()) {
+          total = sum(total, product(index, stride.constant));
+        } else if (index.isConstant()) {
+          total = sum(total, product(stride, index.constant));
+        } else if (count) {
+          // No element is beyond the last one.
+          Linear part = fresh();
+          problem.require(IntegerProblem::atMost(Linear::of(0), part));
+          problem.require(
+              IntegerProblem::atMost(part, product(stride, *count - 1)));
+          total = sum(total, part);
+        } else {
           return false;
-        total = sum(total, product(index, *stride));
+        }
       }
       int64_t bytes = getElementBytes(recast.getType());
       place.indices = {product(total, bytes)};
@@ -656,7 +756,14 @@ ThreadPair::Place ThreadPair::locate(const Access &access, Side side) {
   // No access is out of bounds.
   auto type = cast<MemRefType>(access.where.getType());
   for (auto [index, size] : llvm::zip_equal(access.indices, type.getShape())) {
-    place.indices.push_back(evaluate(index, side));
+    Linear added = Linear::of(index.first);
+    if (index.first != index.last) {
+      added = fresh();
+      problem.require(IntegerProblem::atMost(Linear::of(index.first), added));
+      problem.require(IntegerProblem::atMost(added, Linear::of(index.last)));
+    }
+    place.indices.push_back(
+        index.value ? sum(evaluate(index.value, side), added) : added);
     problem.require(
         IntegerProblem::atMost(Linear::of(0), place.indices.back()));
     if (!ShapedType::isDynamic(size))
@@ -673,13 +780,11 @@ bool ThreadPair::mayMeet(const Access &before, const Access &after) {
     again = after.again;
   numBlocks = fresh();
   for (Side side : {kBefore, kAfter}) {
-    threads[side] = fresh();
+    threads[side] = freshBelow(which.numThreads);
     blocks[side] =
         which.ofBlocks || side == kBefore ? fresh() : blocks[kBefore];
-    int64_t first = which.firstOther == side ? 1 : 0;
-    problem.require(IntegerProblem::atMost(Linear::of(first), threads[side]));
-    problem.require(
-        IntegerProblem::less(threads[side], Linear::of(which.numThreads)));
+    if (which.firstOther == side)
+      problem.require(IntegerProblem::less(Linear::of(0), threads[side]));
     problem.require(IntegerProblem::atMost(Linear::of(0), blocks[side]));
     problem.require(IntegerProblem::less(blocks[side], numBlocks));
   }
@@ -701,7 +806,7 @@ bool ThreadPair::mayMeet(const Access &before, const Access &after) {
         IntegerProblem::less(evaluate(loop.getInductionVar(), kBefore),
                              evaluate(loop.getInductionVar(), kAfter)));
   Place first = locate(before, kBefore), second = locate(after, kAfter);
-  if (first.isKnown && second.isKnown) {
+  if (first.isKnown && second.isKnown && first.base == second.base) {
     if (first.isBytes == second.isBytes ||
         (toBytes(before.memory, first) && toBytes(before.memory, second))) {
       if (first.isBytes) {

@@ -23,8 +23,14 @@ struct Access {
   Value where;
   /// What that points to; null where it cannot be told.
   Value memory;
-  /// Of a memref's element; empty where it may be any.
-  ValueRange indices;
+  /// An index of a memref's element: a value, or none, and what is added to it,
+  /// from the first number to the last.
+  struct Index {
+    Value value;
+    int64_t first = 0, last = 0;
+  };
+  SmallVector<Index, 2> indices;
+  /// Otherwise it may be any element.
   bool hasIndices = false;
   bool isWrite = false;
   /// By an asynchronous copy that was asked for at any time.
@@ -39,6 +45,9 @@ struct Access {
 /// The memory that a value points to, as far as it can be told from others:
 /// null where it cannot.
 Value getMemory(Value value);
+
+/// Whether an operation is assembly that copies its operand.
+bool isCopy(Operation *op);
 
 /// Whether all threads of a block, or of the grid, have the same value.
 bool isUniform(Value value, bool ofGrid);
@@ -59,6 +68,8 @@ public:
     bool ofBlocks = false;
     /// The accesses may be in any iterations of the loops around the barrier.
     bool isLoose = false;
+    /// Of a smallest value, one that it is the value of is looked for.
+    bool isThorough = false;
     /// The side whose thread is not the first of its block.
     std::optional<Side> firstOther = std::nullopt;
   };
@@ -75,6 +86,8 @@ private:
     SmallVector<Linear> indices;
     bool isBytes = false, isKnown = false;
     int64_t size = 1;
+    /// What `memory` is taken for, if not for what it is.
+    Value base = {};
   };
   struct Division {
     Linear value, divisor, quotient, remainder;
@@ -82,12 +95,15 @@ private:
 
   Linear fresh() { return Linear::variable(problem.addVariable()); }
   Linear fresh(Value value);
+  /// Not negative, and less than the limit.
+  Linear freshBelow(int64_t limit);
   Linear sum(const Linear &lhs, const Linear &rhs);
   Linear product(const Linear &value, int64_t factor);
 
   bool isCommon(Value value) const;
   Linear evaluate(Value value, Side side);
   Linear evaluateNow(Value value, Side side);
+  Linear evaluateFolded(OpFoldResult value, Side side);
   Linear evaluateIndex(scf::ForOp loop, Side side);
   Linear evaluateExpr(AffineExpr expr, ArrayRef<Linear> dims,
                       ArrayRef<Linear> symbols);
@@ -117,6 +133,10 @@ private:
   IntegerProblem problem;
   llvm::DenseMap<Value, Linear> known[3];
   Linear threads[2], blocks[2], numBlocks;
+  /// Of variables that are not negative, what they are less than.
+  llvm::DenseMap<unsigned, int64_t> limits;
+  /// Numbers, their divisors, quotients and remainders.
+  SmallVector<std::tuple<Linear, int64_t, Linear, Linear>> quotients;
   /// Numbers that have the remainder of the block's by how many there are.
   SmallVector<Linear> ofBlock[2];
   SmallVector<std::pair<std::pair<Value, Value>, Division>, 2> divisions[3];

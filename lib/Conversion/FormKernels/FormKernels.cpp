@@ -329,7 +329,7 @@ void KernelFormer::renewThread() {
     Type word = b.getI32Type();
     Value known = arith::IndexCastUIOp::create(b, loc, word, number);
     Value unknown = LLVM::InlineAsmOp::create(
-                        b, loc, word, known, "mov.b32 $0, $1;", "=r,r",
+                        b, loc, word, known, kCopyAssembly, "=r,r",
                         /*has_side_effects=*/true, /*is_align_stack=*/false,
                         LLVM::TailCallKind::None, /*asm_dialect=*/nullptr,
                         /*operand_attrs=*/nullptr)

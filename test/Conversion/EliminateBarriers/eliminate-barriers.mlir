@@ -266,4 +266,152 @@ gpu.module @kernels {
     }
     gpu.return
   }
+
+  // Of a part of a buffer whose rows lie one after the other, every element has
+  // an address of its own; rows that overlap do not.
+
+  // CHECK-LABEL: gpu.func @parts
+  // CHECK-NOT: gpu.barrier
+  // CHECK: gpu.return
+  gpu.func @parts(%a: memref<?xf32>, %n: index, %m: index) kernel
+      attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %c64 = arith.constant 64 : index
+    %c0 = arith.constant 0 : index
+    %one = arith.constant 1.0 : f32
+    %t = gpu.thread_id x
+    %part = memref.reinterpret_cast %a to offset: [0], sizes: [%n, %m],
+        strides: [%m, 1] : memref<?xf32> to memref<?x?xf32, strided<[?, 1]>>
+    scf.for %i = %t to %n step %c64 {
+      memref.store %one, %part[%i, %c0]
+          : memref<?x?xf32, strided<[?, 1]>>
+    }
+    gpu.barrier
+    scf.for %i = %t to %n step %c64 {
+      %x = memref.load %part[%i, %c0]
+          : memref<?x?xf32, strided<[?, 1]>>
+      memref.store %x, %part[%i, %c0]
+          : memref<?x?xf32, strided<[?, 1]>>
+    }
+    gpu.return
+  }
+
+  // CHECK-LABEL: gpu.func @overlap
+  // CHECK: gpu.barrier
+  // CHECK: gpu.return
+  gpu.func @overlap(%a: memref<?xf32>, %n: index, %m: index, %k: index) kernel
+      attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %one = arith.constant 1.0 : f32
+    %t = gpu.thread_id x
+    %part = memref.reinterpret_cast %a to offset: [0], sizes: [%n, %m],
+        strides: [%k, 1] : memref<?xf32> to memref<?x?xf32, strided<[?, 1]>>
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    memref.store %one, %part[%t, %c0] : memref<?x?xf32, strided<[?, 1]>>
+    gpu.barrier
+    %x = memref.load %part[%t, %c1] : memref<?x?xf32, strided<[?, 1]>>
+    memref.store %x, %part[%t, %c1] : memref<?x?xf32, strided<[?, 1]>>
+    gpu.return
+  }
+
+  // Iterations take parts of other sizes: what is equal in one is not in the
+  // next.
+
+  // CHECK-LABEL: gpu.func @sizes
+  // CHECK: gpu.barrier
+  // CHECK: gpu.return
+  gpu.func @sizes(%a: memref<?xf32>, %n: index) kernel
+      attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %c1 = arith.constant 1 : index
+    %c8 = arith.constant 8 : index
+    %one = arith.constant 1.0 : f32
+    %t = gpu.thread_id x
+    scf.for %m = %c1 to %c8 step %c1 {
+      %part = memref.reinterpret_cast %a to offset: [0], sizes: [%n, %m],
+          strides: [%m, 1] : memref<?xf32> to memref<?x?xf32, strided<[?, 1]>>
+      %c0 = arith.constant 0 : index
+      memref.store %one, %part[%t, %c0] : memref<?x?xf32, strided<[?, 1]>>
+      gpu.barrier
+    }
+    gpu.return
+  }
+
+  // The end of a tile is the smallest of two numbers, and the thread's number
+  // is copied.
+
+  // CHECK-LABEL: gpu.func @tiles
+  // CHECK-NOT: gpu.barrier
+  // CHECK: memref.store
+  // CHECK-NOT: gpu.barrier
+  // CHECK: memref.load
+  // CHECK: gpu.barrier
+  // CHECK: memref.load
+  // CHECK-NOT: gpu.barrier
+  // CHECK: gpu.return
+  gpu.func @tiles(%a: memref<?xf32>, %b: memref<?xf32>, %n: index, %k: index)
+      kernel attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %c64 = arith.constant 64 : index
+    %one = arith.constant 1.0 : f32
+    %t = gpu.thread_id x
+    %word = arith.index_castui %t : index to i32
+    %copy = llvm.inline_asm has_side_effects "mov.b32 $0, $1;", "=r,r" %word
+        : (i32) -> i32
+    %thread = arith.index_castui %copy : i32 to index
+    %end = affine.min affine_map<()[s0] -> (s0, 128)>()[%n]
+    scf.for %i = %t to %end step %c64 {
+      memref.store %one, %a[%i] : memref<?xf32>
+    }
+    gpu.barrier
+    scf.for %i = %thread to %end step %c64 {
+      %x = memref.load %a[%i] : memref<?xf32>
+      memref.store %x, %b[%i] : memref<?xf32>
+    }
+    gpu.barrier
+    %beyond = arith.addi %thread, %c64 : index
+    %is = arith.cmpi ult, %beyond, %end : index
+    scf.if %is {
+      %x = memref.load %b[%thread] : memref<?xf32>
+      %y = memref.load %b[%beyond] : memref<?xf32>
+      memref.store %y, %a[%thread] : memref<?xf32>
+    }
+    %last = arith.addi %t, %k : index
+    gpu.barrier
+    %z = memref.load %a[%last] : memref<?xf32>
+    memref.store %z, %b[%last] : memref<?xf32>
+    gpu.return
+  }
+
+  // Elements that differ by numbers are looked at together, from the first to
+  // the last; threads that have all of four do not meet, those that have every
+  // second one do.
+
+  // CHECK-LABEL: gpu.func @together
+  // CHECK-NOT: gpu.barrier
+  // CHECK: memref.load %{{.*}}[%{{.*}}] : memref<256xf32>
+  // CHECK: gpu.barrier
+  // CHECK: gpu.return
+  gpu.func @together(%a: memref<256xf32>, %b: memref<256xf32>) kernel
+      attributes {known_block_size = array<i32: 64, 1, 1>} {
+    %c1 = arith.constant 1 : index
+    %c2 = arith.constant 2 : index
+    %c3 = arith.constant 3 : index
+    %c4 = arith.constant 4 : index
+    %one = arith.constant 1.0 : f32
+    %t = gpu.thread_id x
+    %i = arith.muli %t, %c4 : index
+    %i1 = arith.addi %i, %c1 : index
+    %i3 = arith.addi %i, %c3 : index
+    memref.store %one, %a[%i] : memref<256xf32>
+    memref.store %one, %a[%i1] : memref<256xf32>
+    memref.store %one, %a[%i3] : memref<256xf32>
+    gpu.barrier
+    %i2 = arith.addi %i, %c2 : index
+    %x = memref.load %a[%i] : memref<256xf32>
+    %y = memref.load %a[%i2] : memref<256xf32>
+    %sum = arith.addf %x, %y : f32
+    memref.store %sum, %b[%i] : memref<256xf32>
+    gpu.barrier
+    %z = memref.load %b[%t] : memref<256xf32>
+    memref.store %z, %a[%t] : memref<256xf32>
+    gpu.return
+  }
 }

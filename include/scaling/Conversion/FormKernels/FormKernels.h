@@ -33,6 +33,10 @@ inline constexpr llvm::StringLiteral kGridBarrierAttrName =
 inline constexpr llvm::StringLiteral kSharedBytesAttrName =
     "scaling.shared_bytes";
 
+/// Assembly that copies its operand: the compiler does not see which value its
+/// result is.
+inline constexpr llvm::StringLiteral kCopyAssembly = "mov.b32 $0, $1;";
+
 /// Makes a kernel of every public function.
 LogicalResult formKernels(ModuleOp module,
                           const ScalingFormKernelsPassOptions &options);
