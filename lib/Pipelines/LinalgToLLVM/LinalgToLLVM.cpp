@@ -44,6 +44,7 @@ void mlir::scaling::buildBufferizePipeline(OpPassManager &pm,
   // No cse before bufferization: it merges the fills of two destinations, and
   // one of them becomes a copy in the loop.
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
+  pm.addNestedPass<func::FuncOp>(createScalingOrderResultsPass());
 
   bufferization::OneShotBufferizePassOptions bufferize;
   bufferize.bufferizeFunctionBoundaries = true;

@@ -21,6 +21,7 @@ namespace mlir {
 namespace scaling {
 
 #define GEN_PASS_DECL_SCALINGENTRYABIPASS
+#define GEN_PASS_DECL_SCALINGORDERRESULTSPASS
 #include "scaling/Conversion/EntryABI/EntryABI.h.inc"
 
 /// The function attribute of a result that says what it reports:
@@ -88,6 +89,10 @@ createCompanion(func::FuncOp function, StringRef suffix,
 /// memref with the identity layout, an integer of 1, 8, 16, 32 or 64 bits, an
 /// index or a float of 16, 32 or 64 bits is an error.
 FailureOr<SmallVector<EntryPoint>> collectEntryPoints(ModuleOp module);
+
+/// Moves what writes the results of a function to its end, the last result
+/// first: until it is written, a result may be where an earlier one goes.
+void orderResults(func::FuncOp func);
 
 /// Applies the convention to all public functions with a body.
 LogicalResult applyEntryABI(ModuleOp module);

@@ -52,4 +52,27 @@ def ScalingEntryABIPass : Pass<"scaling-entry-abi", "::mlir::ModuleOp"> {
   ];
 }
 
+def ScalingOrderResultsPass : Pass<"scaling-order-results", "::mlir::func::FuncOp"> {
+  let summary = "Write results of functions last to first";
+  let description = [{
+    Moves what `--scaling-entry-abi` writes results with to the end of the
+    function, the last result first. For between `--eliminate-empty-tensors`
+    and `--one-shot-bufferize`: the first makes a result in its place, an
+    output; where several operations start from the same tensor, it may be a
+    later result that bufferization leaves there. That one is copied to its own
+    output before the earlier one is written.
+
+    Example:
+
+    ```mlir
+    bufferization.materialize_in_destination %0 in writable %a
+    bufferization.materialize_in_destination %1 in restrict writable %b
+    // becomes
+    bufferization.materialize_in_destination %1 in restrict writable %b
+    bufferization.materialize_in_destination %0 in writable %a
+    ```
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect"];
+}
+
 #endif // SCALING_CONVERSION_ENTRYABI_ENTRYABI
