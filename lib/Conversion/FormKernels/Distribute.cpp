@@ -59,13 +59,25 @@ public:
       sizes.push_back(range.size);
     for (auto [dim, kind] : llvm::enumerate(op.getIteratorTypesArray()))
       (kind == IteratorType::parallel ? parallel : reduced).push_back(dim);
-    findCombiners();
+    combiners = findCombiners(op);
     findAtOnce();
   }
 
   void unroll() { walkPoints(0); }
   void distribute(const Workers &workers,
                   function_ref<Value(MemRefType)> allocate);
+  /// Columns' sums begin with this rather than with what is there, and these
+  /// ops on them follow.
+  void joinColumns(const Workers &workers, Value begin,
+                   ArrayRef<linalg::GenericOp> then) {
+    firstSum = begin;
+    followers = then;
+    int64_t column =
+        op.getMatchingIndexingMap(op.getDpsInitOperand(0)).getDimPosition(0);
+    llvm::erase(parallel, column);
+    parallel.push_back(column);
+    distributeByColumn(workers);
+  }
 
 private:
   Value index(int64_t value) {
@@ -78,7 +90,6 @@ private:
     return scf::ForOp::create(b, loc, begin, end, step, inits);
   }
 
-  void findCombiners();
   void findAtOnce();
   void walkPoints(size_t dim);
   /// The positions that `lanes` workers have along a dimension, in groups that
@@ -93,14 +104,17 @@ private:
   SmallVector<Value>
   walkSpan(const Span &span, ValueRange states,
            function_ref<SmallVector<Value>(Positions, ValueRange)> body);
-  /// Neighbours along a dimension that one instruction can access in every
-  /// operand, or that it does not change.
-  int64_t getVector(int64_t dim);
+  int64_t getVector(int64_t dim) {
+    return scaling::getVector(op, dim, sizes[dim]);
+  }
   /// Where an operand's entry of the current point is.
   SmallVector<Value> indicesOf(OpOperand &operand);
   Value load(OpOperand &operand) {
     if (!isa<MemRefType>(operand.get().getType()))
       return operand.get();
+    if (!ofColumns.empty())
+      if (Value known = ofColumns.lookup({&operand, point[parallel.back()]}))
+        return known;
     return memref::LoadOp::create(b, loc, bufferOf(operand),
                                   indicesOf(operand));
   }
@@ -109,8 +123,12 @@ private:
                             indicesOf(operand));
   }
   Value bufferOf(OpOperand &operand) {
-    Value flat = flatBuffers.lookup(&operand);
-    return flat ? flat : operand.get();
+    if (Value flat = flatBuffers.lookup(&operand))
+      return flat;
+    if (Value wrapped = wrappedBuffers.lookup(&operand))
+      return wrapped;
+    Value copy = copies.lookup(&operand);
+    return copy ? copy : operand.get();
   }
   /// The body at the current point, on these states of the outputs.
   SmallVector<Value> emitBody(ValueRange states);
@@ -129,6 +147,10 @@ private:
   /// A column's rows shared by lanes of the only warp. Whether that fits.
   bool distributeByLaneRows(const Workers &workers);
   void distributeByRow(const Workers &workers);
+  /// Entries of rows, where all of them have something of their columns in
+  /// common that a thread loads once. Whether that is so.
+  bool distributeByRowsOfColumn(const Workers &workers,
+                                function_ref<Value(MemRefType)> allocate);
   void distributeByWarp(const Workers &workers);
   /// Fewer rows than there are warps. Whether that fits.
   bool distributeByWarps(const Workers &workers,
@@ -140,7 +162,12 @@ private:
                    ValueRange states);
   /// The entries of a matrix that lies in global memory without gaps, whose
   /// rows begin anywhere in a sector. Whether it is such a matrix.
-  bool distributeBySector(const Workers &workers);
+  bool distributeBySector(const Workers &workers,
+                          function_ref<Value(MemRefType)> allocate);
+  /// Copies what the columns have to memory where the first columns follow the
+  /// last ones: lanes that are in two rows read neighbours, from all banks.
+  void wrapColumns(const Workers &workers,
+                   function_ref<Value(MemRefType)> allocate);
   /// Runs the reduced dimensions of these points, whose states come one after
   /// another; the last one along `span`. With `chains` states of each output,
   /// entries take turns.
@@ -148,13 +175,6 @@ private:
                                 ArrayRef<SmallVector<Value>> points,
                                 const Span &span, ValueRange states,
                                 int64_t chains = 1);
-  /// Joins the values of lanes that differ in bits from `most` down to `least`,
-  /// each a power of two. While there are several values, a lane keeps one half
-  /// of them: the upper one where its bit is set.
-  void butterfly(Operation *combiner, SmallVector<Value> &values, Value lane,
-                 int64_t most, int64_t least);
-  Value shuffle(Value value, int32_t distance);
-  Value combine(Operation *combiner, Value lhs, Value rhs);
   /// Sets the point's dimensions `dims` from one index over all of them.
   void delinearize(ArrayRef<int64_t> dims, Value linear);
   OpFoldResult foldedProduct(ArrayRef<int64_t> dims);
@@ -172,26 +192,17 @@ private:
   /// else does.
   SmallVector<Operation *> combiners;
   int64_t atOnce = 1;
-  /// Operands as buffers of rank 1, whose index is the point's additional last
-  /// one.
-  llvm::SmallDenseMap<OpOperand *, Value> flatBuffers;
+  Value firstSum;
+  ArrayRef<linalg::GenericOp> followers;
+  /// What an operand has at a column, where it has been loaded.
+  llvm::SmallDenseMap<std::pair<OpOperand *, Value>, Value> ofColumns;
+  /// Operands as buffers of rank 1, whose index is the point's first additional
+  /// one; and its second one.
+  llvm::SmallDenseMap<OpOperand *, Value> flatBuffers, wrappedBuffers;
+  /// Copies of operands, with the same indices.
+  llvm::SmallDenseMap<OpOperand *, Value> copies;
 };
 } // namespace
-
-void GenericEmitter::findCombiners() {
-  auto yield = cast<linalg::YieldOp>(op.getBody()->getTerminator());
-  for (auto [state, value] :
-       llvm::zip_equal(op.getRegionOutputArgs(), yield.getValues())) {
-    Operation *combiner = value.getDefiningOp();
-    if (!combiner || combiner->getNumOperands() != 2 ||
-        !llvm::is_contained(combiner->getOperands(), state) ||
-        !state.hasOneUse() || !arith::getNeutralElement(combiner)) {
-      combiners.clear();
-      return;
-    }
-    combiners.push_back(combiner);
-  }
-}
 
 void GenericEmitter::findAtOnce() {
   int64_t cost = op.getNumDpsInputs();
@@ -206,7 +217,9 @@ void GenericEmitter::findAtOnce() {
 
 SmallVector<Value> GenericEmitter::indicesOf(OpOperand &operand) {
   if (flatBuffers.contains(&operand))
-    return {point.back()};
+    return {point[sizes.size()]};
+  if (wrappedBuffers.contains(&operand))
+    return {point[sizes.size() + 1]};
   SmallVector<Value> indices;
   for (AffineExpr expr : op.getMatchingIndexingMap(&operand).getResults()) {
     if (auto dim = dyn_cast<AffineDimExpr>(expr)) {
@@ -488,13 +501,14 @@ bool scaling::isAligned(Value buffer, int64_t factor) {
   return offset == 0 && isWhole(buffer);
 }
 
-int64_t GenericEmitter::getVector(int64_t dim) {
+int64_t scaling::getVector(linalg::GenericOp op, int64_t dim,
+                           OpFoldResult size) {
   int64_t vector = kAccessBytes;
   auto narrow = [&](auto fits) {
     while (vector > 1 && !fits())
       vector /= 2;
   };
-  narrow([&] { return isMultiple(sizes[dim], vector); });
+  narrow([&] { return isMultiple(size, vector); });
   for (OpOperand &operand : op->getOpOperands()) {
     auto type = dyn_cast<MemRefType>(operand.get().getType());
     if (!type)
@@ -503,7 +517,7 @@ int64_t GenericEmitter::getVector(int64_t dim) {
     if (!map.isFunctionOfDim(dim))
       continue;
     bool isLast =
-        map.getResults().back() == b.getAffineDimExpr(dim) &&
+        isa<AffineDimExpr>(map.getResults().back()) &&
         llvm::none_of(map.getResults().drop_back(), [&](AffineExpr expr) {
           return expr.isFunctionOfDim(dim);
         });
@@ -640,7 +654,9 @@ void GenericEmitter::distribute(const Workers &workers,
   if (!reduced.empty() && llvm::is_contained(parallel, fastest))
     return distributeByColumn(workers);
   if (reduced.empty() && parallel.size() > 1) {
-    if (distributeBySector(workers))
+    if (distributeBySector(workers, allocate))
+      return;
+    if (distributeByRowsOfColumn(workers, allocate))
       return;
     // No division for indices where warps can go along rows.
     std::optional<int64_t> known = getConstantIntValue(sizes[parallel.back()]);
@@ -755,7 +771,7 @@ void GenericEmitter::distributeByColumn(const Workers &workers) {
     for (const SmallVector<Value> &each : points) {
       point = each;
       for (OpOperand &out : op.getDpsInitsMutable())
-        states.push_back(load(out));
+        states.push_back(firstSum ? firstSum : load(out));
     }
     Span rows{sizes[reduced.back()], Value(), 1, 1, atOnce};
     states = reduceFrom(0, points, rows, states);
@@ -764,6 +780,14 @@ void GenericEmitter::distributeByColumn(const Workers &workers) {
       point = each;
       for (OpOperand &out : op.getDpsInitsMutable())
         store(*state++, out);
+    }
+    for (linalg::GenericOp follower : followers) {
+      OpBuilder::InsertPoint here = b.saveInsertionPoint();
+      GenericEmitter next(b, follower);
+      b.restoreInsertionPoint(here);
+      next.emitPoints(llvm::map_to_vector(points, [&](const auto &each) {
+        return SmallVector<Value>{each[last]};
+      }));
     }
   };
   if (threads) {
@@ -801,6 +825,73 @@ void GenericEmitter::distributeByRow(const Workers &workers) {
   });
 }
 
+bool GenericEmitter::distributeByRowsOfColumn(
+    const Workers &workers, function_ref<Value(MemRefType)> allocate) {
+  if (parallel.size() != 2 || !allocate)
+    return false;
+  int64_t row = parallel.front(), column = parallel.back();
+  int64_t vector = getVector(column);
+  std::optional<int64_t> threads = getConstantIntValue(workers.numThreads),
+                         columns = getConstantIntValue(sizes[column]),
+                         rows = getUpperBound(sizes[row]);
+  SmallVector<OpOperand *> common, ofRows;
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    AffineMap map = op.getMatchingIndexingMap(operand);
+    bool ofColumn = map.isFunctionOfDim(column),
+         ofRow = map.isFunctionOfDim(row);
+    if (isa<MemRefType>(operand->get().getType()) && ofColumn != ofRow)
+      (ofColumn ? common : ofRows).push_back(operand);
+  }
+  if (common.empty() || !threads || !columns || !rows ||
+      *columns < *threads * vector || *rows < kMostRows)
+    return false;
+  // What rows have, all threads read again and again.
+  for (OpOperand *operand : ofRows) {
+    auto type = cast<MemRefType>(operand->get().getType());
+    if (*rows > *threads ||
+        op.getMatchingIndexingMap(operand) !=
+            AffineMap::get(sizes.size(), 0, b.getAffineDimExpr(row)))
+      continue;
+    Value copy = allocate(MemRefType::get({*rows}, type.getElementType()));
+    if (!copy)
+      continue;
+    Value has = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                      workers.thread, sizeOf(row));
+    auto keep = scf::IfOp::create(b, loc, has, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(keep.thenBlock());
+    point[row] = workers.thread;
+    memref::StoreOp::create(b, loc, load(*operand), copy, workers.thread);
+    copies[operand] = copy;
+  }
+  if (!copies.empty())
+    gpu::BarrierOp::create(b, loc);
+  Span ofThread{sizes[column], workers.thread, *threads, vector, 1};
+  walkSpan(ofThread, {}, [&](Positions positions, ValueRange) {
+    for (Value position : positions) {
+      point[column] = position;
+      for (OpOperand *operand : common) {
+        Value value = load(*operand);
+        ofColumns[{operand, position}] = value;
+      }
+    }
+    Span all{sizes[row], Value(), 1, 1, std::max<int64_t>(1, atOnce / vector)};
+    walkSpan(all, {}, [&](Positions rows, ValueRange) {
+      SmallVector<SmallVector<Value>> points;
+      for (Value each : rows)
+        for (Value position : positions) {
+          points.push_back(point);
+          points.back()[row] = each;
+          points.back()[column] = position;
+        }
+      emitPoints(points);
+      return SmallVector<Value>();
+    });
+    return SmallVector<Value>();
+  });
+  return true;
+}
+
 /// Whether a buffer is one of the kernel's, not one of its blocks' own.
 static bool isGlobal(Value buffer) {
   while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
@@ -809,7 +900,45 @@ static bool isGlobal(Value buffer) {
   return argument && isa<gpu::GPUFuncOp>(argument.getOwner()->getParentOp());
 }
 
-bool GenericEmitter::distributeBySector(const Workers &workers) {
+void GenericEmitter::wrapColumns(const Workers &workers,
+                                 function_ref<Value(MemRefType)> allocate) {
+  int64_t last = parallel.back(), columns = *getConstantIntValue(sizes[last]);
+  // Of fewer columns, no two are in the same bank.
+  if (!allocate || columns <= kWarpThreads)
+    return;
+  int64_t most = columns + kWarpThreads - 1;
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    auto type = dyn_cast<MemRefType>(operand->get().getType());
+    AffineMap map = op.getMatchingIndexingMap(operand);
+    auto isOne = [&](AffineExpr expr) {
+      auto dim = dyn_cast<AffineDimExpr>(expr);
+      return dim && isConstantIntValue(sizes[dim.getPosition()], 1);
+    };
+    if (!type || map.getNumResults() == 0 ||
+        map.getResults().back() != b.getAffineDimExpr(last) ||
+        !llvm::all_of(map.getResults().drop_back(), isOne))
+      continue;
+    Value buffer = allocate(MemRefType::get({most}, type.getElementType()));
+    if (!buffer)
+      continue;
+    {
+      OpBuilder::InsertionGuard guard(b);
+      scf::ForOp copies = loop(workers.thread, index(most), workers.numThreads);
+      b.setInsertionPointToStart(copies.getBody());
+      Value to = copies.getInductionVar();
+      for (int64_t dim : parallel)
+        point[dim] = index(0);
+      point[last] = arith::RemUIOp::create(b, loc, to, index(columns));
+      memref::StoreOp::create(b, loc, load(*operand), buffer, to);
+    }
+    wrappedBuffers[operand] = buffer;
+  }
+  if (!wrappedBuffers.empty())
+    gpu::BarrierOp::create(b, loc);
+}
+
+bool GenericEmitter::distributeBySector(
+    const Workers &workers, function_ref<Value(MemRefType)> allocate) {
   std::optional<int64_t> threads = getConstantIntValue(workers.numThreads);
   int64_t entries = 1;
   for (OpFoldResult size : sizes) {
@@ -848,9 +977,10 @@ bool GenericEmitter::distributeBySector(const Workers &workers) {
   bindDims(b.getContext(), d0);
   OpFoldResult head = affine::makeComposedFoldedAffineApply(
       b, loc, (-d0) % perSector, {offset});
-  point.push_back({});
+  wrapColumns(workers, allocate);
+  point.append(2, Value());
   auto setPoint = [&](Value entry) {
-    point.back() = entry;
+    point[sizes.size()] = entry;
     // Narrow divisions are cheaper.
     Type word = b.getI32Type();
     Value rest = arith::IndexCastUIOp::create(b, loc, word, entry);
@@ -871,6 +1001,15 @@ bool GenericEmitter::distributeBySector(const Workers &workers) {
               : arith::IndexCastUIOp::create(b, loc, b.getIndexType(), position)
                     .getResult();
     }
+    if (wrappedBuffers.empty())
+      return;
+    // A lane whose column is below its number is in the warp's second row.
+    Value column = point[parallel.back()];
+    Value isNext = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                         column, workers.lane);
+    Value next = arith::AddIOp::create(b, loc, column, sizeOf(parallel.back()));
+    point[sizes.size() + 1] =
+        arith::SelectOp::create(b, loc, isNext, next, column);
   };
   // What comes before the first sector and after so many whole ones as there
   // are wherever it begins.
@@ -936,68 +1075,6 @@ GenericEmitter::reduceFrom(size_t position, ArrayRef<SmallVector<Value>> points,
   });
 }
 
-Value GenericEmitter::combine(Operation *combiner, Value lhs, Value rhs) {
-  Operation *joined = b.clone(*combiner);
-  joined->setOperands({lhs, rhs});
-  return joined->getResult(0);
-}
-
-Value GenericEmitter::shuffle(Value value, int32_t distance) {
-  Type type = value.getType();
-  unsigned bits = type.getIntOrFloatBitWidth();
-  auto exchange = [&](Value part) -> Value {
-    return gpu::ShuffleOp::create(b, loc, part, distance, kWarpThreads,
-                                  gpu::ShuffleMode::XOR)
-        .getShuffleResult();
-  };
-  if (bits == 32)
-    return exchange(value);
-  // Registers have 32 bits.
-  Type word = b.getI32Type(), whole = b.getIntegerType(bits);
-  Value raw = value;
-  if (!type.isInteger())
-    raw = arith::BitcastOp::create(b, loc, whole, value);
-  if (bits < 32) {
-    raw = arith::ExtUIOp::create(b, loc, word, raw);
-    raw = arith::TruncIOp::create(b, loc, whole, exchange(raw));
-  } else {
-    Value shift =
-        arith::ConstantOp::create(b, loc, b.getIntegerAttr(whole, 32));
-    Value low = arith::TruncIOp::create(b, loc, word, raw);
-    Value high = arith::TruncIOp::create(
-        b, loc, word, arith::ShRUIOp::create(b, loc, raw, shift));
-    low = arith::ExtUIOp::create(b, loc, whole, exchange(low));
-    high = arith::ExtUIOp::create(b, loc, whole, exchange(high));
-    raw = arith::OrIOp::create(b, loc, low,
-                               arith::ShLIOp::create(b, loc, high, shift));
-  }
-  if (!type.isInteger())
-    raw = arith::BitcastOp::create(b, loc, type, raw);
-  return raw;
-}
-
-void GenericEmitter::butterfly(Operation *combiner, SmallVector<Value> &values,
-                               Value lane, int64_t most, int64_t least) {
-  for (int64_t distance = most; distance >= least; distance /= 2) {
-    if (values.size() == 1) {
-      values[0] = combine(combiner, values[0], shuffle(values[0], distance));
-      continue;
-    }
-    Value bit = arith::AndIOp::create(b, loc, lane, index(distance));
-    Value isUpper =
-        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, index(0));
-    size_t half = values.size() / 2;
-    for (size_t i = 0; i < half; ++i) {
-      Value kept =
-          arith::SelectOp::create(b, loc, isUpper, values[i + half], values[i]);
-      Value given =
-          arith::SelectOp::create(b, loc, isUpper, values[i], values[i + half]);
-      values[i] = combine(combiner, kept, shuffle(given, distance));
-    }
-    values.truncate(half);
-  }
-}
-
 /// The lanes that have a row of so many accesses, or a warp's share of it.
 static int64_t getLanes(std::optional<int64_t> accesses) {
   return accesses && *accesses < kWarpThreads ? llvm::PowerOf2Ceil(*accesses)
@@ -1020,8 +1097,8 @@ Value GenericEmitter::joinChains(size_t output, int64_t row, int64_t chains,
     parts.push_back(states[(row * chains + chain) * combiners.size() + output]);
   for (int64_t count = chains; count > 1; count /= 2)
     for (int64_t chain = 0; chain < count / 2; ++chain)
-      parts[chain] =
-          combine(combiners[output], parts[chain], parts[chain + count / 2]);
+      parts[chain] = combine(b, loc, combiners[output], parts[chain],
+                             parts[chain + count / 2]);
   return parts[0];
 }
 
@@ -1069,7 +1146,7 @@ bool GenericEmitter::distributeByWarps(
     SmallVector<Value> results;
     for (auto [i, combiner] : llvm::enumerate(combiners)) {
       SmallVector<Value> own{joinChains(i, 0, kMostRows, states)};
-      butterfly(combiner, own, workers.lane, kWarpThreads / 2, 1);
+      butterfly(b, loc, combiner, own, workers.lane, kWarpThreads / 2, 1);
       results.push_back(own[0]);
     }
     Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq,
@@ -1090,7 +1167,7 @@ bool GenericEmitter::distributeByWarps(
     Value state = load(out);
     for (int64_t j = 0; j < parts; ++j) {
       Value place = b.createOrFold<arith::AddIOp>(loc, first, index(j));
-      state = combine(combiners[i], state,
+      state = combine(b, loc, combiners[i], state,
                       memref::LoadOp::create(b, loc, scratch[i], place));
     }
     store(state, out);
@@ -1154,7 +1231,7 @@ void GenericEmitter::distributeByWarp(const Workers &workers) {
     SmallVector<Value> ofRows;
     for (int64_t row = 0; row < after; ++row)
       ofRows.push_back(joinChains(i, row, chains, states));
-    butterfly(combiner, ofRows, lane, lanes / 2, 1);
+    butterfly(b, loc, combiner, ofRows, lane, lanes / 2, 1);
     results.push_back(ofRows[0]);
   }
   // The first of the lanes that have a row.
@@ -1177,7 +1254,7 @@ void GenericEmitter::distributeByWarp(const Workers &workers) {
   delinearize(parallel, row);
   for (auto [out, combiner, state] :
        llvm::zip_equal(op.getDpsInitsMutable(), combiners, results))
-    store(combine(combiner, load(out), state), out);
+    store(combine(b, loc, combiner, load(out), state), out);
 }
 
 bool GenericEmitter::distributeByLaneRows(const Workers &workers) {
@@ -1218,7 +1295,7 @@ bool GenericEmitter::distributeByLaneRows(const Workers &workers) {
     SmallVector<Value> &values = results.emplace_back();
     for (int64_t j = 0; j < vector; ++j)
       values.push_back(states[j * combiners.size() + i]);
-    butterfly(combiner, values, workers.lane, kWarpThreads / 2, lanes);
+    butterfly(b, loc, combiner, values, workers.lane, kWarpThreads / 2, lanes);
   }
   // Which of its columns a lane has kept; the others of its group have the
   // same as the first.
@@ -1242,7 +1319,8 @@ bool GenericEmitter::distributeByLaneRows(const Workers &workers) {
     points[j] = point;
     SmallVector<Value> &ofPoint = joined.emplace_back();
     for (auto [i, out] : llvm::enumerate(op.getDpsInitsMutable()))
-      ofPoint.push_back(combine(combiners[i], load(out), results[i][j]));
+      ofPoint.push_back(
+          combine(b, loc, combiners[i], load(out), results[i][j]));
   }
   for (int64_t j = 0; j < kept; ++j) {
     point = points[j];
@@ -1258,6 +1336,13 @@ void scaling::distribute(OpBuilder &b, linalg::GenericOp op,
                          function_ref<Value(MemRefType)> allocate) {
   OpBuilder::InsertionGuard guard(b);
   GenericEmitter(b, op).distribute(workers, allocate);
+}
+
+void scaling::joinColumns(OpBuilder &b, linalg::GenericOp op,
+                          const Workers &workers, Value begin,
+                          ArrayRef<linalg::GenericOp> then) {
+  OpBuilder::InsertionGuard guard(b);
+  GenericEmitter(b, op).joinColumns(workers, begin, then);
 }
 
 void scaling::unroll(OpBuilder &b, linalg::GenericOp op) {

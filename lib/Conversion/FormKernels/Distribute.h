@@ -34,9 +34,34 @@ struct Workers {
 void distribute(OpBuilder &b, linalg::GenericOp op, const Workers &workers,
                 function_ref<Value(MemRefType)> allocate = nullptr);
 
+/// Gives the columns of a reduction to threads, before the op. Sums begin with
+/// `begin`, or, without it, with what is there; who has a column does `then` to
+/// it: ops on entries of what is as long.
+void joinColumns(OpBuilder &b, linalg::GenericOp op, const Workers &workers,
+                 Value begin, ArrayRef<linalg::GenericOp> then);
+
 /// Does all of an op on memrefs, before the op; of static shape it is straight
 /// code.
 void unroll(OpBuilder &b, linalg::GenericOp op);
+
+/// What joins a state and an entry, for each output of a reduction; none where
+/// something else does.
+SmallVector<Operation *> findCombiners(linalg::GenericOp op);
+
+/// What a combiner makes of two values.
+Value combine(OpBuilder &b, Location loc, Operation *combiner, Value lhs,
+              Value rhs);
+
+/// Joins the values of lanes that differ in bits from `most` down to `least`,
+/// each a power of two. While there are several values, a lane keeps one half
+/// of them: the upper one where its bit is set.
+void butterfly(OpBuilder &b, Location loc, Operation *combiner,
+               SmallVector<Value> &values, Value lane, int64_t most,
+               int64_t least);
+
+/// Neighbours along a dimension of that size that one instruction can access in
+/// every operand, or that it does not change.
+int64_t getVector(linalg::GenericOp op, int64_t dim, OpFoldResult size);
 
 /// Whether a value is always a multiple of a number.
 bool isMultiple(OpFoldResult value, int64_t factor);
@@ -74,9 +99,11 @@ SmallVector<Block *> createVersions(RewriterBase &b, gpu::GPUFuncOp kernel,
 
 /// Copies what a block's iteration reads several times to allocations of its
 /// own, and lets it accumulate in such; of up to `bytes` in all. What a loop
-/// reads part by part is copied ahead of the loop.
+/// reads part by part is copied ahead of the loop. `getBuffer` tells buffers
+/// apart.
 void stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
                    const Workers &workers,
+                   function_ref<void *(Value)> getBuffer,
                    function_ref<bool(Value)> isReadOnly);
 
 /// Whether the view is read more than once, by ops that can read a copy.

@@ -8,6 +8,7 @@
 #include "scaling/Conversion/FormKernels/FormKernels.h"
 
 #include "Distribute.h"
+#include "KeptRows.h"
 #include "PointSweep.h"
 
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
@@ -103,11 +104,20 @@ public:
 
 private:
   LogicalResult lowerBlock(Block &block, Level level);
+  /// Finds reductions of columns whose sums others only read entry by entry:
+  /// one thread does all of it, without barriers in between.
+  void findColumns(Block &block);
+  void lowerColumns(linalg::GenericOp op);
   LogicalResult lowerOp(Operation *op, Level level);
   LogicalResult lowerForall(scf::ForallOp op, Level level);
   /// An item per thread; the items of a block at a time.
   LogicalResult lowerItems(scf::ForallOp op);
   LogicalResult lowerLoop(Operation *op, Level level);
+  /// A loop of a block whose rows stay in registers; failure where it is
+  /// another.
+  FailureOr<Operation *> keepRows(Operation *op, Level level);
+  /// Gives an op of a block shared memory, where there is some.
+  Value allocateFor(Operation *op, MemRefType type, Level level);
   LogicalResult lowerAlloc(memref::AllocOp op, Level level);
   /// Gives a block's allocation a place in shared memory.
   LogicalResult placeInShared(memref::AllocOp op);
@@ -145,6 +155,16 @@ private:
   Value thread, blockId, numBlocks, numThreads;
   Workers gridWorkers, blockWorkers;
   Touched touched;
+  /// Reductions of columns: what sums begin with, or null, and what follows.
+  struct Columns {
+    Value begin;
+    SmallVector<linalg::GenericOp> then;
+  };
+  llvm::DenseMap<Operation *, Columns> columns;
+  /// What has been done where it stands in `columns`.
+  llvm::SmallPtrSet<Operation *, 8> done;
+  /// Of the loop that is being lowered, whose rows stay in registers.
+  std::unique_ptr<RowKeeper> keeper;
   int64_t sharedUsed = 0, sharedMost = 0;
   SmallVector<std::pair<Operation *, int64_t>> sharedAllocs;
   /// The counter of arrivals, once there is a barrier of the grid.
@@ -348,12 +368,39 @@ void KernelFormer::lowerStore(memref::StoreOp op, Level level) {
   b.moveOpBefore(op, once.thenBlock()->getTerminator());
 }
 
+Value KernelFormer::allocateFor(Operation *op, MemRefType type, Level level) {
+  if (level != Level::block ||
+      sharedUsed + getBytes(type) + kAlignment > options.sharedBytes)
+    return {};
+  auto alloc = memref::AllocOp::create(b, op->getLoc(), type);
+  return succeeded(lowerAlloc(alloc, level)) ? alloc.getResult() : Value();
+}
+
+FailureOr<Operation *> KernelFormer::keepRows(Operation *op, Level level) {
+  auto loop = dyn_cast<scf::ForOp>(op);
+  if (level != Level::block || !loop || keeper)
+    return failure();
+  std::optional<KeptRows> kept =
+      KeptRows::find(loop, *getConstantIntValue(numThreads), getBuffer);
+  if (!kept || sharedUsed + kept->exchangeBytes > options.sharedBytes)
+    return failure();
+  b.setInsertionPoint(op);
+  keeper = std::make_unique<RowKeeper>(
+      b, loop, *kept, blockWorkers,
+      [&](MemRefType type) { return allocateFor(loop, type, level); });
+  return keeper->getLoop().getOperation();
+}
+
 LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
-  bool quiet = touchedBy(op).empty();
+  Touched all = touchedBy(op);
+  bool quiet = all.empty();
   if (level != Level::thread && !quiet && !touched.empty()) {
     b.setInsertionPoint(op);
     createBarrier(level);
   }
+  FailureOr<Operation *> kept = keepRows(op, level);
+  if (succeeded(kept))
+    op = *kept;
   Value outerThread = thread, outerBlockId = blockId;
   for (Region &region : op->getRegions()) {
     for (Block &block : region) {
@@ -374,6 +421,11 @@ LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
     thread = outerThread;
     blockId = outerBlockId;
     renewThread();
+  }
+  if (succeeded(kept)) {
+    keeper->finish();
+    keeper.reset();
+    touched.add(all);
   }
   return success();
 }
@@ -526,7 +578,7 @@ LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
     });
     Touched own = touchedBy(op);
     stageMatrices(b, op, options.sharedBytes - used - kExchangeBytes,
-                  blockWorkers, [&](Value source) {
+                  blockWorkers, getBuffer, [&](Value source) {
                     void *buffer = getBuffer(source);
                     return buffer && !own.written.contains(nullptr) &&
                            !own.written.contains(buffer);
@@ -564,6 +616,10 @@ LogicalResult KernelFormer::lowerForall(scf::ForallOp op, Level level) {
 }
 
 LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
+  if (done.erase(op)) {
+    b.eraseOp(op);
+    return success();
+  }
   if (auto forall = dyn_cast<scf::ForallOp>(op))
     return lowerForall(forall, level);
   if (auto alloc = dyn_cast<memref::AllocOp>(op))
@@ -591,17 +647,18 @@ LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
     }
     if (level == Level::thread) {
       unroll(b, generic);
+    } else if (columns.contains(generic)) {
+      lowerColumns(generic);
+      columns.erase(generic);
     } else {
       waitBefore(generic, level);
-      auto allocate = [&](MemRefType type) -> Value {
-        if (level != Level::block ||
-            sharedUsed + getBytes(type) + kAlignment > options.sharedBytes)
-          return {};
-        auto alloc = memref::AllocOp::create(b, op->getLoc(), type);
-        return succeeded(lowerAlloc(alloc, level)) ? alloc.getResult()
-                                                   : Value();
-      };
-      distribute(b, generic, workersOf(level), allocate);
+      if (keeper && keeper->has(generic)) {
+        keeper->emit(generic);
+        return success();
+      }
+      distribute(b, generic, workersOf(level), [&](MemRefType type) {
+        return allocateFor(generic, type, level);
+      });
     }
     b.eraseOp(generic);
     return success();
@@ -621,7 +678,88 @@ LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
   return success();
 }
 
+/// Whether an op is on entries of buffers as long as `like`, one by one, and
+/// buffers that are the same are the same value.
+static bool isOnEntries(Operation *op, Value like,
+                        llvm::SmallDenseMap<void *, Value> &buffers) {
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  if (!generic || generic.getNumLoops() != 1 ||
+      generic.getNumReductionLoops() != 0 || generic.hasIndexSemantics())
+    return false;
+  return llvm::all_of(generic->getOpOperands(), [&](OpOperand &operand) {
+    Value value = operand.get();
+    if (!isa<MemRefType>(value.getType()))
+      return true;
+    auto type = cast<MemRefType>(value.getType());
+    void *buffer = getBuffer(value);
+    return buffer && generic.getMatchingIndexingMap(&operand).isIdentity() &&
+           type.getShape() == cast<MemRefType>(like.getType()).getShape() &&
+           buffers.try_emplace(buffer, value).first->second == value;
+  });
+}
+
+void KernelFormer::findColumns(Block &block) {
+  for (auto op : block.getOps<linalg::GenericOp>()) {
+    if (op.getNumLoops() != 2 || op.getNumReductionLoops() != 1 ||
+        op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 ||
+        !isa<MemRefType>(op.getInputs()[0].getType()) || columns.contains(op))
+      continue;
+    Value sum = op.getOutputs()[0];
+    AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+    AffineMap ofMatrix = op.getMatchingIndexingMap(op.getDpsInputOperand(0));
+    auto type = cast<MemRefType>(sum.getType());
+    void *buffer = getBuffer(sum);
+    if (!buffer || !type.hasStaticShape() || map.getNumResults() != 1 ||
+        !ofMatrix.isPermutation() ||
+        ofMatrix.getResults().back() != map.getResult(0) ||
+        op.getIteratorTypesArray()[map.getDimPosition(0)] !=
+            utils::IteratorType::parallel ||
+        getBuffer(op.getInputs()[0]) == buffer || !getBuffer(op.getInputs()[0]))
+      continue;
+    Columns found;
+    llvm::SmallDenseMap<void *, Value> buffers{
+        {buffer, sum}, {getBuffer(op.getInputs()[0]), op.getInputs()[0]}};
+    for (Operation *next = op->getNextNode(); next;
+         next = next->getNextNode()) {
+      if (!isOnEntries(next, sum, buffers))
+        break;
+      found.then.push_back(cast<linalg::GenericOp>(next));
+    }
+    for (Operation *before = op->getPrevNode(); before;
+         before = before->getPrevNode()) {
+      Touched all = touchedBy(before);
+      if (!all.read.contains(buffer) && !all.read.contains(nullptr) &&
+          !all.written.contains(buffer) && !all.written.contains(nullptr))
+        continue;
+      if (auto fill = dyn_cast<linalg::FillOp>(before);
+          fill && fill.getOutputs()[0] == sum) {
+        found.begin = fill.value();
+        done.insert(fill);
+      }
+      break;
+    }
+    if (!found.then.empty() || found.begin) {
+      done.insert(found.then.begin(), found.then.end());
+      columns[op] = std::move(found);
+    }
+  }
+}
+
+void KernelFormer::lowerColumns(linalg::GenericOp op) {
+  const Columns &found = columns.find(op)->second;
+  Touched next = touchedBy(op);
+  for (linalg::GenericOp follower : found.then)
+    next.add(touchedBy(follower));
+  b.setInsertionPoint(op);
+  if (touched.conflicts(next))
+    createBarrier(Level::grid);
+  touched.add(next);
+  joinColumns(b, op, gridWorkers, found.begin, found.then);
+}
+
 LogicalResult KernelFormer::lowerBlock(Block &block, Level level) {
+  if (level == Level::grid)
+    findColumns(block);
   for (Operation &op : llvm::make_early_inc_range(block))
     if (failed(lowerOp(&op, level)))
       return failure();
@@ -709,10 +847,13 @@ LogicalResult KernelFormer::run() {
     thread = commonThread;
     blockId = commonBlockId;
     renewThread();
+    makeInFirstSweep(b, *version, threads, getBuffer);
     if (failed(lowerBlock(*version, Level::grid)))
       return failure();
   }
   if (versions.empty()) {
+    makeInFirstSweep(b, body, threads, getBuffer);
+    findColumns(body);
     SmallVector<Operation *> ops;
     for (Operation *op = prologue->getNextNode(); op; op = op->getNextNode())
       ops.push_back(op);

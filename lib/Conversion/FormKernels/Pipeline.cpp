@@ -20,6 +20,9 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
+/// Copies of a thread's that are straight code.
+static constexpr int64_t kMostUnrolled = 16;
+
 /// Copies of so many bytes pass by L1, which nobody would read them from.
 static constexpr int64_t kWideBytes = 16;
 
@@ -46,9 +49,9 @@ bool scaling::canPipeline(memref::SubViewOp view, scf::ForOp loop) {
          llvm::all_of(view->getOperands(), isKnownBefore);
 }
 
-/// Where the element of a buffer with that number is.
+/// So many bytes after the element of a buffer with that number.
 static Value createAddress(OpBuilder &b, Location loc, Value buffer,
-                           Value element, unsigned space) {
+                           Value element, int64_t further, unsigned space) {
   int64_t bytes =
       cast<MemRefType>(buffer.getType()).getElementTypeBitWidth() / 8;
   Value base = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, buffer);
@@ -57,8 +60,12 @@ static Value createAddress(OpBuilder &b, Location loc, Value buffer,
   Value address = affine::AffineApplyOp::create(b, loc, d0 + d1 * bytes,
                                                 ValueRange{base, element});
   Value word = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
-  return LLVM::IntToPtrOp::create(
-      b, loc, LLVM::LLVMPointerType::get(b.getContext(), space), word);
+  auto type = LLVM::LLVMPointerType::get(b.getContext(), space);
+  Value pointer = LLVM::IntToPtrOp::create(b, loc, type, word);
+  if (further == 0)
+    return pointer;
+  return LLVM::GEPOp::create(b, loc, type, b.getI8Type(), pointer,
+                             ArrayRef<LLVM::GEPArg>{int32_t(further)});
 }
 
 namespace {
@@ -116,12 +123,12 @@ void Pipeliner::copy(Value iteration) {
                     .getResult();
   SmallVector<OpFoldResult> strides = metadata.getConstifiedMixedStrides();
   bool isWhole = type.areTrailingDimsContiguous(type.getRank());
-  auto copyTo = [&](Value to, Value from) {
+  auto copyTo = [&](Value to, Value from, int64_t further = 0) {
     NVVM::CpAsyncOp::create(
         b, loc,
-        createAddress(b, loc, copies, to,
+        createAddress(b, loc, copies, to, further,
                       static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared)),
-        createAddress(b, loc, metadata.getBaseBuffer(), from,
+        createAddress(b, loc, metadata.getBaseBuffer(), from, further,
                       static_cast<unsigned>(NVVM::NVVMMemorySpace::Global)),
         bytes,
         bytes == kWideBytes ? NVVM::LoadCacheModifierKind::CG
@@ -152,14 +159,28 @@ void Pipeliner::copy(Value iteration) {
     Value to = arith::AddIOp::create(b, loc, begin, element);
     copyTo(to, from);
   };
-  // All threads have as many, but for the last: the number of rounds is known,
-  // and they are unrolled.
+  // All threads have as many, but for the last.
   int64_t numCopies = type.getNumElements() / perCopy;
   int64_t threads = *getConstantIntValue(workers.numThreads);
   int64_t whole = numCopies / threads * threads;
-  auto rounds =
-      scf::ForOp::create(b, loc, index(0), index(whole), index(threads));
-  {
+  if (isWhole && whole <= kMostUnrolled * threads) {
+    // Straight code. A warp's copies follow each other: what is added to an
+    // address, instructions have twelve bits for.
+    int64_t rounds = whole / threads;
+    Value element = affine::AffineApplyOp::create(
+        b, loc, (d0 * (rounds * kWarpThreads) + d1) * perCopy,
+        ValueRange{workers.warp, workers.lane});
+    Value from =
+        arith::AddIOp::create(b, loc,
+                              getValueOrCreateConstantIndexOp(
+                                  b, loc, metadata.getConstifiedMixedOffset()),
+                              element);
+    Value to = arith::AddIOp::create(b, loc, begin, element);
+    for (int64_t round = 0; round < rounds; ++round)
+      copyTo(to, from, round * kWarpThreads * bytes);
+  } else {
+    auto rounds =
+        scf::ForOp::create(b, loc, index(0), index(whole), index(threads));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(rounds.getBody());
     copyOne(arith::AddIOp::create(b, loc, rounds.getInductionVar(),

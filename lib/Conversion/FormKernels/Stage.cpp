@@ -5,13 +5,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Distribute.h"
+#include "KeptRows.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -146,7 +147,22 @@ static int64_t getStages(memref::SubViewOp view, scf::ForOp loop,
 
 void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
                             const Workers &workers,
+                            function_ref<void *(Value)> getBuffer,
                             function_ref<bool(Value)> isReadOnly) {
+  // Loops whose rows stay in registers read a matrix once.
+  llvm::MapVector<Operation *, KeptRows> keptLoops;
+  int64_t threads = *getConstantIntValue(workers.numThreads);
+  for (auto inner : loop.getBody()->getOps<scf::ForOp>())
+    if (std::optional<KeptRows> kept =
+            KeptRows::find(inner, threads, getBuffer);
+        kept && kept->exchangeBytes <= bytes) {
+      bytes -= kept->exchangeBytes;
+      keptLoops[inner] = std::move(*kept);
+    }
+  auto isKept = [&](memref::SubViewOp view) {
+    return view.getType().getRank() == 2 &&
+           keptLoops.contains(view->getParentOp());
+  };
   SmallVector<memref::SubViewOp> views;
   loop.walk([&](memref::SubViewOp view) { views.push_back(view); });
   OpBuilder::InsertionGuard guard(b);
@@ -172,7 +188,8 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
   for (memref::SubViewOp view : views) {
     MemRefType type = view.getType();
     std::optional<int64_t> elements = getMostElements(view);
-    if (!elements || !isReadAgain(view) || !isReadOnly(view.getSource()))
+    if (!elements || (!isReadAgain(view) && !isKept(view)) ||
+        !isReadOnly(view.getSource()))
       continue;
     if (auto inner = dyn_cast<scf::ForOp>(view->getParentOp());
         inner && inner->getBlock() == loop.getBody() &&
@@ -183,7 +200,7 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
         continue;
       }
     }
-    if (!type.hasStaticShape() || !take(type, *elements))
+    if (!isReadAgain(view) || !type.hasStaticShape() || !take(type, *elements))
       continue;
     b.setInsertionPointAfter(view);
     Value copy = allocate(view.getLoc(), view);
@@ -192,10 +209,22 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
       return use.getOwner() != fill.getOperation();
     });
   }
+  // Sums of columns that stay in registers all the time go where they belong.
+  auto overwrites = [&](Operation *op) {
+    return op->hasAttr(kOverwritesAttrName);
+  };
+  for (auto &entry : keptLoops)
+    for (linalg::GenericOp op : entry.second.ops)
+      if (linalg::FillOp fill =
+              entry.second.findFill(op.getDpsInitOperand(0)->get())) {
+        op->setAttr(kOverwritesAttrName, b.getUnitAttr());
+        b.eraseOp(fill);
+      }
   for (memref::SubViewOp view : views) {
     std::optional<int64_t> elements = getMostElements(view);
     Own own = elements ? findOwn(view, loop) : Own::other;
-    if (own == Own::other || !take(view.getType(), *elements))
+    if (own == Own::other || llvm::any_of(view->getUsers(), overwrites) ||
+        !take(view.getType(), *elements))
       continue;
     b.setInsertionPointAfter(view);
     Value copy = allocate(view.getLoc(), view);

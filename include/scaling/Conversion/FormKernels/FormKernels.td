@@ -38,7 +38,13 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     different banks. What a block reads several times of memory that it does not
     write is copied to shared memory where it fits. What a loop reads part by
     part is copied ahead of it by asynchronous instructions: while one part is
-    worked on, up to three more are on their way.
+    worked on, up to three more are on their way. Where rows that a loop takes a
+    few of at a time are read several times, for sums of rows and of columns, they
+    are read from there once, and stay in the registers of the block's threads
+    meanwhile, 152 for each at most; sums of columns do all the loop long. If the
+    matrix was made entry by entry just before, the first iteration of a loop over
+    such sweeps is taken apart, and makes it. Columns that the grid reduces, and
+    what is made of the results one by one, are one thread's each.
 
     Where a kernel's matrices have rows of unknown length, it has versions, of
     which it takes one at its beginning: for rows of whole vectors that are short
