@@ -22,6 +22,10 @@ using utils::IteratorType;
 /// have and for sums of these.
 static constexpr int64_t kMostRegisters = 152;
 
+/// The same where the length of a row is unknown: conditions take registers
+/// too.
+static constexpr int64_t kMostRegistersUnknown = 80;
+
 /// What an instruction accesses at most.
 static constexpr int64_t kAccessBits = 128;
 
@@ -186,7 +190,9 @@ std::optional<KeptRows> KeptRows::find(scf::ForOp loop, int64_t threads,
   kept.chunks = llvm::divideCeil(*most, threads * kept.vector);
   // As many registers wherever the rows are: copies may be aligned otherwise.
   int64_t perThread = llvm::alignTo(llvm::divideCeil(*most, threads), widest);
-  if (kept.chunks == 0 || perThread * perColumn > kMostRegisters)
+  int64_t registers = getConstantIntValue(kept.columns) ? kMostRegisters
+                                                        : kMostRegistersUnknown;
+  if (kept.chunks == 0 || perThread * perColumn > registers)
     return std::nullopt;
   return kept;
 }

@@ -78,9 +78,8 @@ func.func @known(%in: memref<?x64xf32>) {
 // -----
 
 // Where rows are short enough for shared memory, blocks of four of them are
-// copied there before their iteration comes, and from there to registers, which
-// both reductions are made of; the last ones of a block, if they are fewer, are
-// read where they are. Of longer rows no block is copied.
+// copied there before their iteration comes; the last ones of a block, if they
+// are fewer, are read where they are. Of longer rows no block is copied.
 
 // CHECK: gpu.func @blocks(%{{.*}}: memref<?x?xf32>
 // CHECK-SAME: scaling.shared_bytes
@@ -88,14 +87,7 @@ func.func @known(%in: memref<?x64xf32>) {
 // CHECK: scf.if
 // CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache = cg
 // CHECK: nvvm.cp.async.wait.group
-// CHECK: %[[FEW:.*]] = memref.reinterpret_cast %{{.*}} : memref<{{.*}}xf32, #gpu.address_space<workgroup>> to memref<4x?xf32, strided<[?, 1], offset: ?>, #gpu.address_space<workgroup>>
-// CHECK: %[[OWN:.*]]:16 = scf.if
-// CHECK-COUNT-16: memref.load %[[FEW]]
-// CHECK: arith.addf %{{.*}}, %[[OWN]]#0
-// CHECK: gpu.shuffle
-// CHECK-NOT: memref.load %[[FEW]]
-// CHECK: arith.maximumf %{{.*}}, %[[OWN]]#0
-// CHECK: nvvm.cp.async.wait.group
+// CHECK: memref.reinterpret_cast %{{.*}} : memref<{{.*}}xf32, #gpu.address_space<workgroup>> to memref<4x?xf32, strided<[?, 1], offset: ?>, #gpu.address_space<workgroup>>
 // CHECK: } else {
 // CHECK-NOT: nvvm.cp.async
 // CHECK: gpu.return
