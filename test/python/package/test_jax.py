@@ -241,7 +241,7 @@ ERRORS = [
     (lambda x: sj.project(x, accumulate="f64"), ValueError, "jax_enable_x64"),
     (lambda x: sj.project(x, sto=1), TypeError, "scaling.jax.project: .*'sto'"),
     (lambda x: sj.project([[1.0], [2.0, 3.0]]), ValueError, "matrix: .*inhomogeneous"),
-    (lambda x: sj.project(x, products="f16"), ValueError, "products: 'f16' was given"),
+    (lambda x: sj.project(x, products="fp8"), ValueError, "products: 'fp8' was given"),
     (lambda x: sj.project(x, temperature="hot"), TypeError, "temperature: a number"),
     (lambda x: sj.project(x, gradient="exact"), ValueError, "gradient: 'exact'"),
     (lambda x: sj.attention(x, None, x), TypeError, "key: an array is needed"),
