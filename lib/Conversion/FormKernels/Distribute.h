@@ -8,6 +8,8 @@
 #ifndef SCALING_LIB_CONVERSION_FORMKERNELS_DISTRIBUTE_H
 #define SCALING_LIB_CONVERSION_FORMKERNELS_DISTRIBUTE_H
 
+#include "Buffers.h"
+
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -58,30 +60,6 @@ Value combine(OpBuilder &b, Location loc, Operation *combiner, Value lhs,
 void butterfly(OpBuilder &b, Location loc, Operation *combiner,
                SmallVector<Value> &values, Value lane, int64_t most,
                int64_t least);
-
-/// Neighbours along a dimension of that size that one instruction can access in
-/// every operand, or that it does not change.
-int64_t getVector(linalg::GenericOp op, int64_t dim, OpFoldResult size);
-
-/// Whether a value is always a multiple of a number.
-bool isMultiple(OpFoldResult value, int64_t factor);
-
-/// What a value is not above, where that is known.
-std::optional<int64_t> getUpperBound(OpFoldResult value);
-
-/// The sizes of a buffer; none where it cannot be told what they are.
-SmallVector<OpFoldResult> getSizes(Value buffer);
-
-/// How many entries a buffer has at most, where that is known.
-std::optional<int64_t> getMostElements(Value buffer);
-
-/// A part without gaps of a buffer of rank 1.
-Value createPart(OpBuilder &b, Location loc, Value buffer, Value begin,
-                 ArrayRef<OpFoldResult> sizes);
-
-/// Whether every `factor`-th entry along the last dimension is where an access
-/// of that many entries may begin.
-bool isAligned(Value buffer, int64_t factor);
 
 /// Takes the last rows of a block apart, where they are fewer than a loop takes
 /// at a time: all other iterations have as many.

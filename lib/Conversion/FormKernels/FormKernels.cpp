@@ -489,8 +489,8 @@ LogicalResult KernelFormer::lowerItems(scf::ForallOp op) {
       return failure();
   }
   auto allocate = [&](MemRefType type) -> Value {
-    if (sharedUsed + llvm::alignTo(getBytes(type), kAlignment) >
-        options.sharedBytes)
+    int64_t bytes = llvm::alignTo(getBytes(type), kAlignment);
+    if (sharedUsed + bytes > options.sharedBytes)
       return {};
     auto alloc = memref::AllocOp::create(b, loc, type);
     return succeeded(placeInShared(alloc)) ? alloc.getResult() : Value();

@@ -26,9 +26,6 @@ static constexpr int64_t kMostRegisters = 152;
 /// too.
 static constexpr int64_t kMostRegistersUnknown = 80;
 
-/// What an instruction accesses at most.
-static constexpr int64_t kAccessBits = 128;
-
 /// Sums of a row that do not wait for each other, where there are few rows.
 static constexpr int64_t kMostChains = 4;
 
@@ -128,7 +125,7 @@ std::optional<KeptRows> KeptRows::find(scf::ForOp loop, int64_t threads,
       if (!type.getElementType().isIntOrFloat())
         return std::nullopt;
       int64_t bits = std::max(8u, type.getElementTypeBitWidth());
-      widest = std::max(widest, kAccessBits / bits);
+      widest = std::max(widest, 8 * kAccessBytes / bits);
       if (isMatrix(op, operand)) {
         if (op.isDpsInit(&operand))
           written.insert(getBuffer(operand.get()));
