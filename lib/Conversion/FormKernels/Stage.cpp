@@ -18,9 +18,6 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// What an instruction moves at most.
-static constexpr int64_t kVectorBytes = 16;
-
 /// Lanes that the banks of shared memory serve at a time, 16 bytes each.
 static constexpr int64_t kLanesAtOnce = 8;
 
@@ -382,9 +379,9 @@ scaling::findStagedItems(scf::ForallOp loop, int64_t threads, int64_t bytes) {
     int64_t size = elementBytes(type);
     // An odd number of vectors, or of elements, from row to row: neighbours are
     // in different banks.
-    item.vector = item.elements * size % kVectorBytes == 0 &&
+    item.vector = item.elements * size % kAccessBytes == 0 &&
                           type.getElementTypeBitWidth() >= 8
-                      ? kVectorBytes / size
+                      ? kAccessBytes / size
                       : 1;
     item.stride = (item.elements / item.vector | 1) * item.vector;
     int64_t own = llvm::alignTo(threads * item.stride * size, 64);
@@ -420,7 +417,7 @@ void scaling::moveItems(OpBuilder &b, Location loc, const StagedItem &item,
   // to each other, they would share banks.
   bool isApart =
       item.vector * elementBytes(cast<MemRefType>(item.shared.getType())) ==
-          kVectorBytes &&
+          kAccessBytes &&
       (perItem == 2 || perItem == 4);
   Value items = count;
   if (isApart)

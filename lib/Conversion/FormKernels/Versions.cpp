@@ -20,9 +20,6 @@
 using namespace mlir;
 using namespace mlir::scaling;
 
-/// What one instruction accesses at most.
-static constexpr int64_t kVectorBytes = 16;
-
 /// Blocks of rows in shared memory: one that is on its way beside the one that
 /// is read.
 static constexpr int64_t kStages = 2;
@@ -42,7 +39,7 @@ static RowSizes findRowSizes(gpu::GPUFuncOp kernel) {
   auto add = [&](BlockArgument matrix, int64_t dim, Type element) {
     int64_t bytes = llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
     int64_t &vector = found[matrix][dim];
-    vector = std::max({vector, kVectorBytes / bytes, int64_t(1)});
+    vector = std::max({vector, kAccessBytes / bytes, int64_t(1)});
   };
   // Of fewer dimensions are vectors, as many as there are matrices.
   int64_t rank = 2;
@@ -93,7 +90,7 @@ static std::optional<int64_t> findLongestRow(gpu::GPUFuncOp kernel,
     int64_t own = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     int64_t rows = ShapedType::getNumElements(shape.drop_back());
     int64_t perColumn = kStages * rows * own + 2 * std::max(own, kFactorBytes);
-    int64_t most = llvm::alignDown(bytes / perColumn, kVectorBytes);
+    int64_t most = llvm::alignDown(bytes / perColumn, kAccessBytes);
     longest = std::min(longest.value_or(most), most);
   });
   return longest;
