@@ -211,7 +211,7 @@ Touched KernelFormer::touchedBy(Operation *op) {
         if (structured.payloadUsesValueFromOperand(&out))
           result.read.insert(getBuffer(out.get()));
       }
-    } else if (isa<ReducePointsOp, ApplyPointsOp>(inner)) {
+    } else if (isa<ReducePointsOp, SumPointsOp, ApplyPointsOp>(inner)) {
       auto points = cast<DestinationStyleOpInterface>(inner);
       for (Value input : points.getDpsInputs())
         if (isMemory(input))
@@ -665,6 +665,8 @@ LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
   }
   if (auto points = dyn_cast<ReducePointsOp>(op))
     return lowerPoints(points, level);
+  if (auto points = dyn_cast<SumPointsOp>(op))
+    return lowerPoints(points, level);
   if (auto points = dyn_cast<ApplyPointsOp>(op))
     return lowerPoints(points, level);
   if (op->getNumRegions() != 0)
@@ -816,7 +818,7 @@ LogicalResult KernelFormer::run() {
                               llvm::IsaPred<gpu::GPUThreadMappingAttr>);
   });
   kernel.walk([&](Operation *op) {
-    hasPoints |= isa<ReducePointsOp, ApplyPointsOp>(op);
+    hasPoints |= isa<ReducePointsOp, SumPointsOp, ApplyPointsOp>(op);
   });
   int64_t threads = hasPoints   ? options.blockThreads
                     : perThread ? options.itemThreads

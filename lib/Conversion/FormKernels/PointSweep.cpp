@@ -252,6 +252,27 @@ Value PointSweep::loadTerm(Value vector, Value position, Value count,
   return check.getResult(0);
 }
 
+Value PointSweep::loadTerm(Value vector, Value position, Value count) {
+  return loadTerm(vector, position, count, termFactor, number(0.0),
+                  number(-std::numeric_limits<double>::infinity()));
+}
+
+SmallVector<SmallVector<Value>> PointSweep::loadTerms(Value tile) {
+  Value half = arith::RemUIOp::create(b, tile, index(2));
+  Value own = addressOf(termTile, mul(half, countTerms()));
+  int64_t rows = product->getAdjacentRows();
+  int64_t adjacent = product->getAdjacentColumns();
+  SmallVector<SmallVector<Value>> terms(rows);
+  for (int64_t j = 0; j < product->getNumColumns(); j += adjacent) {
+    Value place = addressOf(own, mul(product->createColumn(b, j), rows));
+    SmallVector<Value> loaded = splitFloats(b, load(place, adjacent * rows));
+    for (int64_t i = 0; i < rows; ++i)
+      llvm::append_range(terms[i],
+                         ArrayRef(loaded).slice(i * adjacent, adjacent));
+  }
+  return terms;
+}
+
 //===----------------------------------------------------------------------===//
 // To shared memory
 //===----------------------------------------------------------------------===//
@@ -402,16 +423,13 @@ void PointSweep::copyAsync(const Points &points, Value firstRow,
 }
 
 void PointSweep::stageTerms(Value firstColumn, Value target) {
-  Value zero = number(0.0);
-  Value none = number(-std::numeric_limits<double>::infinity());
   int64_t adjacent = product->getAdjacentColumns();
   int64_t rows = product->getAdjacentRows();
   forEachEntry(product->getColumns() / adjacent, [&](Value group) {
     Value first = add(firstColumn, mul(group, adjacent));
     SmallVector<Value> terms;
     for (int64_t j = 0; j < adjacent; ++j)
-      terms.push_back(loadTerm(columns, add(first, index(j)), y.count,
-                               termFactor, zero, none));
+      terms.push_back(loadTerm(columns, add(first, index(j)), y.count));
     SmallVector<Value> stored;
     for (int64_t i = 0; i < rows; ++i)
       llvm::append_range(stored, terms);
@@ -459,28 +477,16 @@ Value PointSweep::rowsAt(Value chunk, Value step) {
 SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
                                          ValueRange states) {
   int64_t numColumns = product->getColumns();
-  Value half = arith::RemUIOp::create(b, tile, index(2));
-  Value ownTerms = addressOf(termTile, mul(half, countTerms()));
-  int64_t adjacentRows = product->getAdjacentRows();
-  int64_t adjacent = product->getAdjacentColumns();
-  // Of every so many rows one below another.
-  SmallVector<SmallVector<Value>> terms(adjacentRows);
-  for (int64_t j = 0; j < product->getNumColumns(); j += adjacent) {
-    Value place =
-        addressOf(ownTerms, mul(product->createColumn(b, j), adjacentRows));
-    SmallVector<Value> loaded =
-        splitFloats(b, load(place, adjacent * adjacentRows));
-    for (int64_t i = 0; i < adjacentRows; ++i)
-      llvm::append_range(terms[i],
-                         ArrayRef(loaded).slice(i * adjacent, adjacent));
-  }
+  Value zero = number(0.0);
+  SmallVector<Value> none(product->getNumColumns(), zero);
+  SmallVector<SmallVector<Value>> terms(1, none);
+  if (!separatesTerms)
+    terms = loadTerms(tile);
   // The terms of columns start the sums of a product: nothing else is done
   // with these but adding the terms.
-  Value zero = number(0.0);
   SmallVector<Value> sums;
   for (int64_t i = 0; i < product->getNumRows(); ++i)
-    for (Value term : terms[i % adjacentRows])
-      sums.push_back(isProduct ? term : zero);
+    llvm::append_range(sums, isProduct ? terms[i % terms.size()] : none);
 
   auto loop = scf::ForOp::create(b, index(0), numChunks, index(1), sums);
   {
@@ -518,8 +524,11 @@ SmallVector<Value> PointSweep::sweepTile(Value firstRow, Value tile,
     for (auto [i, exponent] : llvm::enumerate(exponents)) {
       if (metric == Metric::euclidean)
         exponent = math::SqrtOp::create(b, exponent);
-      exponent = math::FmaOp::create(b, exponent, coefficient,
-                                     terms[0][i % terms[0].size()]);
+      if (separatesTerms)
+        exponent = arith::MulFOp::create(b, exponent, coefficient);
+      else
+        exponent = math::FmaOp::create(b, exponent, coefficient,
+                                       terms[0][i % terms[0].size()]);
     }
   if (hasBias)
     exponents = addBias(firstRow, tile, exponents);
@@ -576,6 +585,7 @@ void PointSweep::sweepRows(Value firstRow) {
   Value zero = index(0);
   stageColumns(zero, zero, zero);
   stageRows(firstRow, zero, rowTile, residentDepth);
+  stageBlock(firstRow);
   waitForCopies();
   auto tiles =
       scf::ForOp::create(b, zero, numTiles, index(1), createStates(firstRow));
@@ -611,6 +621,7 @@ LogicalResult PointSweep::run(const PointSources &sources,
   describeUnit(sources.scale);
   hasBias = static_cast<bool>(sources.bias);
   transposed = sources.transposed;
+  separatesTerms = sources.separatesTerms;
   if (hasBias) {
     bias = describe(sources.bias);
     biasCoefficient = termFactor;

@@ -39,6 +39,9 @@ using AllocateShared = function_ref<FailureOr<Value>(int64_t)>;
 LogicalResult formPointSweep(OpBuilder &builder, ReducePointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
+LogicalResult formPointSweep(OpBuilder &builder, SumPointsOp op,
+                             const PointBlocks &blocks,
+                             AllocateShared allocate);
 LogicalResult formPointSweep(OpBuilder &builder, ApplyPointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
@@ -70,6 +73,8 @@ struct PointSources {
   Value bias, biasScale;
   /// Whether the columns of the bias are rows of x.
   bool transposed;
+  /// Whether exponents are without the terms of columns.
+  bool separatesTerms = false;
 };
 
 /// A block takes a block of rows. The other points pass through shared memory
@@ -96,6 +101,8 @@ protected:
 
   /// What is carried from tile to tile.
   virtual SmallVector<Value> createStates(Value firstRow) = 0;
+  /// Writes what a block of rows wants besides its points to shared memory.
+  virtual void stageBlock(Value firstRow) {}
   /// Copies what a tile wants besides its points, asynchronously.
   virtual void stageTile(Value tile) {}
   /// `exponents` are in units.
@@ -153,6 +160,11 @@ protected:
   /// `otherwise` where there is none.
   Value loadTerm(Value vector, Value position, Value count, Value factor,
                  Value missing, Value otherwise);
+  /// In units; zero where there is no vector, −inf where there is no entry.
+  Value loadTerm(Value vector, Value position, Value count);
+  /// Of every so many rows one below another, the terms of the thread's columns
+  /// of a tile.
+  SmallVector<SmallVector<Value>> loadTerms(Value tile);
   /// The indices of an entry of the current batch element.
   SmallVector<Value> indicesOf(Value memref, ValueRange tail);
 
@@ -206,7 +218,7 @@ private:
   Points bias;
   /// In units, by what the bias is multiplied.
   Value biasCoefficient;
-  bool hasBias, transposed;
+  bool hasBias, transposed, separatesTerms;
   int64_t freeFloats, chunkDepth, residentDepth;
   Value numChunks;
   bool isProduct, resident;

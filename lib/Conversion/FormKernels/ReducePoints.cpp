@@ -17,7 +17,8 @@ using namespace mlir::scaling;
 
 namespace {
 /// For each of its rows a thread has the largest exponent of its own columns,
-/// and the sum of powers; they meet at the end.
+/// and the sum of powers; they meet at the end. Where statistics of columns are
+/// made as well, the threads' of a tile meet after the tile.
 class ReduceSweep final : public PointSweep {
 public:
   ReduceSweep(OpBuilder &builder, ReducePointsOp op, const PointBlocks &blocks)
@@ -29,7 +30,21 @@ public:
                                         blocks.numThreads, getThreadColumns())
                   : createTensorProduct(
                         b, op.getProducts(), blocks.thread, blocks.numThreads,
-                        op.getBias() ? kFewTensorColumns : kTensorColumns);
+                        op.getBias() || op.getBlock() ? kFewTensorColumns
+                                                      : kTensorColumns);
+    if (std::optional<int64_t> block = op.getBlock()) {
+      if (*block != product->getRows())
+        return op.emitOpError() << "has blocks of " << *block
+                                << " rows, where a block of threads takes "
+                                << product->getRows();
+      FailureOr<Value> forTerms = allocateShared(allocate, product->getRows());
+      FailureOr<Value> forColumns = allocateShared(
+          allocate, 2 * product->getNumRowParts() * product->getColumns());
+      if (failed(forTerms) || failed(forColumns))
+        return failure();
+      rowTerms = *forTerms;
+      columnParts = *forColumns;
+    }
     int64_t others = product->getNumParts() - 1;
     if (others > 0) {
       FailureOr<Value> forOthers =
@@ -40,7 +55,8 @@ public:
     }
     return run({op.getX(), op.getY(), op.getMetric(), op.getScale(),
                 op.getFactor(), op.getOuts()[0], /*tail=*/1, op.getBias(),
-                op.getBiasScale(), op.getTransposed()},
+                op.getBiasScale(), op.getTransposed(),
+                /*separatesTerms=*/op.getBlock().has_value()},
                allocate);
   }
 
@@ -48,7 +64,8 @@ private:
   /// Columns of a thread: eight loads of rows and sixteen of columns for four
   /// coordinates of 128 sums.
   static constexpr int64_t kThreadColumns = 16;
-  /// Where an exponential, or a number of the bias, takes more registers.
+  /// Where an exponential, or a number of the bias, takes more registers, or
+  /// exponents are needed again for columns.
   static constexpr int64_t kFewThreadColumns = 8, kLeastThreadColumns = 4;
   /// Columns of a tile of tensor cores: as many sums for a thread; half of them
   /// where numbers of the bias take registers as well.
@@ -58,10 +75,12 @@ private:
     if (!type.isF32())
       return kLeastThreadColumns;
     bool casts = op.getBias() && getElementTypeOrSelf(op.getBias()) != type;
-    return casts ? kFewThreadColumns : kThreadColumns;
+    return casts || op.getBlock() ? kFewThreadColumns : kThreadColumns;
   }
 
   SmallVector<Value> createStates(Value firstRow) override {
+    if (op.getBlock())
+      rowBlock = arith::DivUIOp::create(b, firstRow, index(*op.getBlock()));
     SmallVector<Value> states;
     for (int64_t i = 0; i < product->getNumRows(); ++i) {
       states.push_back(createLowest());
@@ -69,9 +88,20 @@ private:
     }
     return states;
   }
+  void stageBlock(Value firstRow) override;
   SmallVector<Value> addTile(Value tile, ValueRange exponents,
                              ValueRange states) override;
   void finishRows(Value firstRow, ValueRange states) override;
+
+  /// The terms of columns, of every so many rows, are added to exponents that
+  /// are without.
+  SmallVector<Value> addRows(ValueRange exponents,
+                             ArrayRef<SmallVector<Value>> terms,
+                             ValueRange states);
+  /// What a thread's rows, then a warp's, and then a block's have of the
+  /// columns of a tile.
+  void reduceColumns(Value tile, ValueRange exponents);
+  void joinWarps(Value tile);
 
   /// Adds what others found of a row to the largest exponent and the sum.
   void merge(Value otherMost, Value otherSum, Value &most, Value &sum);
@@ -80,17 +110,113 @@ private:
 
   ReducePointsOp op;
   /// Shared memory: of the parts of rows but the first, largest exponents and
-  /// sums.
-  Value otherParts;
+  /// sums. Of rows, what is added to them in columns; of the columns of a tile,
+  /// largest exponents and sums of every part of the rows.
+  Value otherParts, rowTerms, columnParts;
+  /// The number of the block of rows.
+  Value rowBlock;
 };
 } // namespace
 
+void ReduceSweep::stageBlock(Value firstRow) {
+  if (!op.getBlock())
+    return;
+  forEachEntry(product->getRows(), [&](Value row) {
+    Value term = loadTerm(op.getRowFactor(), add(firstRow, row), x.count);
+    storeFloats(b, term, addressOf(rowTerms, row));
+  });
+}
+
 SmallVector<Value> ReduceSweep::addTile(Value tile, ValueRange exponents,
+                                        ValueRange states) {
+  if (!op.getBlock())
+    return addRows(exponents, {}, states);
+  SmallVector<Value> next = addRows(exponents, loadTerms(tile), states);
+  reduceColumns(tile, exponents);
+  gpu::BarrierOp::create(b);
+  joinWarps(tile);
+  return next;
+}
+
+void ReduceSweep::reduceColumns(Value tile, ValueRange exponents) {
+  int64_t numRows = product->getNumRows();
+  int64_t numColumns = product->getNumColumns();
+  SmallVector<Value> terms;
+  for (int64_t i = 0; i < numRows; ++i)
+    terms.push_back(load(addressOf(rowTerms, product->createRow(b, i)), 1));
+  Value isFirst = product->createIsFirstRow(b);
+  Value ownPart = addressOf(
+      columnParts, mul(product->createRowPart(b), 2 * product->getColumns()));
+  for (int64_t j = 0; j < numColumns; ++j) {
+    SmallVector<Value> own;
+    Value most = createLowest();
+    for (int64_t i = 0; i < numRows; ++i) {
+      own.push_back(
+          arith::AddFOp::create(b, exponents[i * numColumns + j], terms[i]));
+      most = LLVM::MaxNumOp::create(b, most, own.back());
+    }
+    for (int32_t bit : product->getRowBits())
+      most = LLVM::MaxNumOp::create(b, most, exchange(most, bit));
+    most = inOnes(most);
+    Value least = arith::NegFOp::create(b, most);
+    Value sum;
+    for (Value exponent : own) {
+      Value power = exp2(addInOnes(exponent, least));
+      sum = sum ? arith::AddFOp::create(b, sum, power).getResult() : power;
+    }
+    for (int32_t bit : product->getRowBits())
+      sum = arith::AddFOp::create(b, sum, exchange(sum, bit));
+    auto check = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(check.thenBlock());
+    storeFloats(b, joinFloats(b, {most, sum}),
+                addressOf(ownPart, mul(product->createColumn(b, j), 2)));
+  }
+}
+
+void ReduceSweep::joinWarps(Value tile) {
+  int64_t columns = product->getColumns();
+  Value firstColumn = mul(tile, columns);
+  forEachEntry(columns, [&](Value column) {
+    Value position = add(firstColumn, column);
+    auto check = scf::IfOp::create(b, isBelow(position, y.count),
+                                   /*withElseRegion=*/false);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(check.thenBlock());
+    SmallVector<Value> mosts, sums;
+    for (int64_t part = 0; part < product->getNumRowParts(); ++part) {
+      Value place =
+          addressOf(addressOf(columnParts, mul(column, 2)), 2 * part * columns);
+      SmallVector<Value> found = splitFloats(b, load(place, 2));
+      mosts.push_back(found[0]);
+      sums.push_back(found[1]);
+    }
+    Value most = mosts[0];
+    for (Value other : ArrayRef(mosts).drop_front())
+      most = LLVM::MaxNumOp::create(b, most, other);
+    Value sum = number(0.0);
+    for (auto [ownMost, ownSum] : llvm::zip_equal(mosts, sums))
+      sum = math::FmaOp::create(
+          b, ownSum, exp2(arith::SubFOp::create(b, ownMost, most)), sum);
+    Value natural = arith::MulFOp::create(b, most, number(kLn2));
+    Value found[] = {natural, sum};
+    for (auto [value, out] : llvm::zip_equal(found, op.getOuts().drop_front(2)))
+      memref::StoreOp::create(b, value, out,
+                              indicesOf(out, {rowBlock, position}));
+  });
+}
+
+SmallVector<Value> ReduceSweep::addRows(ValueRange exponents,
+                                        ArrayRef<SmallVector<Value>> terms,
                                         ValueRange states) {
   int64_t numColumns = product->getNumColumns();
   SmallVector<Value> next;
   for (int64_t i = 0; i < product->getNumRows(); ++i) {
-    ValueRange own = exponents.slice(i * numColumns, numColumns);
+    SmallVector<Value> own(exponents.slice(i * numColumns, numColumns));
+    if (!terms.empty())
+      for (auto [exponent, term] :
+           llvm::zip_equal(own, terms[i % terms.size()]))
+        exponent = arith::AddFOp::create(b, exponent, term);
     // A maximum that forgets NaN: the sum has it.
     Value most = states[2 * i];
     for (Value exponent : own)

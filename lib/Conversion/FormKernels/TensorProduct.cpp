@@ -52,6 +52,7 @@ public:
                 int64_t numThreads, int64_t tileColumns)
       : TileProduct(rowWarpsOf(numThreads) * kWarpRows, tileColumns, kSteps * 2,
                     tileColumns / partsOf(numThreads) / 4, kStepDepth,
+                    rowWarpsOf(numThreads),
                     /*adjacentColumns=*/2, /*adjacentRows=*/2,
                     partsOf(numThreads)),
         products(products), lane(b, thread) {
@@ -61,8 +62,8 @@ public:
     Value rowWarps = index(rowWarpsOf(numThreads));
     Value warp = arith::DivUIOp::create(b, thread, index(kWarpLanes));
     part = arith::DivUIOp::create(b, warp, rowWarps);
-    firstRow = arith::MulIOp::create(
-        b, arith::RemUIOp::create(b, warp, rowWarps), index(kWarpRows));
+    rowPart = arith::RemUIOp::create(b, warp, rowWarps);
+    firstRow = arith::MulIOp::create(b, rowPart, index(kWarpRows));
     firstColumn = arith::MulIOp::create(
         b, part, index(tileColumns / partsOf(numThreads)));
   }
@@ -91,6 +92,17 @@ public:
     return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane.inQuad,
                                  arith::ConstantIndexOp::create(b, 0));
   }
+  ArrayRef<int32_t> getRowBits() const override {
+    static constexpr int32_t bits[] = {16, 8, 4};
+    return bits;
+  }
+  Value createRowPart(ImplicitLocOpBuilder &b) const override {
+    return rowPart;
+  }
+  Value createIsFirstRow(ImplicitLocOpBuilder &b) const override {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, lane.quad,
+                                 arith::ConstantIndexOp::create(b, 0));
+  }
   SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
                                 int64_t strideX, Value y, int64_t strideY,
                                 int64_t depth, bool isAll,
@@ -102,7 +114,7 @@ private:
 
   Products products;
   TensorLane lane;
-  Value part, firstRow, firstColumn;
+  Value part, rowPart, firstRow, firstColumn;
 };
 } // namespace
 

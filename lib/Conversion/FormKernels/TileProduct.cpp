@@ -82,6 +82,7 @@ void scaling::storeFloats(ImplicitLocOpBuilder &b, Value floats,
 
 /// Sixteen threads side by side share rows, of which each has this many.
 static constexpr int64_t kThreadsOfRow = 16;
+static constexpr int64_t kWarpLanes = 32;
 static int64_t getScalarRows(FloatType type) { return type.isF32() ? 8 : 4; }
 
 /// Vectors of coordinates taken in straight code, at most: of more, so many are
@@ -95,12 +96,15 @@ public:
                 Value thread, int64_t numThreads, int64_t threadColumns)
       : TileProduct(numThreads / kThreadsOfRow * getScalarRows(type),
                     kThreadsOfRow * threadColumns, getScalarRows(type),
-                    threadColumns, getVectorFloats(type)),
+                    threadColumns, getVectorFloats(type),
+                    numThreads / kWarpLanes),
         type(type), vector(getVectorFloats(type)), metric(metric),
         rowStride(numThreads / kThreadsOfRow) {
     Value perRow = arith::ConstantIndexOp::create(b, kThreadsOfRow);
     row = arith::DivUIOp::create(b, thread, perRow);
     column = arith::RemUIOp::create(b, thread, perRow);
+    warp = arith::DivUIOp::create(
+        b, thread, arith::ConstantIndexOp::create(b, kWarpLanes));
   }
 
   Value createRow(ImplicitLocOpBuilder &b, int64_t i) const override {
@@ -122,6 +126,17 @@ public:
     return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, column,
                                  arith::ConstantIndexOp::create(b, 0));
   }
+  ArrayRef<int32_t> getRowBits() const override {
+    static constexpr int32_t bits[] = {16};
+    return bits;
+  }
+  Value createRowPart(ImplicitLocOpBuilder &b) const override { return warp; }
+  Value createIsFirstRow(ImplicitLocOpBuilder &b) const override {
+    Value two = arith::ConstantIndexOp::create(b, kWarpLanes / kThreadsOfRow);
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                 arith::RemUIOp::create(b, row, two),
+                                 arith::ConstantIndexOp::create(b, 0));
+  }
   SmallVector<Value> accumulate(ImplicitLocOpBuilder &b, Value x,
                                 int64_t strideX, Value y, int64_t strideY,
                                 int64_t depth, bool isAll,
@@ -139,7 +154,7 @@ private:
   int64_t vector;
   Metric metric;
   int64_t rowStride;
-  Value row, column;
+  Value row, column, warp;
 };
 } // namespace
 

@@ -74,6 +74,15 @@ public:
   /// Whether the thread has the first columns of its rows in its part.
   virtual Value createIsFirst(ImplicitLocOpBuilder &b) const = 0;
 
+  /// The rows of a column are with lanes whose numbers differ in these bits,
+  /// and divided into parts, each of other warps.
+  virtual ArrayRef<int32_t> getRowBits() const = 0;
+  int64_t getNumRowParts() const { return numRowParts; }
+  virtual Value createRowPart(ImplicitLocOpBuilder &b) const = 0;
+
+  /// Whether the lane has the first rows of its columns in its part.
+  virtual Value createIsFirstRow(ImplicitLocOpBuilder &b) const = 0;
+
   /// Adds `depth` coordinates to the sums, row by row. `x` and `y` are the
   /// tiles, pointers to shared memory. Where these are all coordinates, the
   /// first ones are added outside of the loop: what the sums begin with need
@@ -85,17 +94,17 @@ public:
 
 protected:
   TileProduct(int64_t tileRows, int64_t tileColumns, int64_t numRows,
-              int64_t numColumns, int64_t depthStep,
+              int64_t numColumns, int64_t depthStep, int64_t numRowParts,
               int64_t adjacentColumns = 1, int64_t adjacentRows = 1,
               int64_t numParts = 1)
       : tileRows(tileRows), tileColumns(tileColumns), numRows(numRows),
-        numColumns(numColumns), depthStep(depthStep),
+        numColumns(numColumns), depthStep(depthStep), numRowParts(numRowParts),
         adjacentColumns(adjacentColumns), adjacentRows(adjacentRows),
         numParts(numParts) {}
 
 private:
   int64_t tileRows, tileColumns, numRows, numColumns;
-  int64_t depthStep, adjacentColumns, adjacentRows, numParts;
+  int64_t depthStep, numRowParts, adjacentColumns, adjacentRows, numParts;
 };
 
 /// In f32 or f64, without tensor cores: every term of the metric as it is,

@@ -26,3 +26,11 @@ func.func @calls() {
   call @other() : () -> ()
   return
 }
+
+// -----
+
+func.func @block(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %m: memref<300xf32>, %s: memref<300xf32>, %p: memref<5x500xf32>) {
+  // expected-error@+1 {{'scaling.reduce_points' op has blocks of 64 rows, where a block of threads takes 128}}
+  scaling.reduce_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) block(64) outs(%m, %s, %p, %p : memref<300xf32>, memref<300xf32>, memref<5x500xf32>, memref<5x500xf32>)
+  return
+}

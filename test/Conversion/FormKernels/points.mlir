@@ -83,3 +83,33 @@ func.func @narrow(%x: memref<300x64xbf16>, %y: memref<500x64xbf16>, %g: memref<5
   scaling.reduce_points dot points(%x, %y : memref<300x64xbf16>, memref<500x64xbf16>) factor(%g : memref<500xf32>) products(bf16) outs(%m, %s : memref<300xf32>, memref<300xf32>)
   return
 }
+
+// Rows and columns from the same products. Of a column, two rows of threads are
+// in a warp; warps meet in shared memory.
+// CHECK-LABEL: gpu.func @both
+// CHECK: math.fma
+// CHECK: gpu.barrier
+// CHECK: llvm.intr.maxnum
+// CHECK: math.exp2
+// CHECK: gpu.shuffle xor
+// CHECK: llvm.intr.maxnum
+// CHECK: math.exp2
+// CHECK: gpu.barrier
+// CHECK: memref.store {{.*}} memref<3x500xf32>
+// CHECK-NOT: scaling.reduce_points
+func.func @both(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %f: memref<300xf32>, %m: memref<300xf32>, %s: memref<300xf32>, %p: memref<3x500xf32>, %q: memref<3x500xf32>) {
+  scaling.reduce_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) row_factor(%f : memref<300xf32>) block(128) outs(%m, %s, %p, %q : memref<300xf32>, memref<300xf32>, memref<3x500xf32>, memref<3x500xf32>)
+  return
+}
+
+// CHECK-LABEL: gpu.func @sums
+// CHECK: math.exp2
+// CHECK: arith.select
+// CHECK: gpu.shuffle xor
+// CHECK: gpu.barrier
+// CHECK: memref.store
+// CHECK-NOT: scaling.sum_points
+func.func @sums(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %r: memref<300xf32>, %v: memref<300xf32>) {
+  scaling.sum_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) outs(%r, %v : memref<300xf32>, memref<300xf32>)
+  return
+}

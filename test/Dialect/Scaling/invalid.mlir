@@ -2144,7 +2144,7 @@ func.func @f(%x: tensor<8x3xi32>, %y: tensor<4x3xf32>, %o: tensor<8x4xf32>) {
 // -----
 
 //===----------------------------------------------------------------------===//
-// scaling.reduce_points, scaling.apply_points
+// scaling.reduce_points, scaling.sum_points, scaling.apply_points
 //===----------------------------------------------------------------------===//
 
 // C1
@@ -2160,6 +2160,48 @@ func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %P: te
 func.func @f(%x: tensor<8x3xbf16>, %y: tensor<4x3xbf16>, %o: tensor<8xf32>) {
   // expected-error @below {{'scaling.reduce_points' op products of bf16 want points of an even number of coordinates (C2)}}
   %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xbf16>, tensor<4x3xbf16>) products(bf16) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2, C4: columns of blocks of rows
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op expected 4 'outs', got 2 (C2)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) block(8) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op has a 'row_factor', but no 'block' (C4)}}
+  %r:2 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) row_factor(%o : tensor<8xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %p: tensor<2x4xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op 8 rows are 3 blocks of 3, not 2 (C2)}}
+  %r:4 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) block(3) outs(%o, %o, %p, %p : tensor<8xf32>, tensor<8xf32>, tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<8xf32>, tensor<8xf32>, tensor<2x4xf32>, tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %p: tensor<2x4xf32>) {
+  // expected-error @below {{'scaling.reduce_points' op expected a positive 'block', got 0 (C2)}}
+  %r:4 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) block(0) outs(%o, %o, %p, %p : tensor<8xf32>, tensor<8xf32>, tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<8xf32>, tensor<8xf32>, tensor<2x4xf32>, tensor<2x4xf32>
+  return
+}
+
+// -----
+
+// C2: the sums of rows
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.sum_points' op expected 2 'outs', got 1 (C2)}}
+  %r = scaling.sum_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o : tensor<8xf32>) -> tensor<8xf32>
   return
 }
 

@@ -310,3 +310,91 @@ func.func @applied_to_points_of_f16(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>
   %P = scaling.apply product domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%V : tensor<40x6xf32>) outs(%o0 : tensor<30x6xf32>) -> tensor<30x6xf32>
   return %P : tensor<30x6xf32>
 }
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// Rows and columns of the same costs, under factors that are there before: one
+// sweep. There are more columns, which become rows; what blocks of 128 of them
+// find of the others is joined.
+// CHECK-LABEL: func.func @both
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<30x3xf32>, %[[Y:[a-z0-9]+]]: tensor<300x3xf32>
+// CHECK: %[[R:.*]]:4 = scaling.reduce_points l1 points(%[[Y]], %[[X]] : {{.*}}) factor(%{{.*}} : tensor<30xf32>) row_factor(%{{.*}} : tensor<300xf32>) block(128) outs({{.*}} : tensor<300xf32>, tensor<300xf32>, tensor<3x30xf32>, tensor<3x30xf32>)
+// CHECK: linalg.generic {{.*}} iterator_types = ["reduction", "parallel"]{{.*}} ins(%[[R]]#2, %[[R]]#3 :
+// CHECK: math.exp
+// CHECK-NOT: scaling.reduce
+func.func @both(%x: tensor<30x3xf32>, %y: tensor<300x3xf32>, %f: tensor<30xf32>, %g: tensor<300xf32>) -> (tensor<30xf32>, tensor<30xf32>, tensor<300xf32>, tensor<300xf32>) {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x300xf32>
+  %C = scaling.pairwise l1 points(%x, %y : tensor<30x3xf32>, tensor<300x3xf32>) outs(%e : tensor<30x300xf32>) -> tensor<30x300xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x300xf32>) factor(%g : tensor<300xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %w = tensor.empty() : tensor<300xf32>
+  %m1 = linalg.fill ins(%least : f32) outs(%w : tensor<300xf32>) -> tensor<300xf32>
+  %s1 = linalg.fill ins(%zero : f32) outs(%w : tensor<300xf32>) -> tensor<300xf32>
+  %c:2 = scaling.reduce along(cols) stat(#scaling.lse) matrix(%C : tensor<30x300xf32>) factor(%f : tensor<30xf32>) outs(%m1, %s1 : tensor<300xf32>, tensor<300xf32>) {scaling.schedule = #cloud} -> tensor<300xf32>, tensor<300xf32>
+  return %r#0, %r#1, %c#0, %c#1 : tensor<30xf32>, tensor<30xf32>, tensor<300xf32>, tensor<300xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// Columns under what the rows gave: two sweeps.
+// CHECK-LABEL: func.func @one_after_another
+// CHECK: scaling.reduce_points l1 points(%{{.*}}) outs(
+// CHECK: scaling.reduce_points l1 points(%{{.*}}) factor(%{{.*}} : tensor<30xf32>) outs(
+func.func @one_after_another(%x: tensor<30x3xf32>, %y: tensor<300x3xf32>) -> (tensor<300xf32>, tensor<300xf32>) {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x300xf32>
+  %C = scaling.pairwise l1 points(%x, %y : tensor<30x3xf32>, tensor<300x3xf32>) outs(%e : tensor<30x300xf32>) -> tensor<30x300xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x300xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %w = tensor.empty() : tensor<300xf32>
+  %m1 = linalg.fill ins(%least : f32) outs(%w : tensor<300xf32>) -> tensor<300xf32>
+  %s1 = linalg.fill ins(%zero : f32) outs(%w : tensor<300xf32>) -> tensor<300xf32>
+  %c:2 = scaling.reduce along(cols) stat(#scaling.lse) matrix(%C : tensor<30x300xf32>) factor(%r#0 : tensor<30xf32>) outs(%m1, %s1 : tensor<300xf32>, tensor<300xf32>) {scaling.schedule = #cloud} -> tensor<300xf32>, tensor<300xf32>
+  return %c#0, %c#1 : tensor<300xf32>, tensor<300xf32>
+}
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// The cost of a plan, its mass and its dual value, from the points as well.
+// CHECK-LABEL: func.func @sums
+// CHECK: scaling.sum_points dot {{.*}} x_cost(%{{.*}} : tensor<30xf32>) y_cost(%{{.*}} : tensor<40xf32>)
+// CHECK: scaling.sum_points dot
+// CHECK: scaling.sum_points dot
+// CHECK: math.log
+// CHECK-NOT: scaling.apply
+// CHECK-NOT: scaling.pairwise
+func.func @sums(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %a: tensor<30xf32>, %b: tensor<40xf32>) -> (tensor<f32>, tensor<f32>, tensor<f32>) {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %L = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%C : tensor<30x40xf32>) outs(%e : tensor<30x40xf32>) {
+  ^bb0(%in: f32, %out: f32):
+    %n = arith.negf %in : f32
+    linalg.yield %n : f32
+  } -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%L : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %t = tensor.empty() : tensor<f32>
+  %none = linalg.fill ins(%zero : f32) outs(%t : tensor<f32>) -> tensor<f32>
+  %value = scaling.apply value domain(log) matrix(%L : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) operand(%C : tensor<30x40xf32>) outs(%none : tensor<f32>) -> tensor<f32>
+  %mass = scaling.apply mass domain(log) matrix(%L : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) outs(%none : tensor<f32>) -> tensor<f32>
+  %dual = scaling.apply dual domain(log) matrix(%L : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) col(%b : tensor<40xf32>) row_weight(%a : tensor<30xf32>) col_weight(%b : tensor<40xf32>) outs(%none : tensor<f32>) -> tensor<f32>
+  return %value, %mass, %dual : tensor<f32>, tensor<f32>, tensor<f32>
+}

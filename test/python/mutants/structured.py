@@ -190,7 +190,7 @@ TABLE = {
 #: Ops with destinations.
 STRUCTURED = (
     "reduce", "update", "plan", "apply", "marginals", "pairwise", "to_lanes",
-    "from_lanes", "reduce_points", "apply_points",
+    "from_lanes", "reduce_points", "sum_points", "apply_points",
 )  # fmt: skip
 
 
@@ -486,7 +486,7 @@ class Maker:
             # Rows, then columns.
             tails |= {"y": ("dm", "storage"), "outs": ("n", "factor")}
             counts["outs"] = 2
-        elif op.name in ("reduce_points", "apply_points"):
+        elif op.name.endswith("_points"):
             metric = self.pick(range(5 if self.wrong else 4))
             attributes["metric"] = f"{metric} : i32"
             if not self.chance(0.05):
@@ -498,8 +498,17 @@ class Maker:
                 attributes["transposed"] = "unit"
             tails["bias"] = ("mn" if "transposed" in attributes else "nm", "storage")
             tails["bias_scale"] = tails["scale"]
-            tails["outs"] = ("n" if op.name == "reduce_points" else "nw", "factor")
-            counts["outs"] = 2 if op.name == "reduce_points" else 1
+            tails |= {k: ("n", "factor") for k in ("row_factor", "x_cost")}
+            tails["y_cost"] = ("m", "factor")
+            tails["outs"] = ("nw" if op.name == "apply_points" else "n", "factor")
+            counts["outs"] = 1 if op.name == "apply_points" else 2
+            # Columns as well, of every row by itself.
+            blocked = op.name == "reduce_points" and self.chance(0.3)
+            if blocked:
+                attributes["block"] = (
+                    f"{self.pick([1], [0] if self.wrong else [])} : i64"
+                )
+                counts["outs"] = 4
         elif op.name in ("to_lanes", "from_lanes"):
             # Static but for the batch, which is all there is in front.
             self.batch, self.dynamic = [], self.dynamic & {"k"}
@@ -531,6 +540,8 @@ class Maker:
                 present = biased ^ self.chance(0.05)
             elif name == "bias_scale":
                 present = present and biased
+            elif name == "row_factor":
+                present = present and blocked
             if op.name == "marginals" and name in ("matrix", "x", "y"):
                 present = (points ^ (name == "matrix")) ^ self.chance(0.05)
             count = counts.get(name, 1) if present else 0
@@ -541,6 +552,8 @@ class Maker:
                 tail, element = tails[name]
                 if op.name == "marginals" and name == "outs":
                     tail = "nm"[i % 2]
+                elif op.name == "reduce_points" and name == "outs" and i > 1:
+                    tail = "nm"
                 shape = None if tail is None else self.shape(tail)
                 if shape and name not in ("outs", "own", "states") and self.chance(0.2):
                     shape = shape[len(self.batch) :]

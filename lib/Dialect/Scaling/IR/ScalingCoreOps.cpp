@@ -588,11 +588,16 @@ static SmallVector<StructuredOperand> structuredOperands(ReducePointsOp op) {
       {"y", op.getY(), along({batch + 1, -1})}};
   if (op.getFactor())
     operands.push_back({"factor", op.getFactor(), along({batch + 1})});
+  if (op.getRowFactor())
+    operands.push_back({"row_factor", op.getRowFactor(), along({batch})});
   if (op.getScale())
     operands.push_back({"scale", op.getScale(), {}});
   appendBias(operands, op, batch, batch + 1);
-  for (Value out : op.getOuts())
+  // Of blocks of rows, columns have as many numbers.
+  for (Value out : op.getOuts().take_front(2))
     operands.push_back({"outs", out, along({batch})});
+  for (Value out : op.getOuts().drop_front(2))
+    operands.push_back({"outs", out, along({-1, batch + 1})});
   return operands;
 }
 
@@ -675,6 +680,81 @@ static LogicalResult verifyPoints(OpTy op, Type element) {
 }
 
 LogicalResult ReducePointsOp::verify() {
+  std::optional<int64_t> block = getBlock();
+  size_t expected = block ? 4 : 2;
+  if (getOuts().size() != expected)
+    return emitOpError() << "expected " << expected << " 'outs', got "
+                         << getOuts().size() << " (C2)";
+  if (rankOf(getOuts()[0]) < 1)
+    return emitOpError("'outs' must have rank at least 1 (C2)");
+  if (failed(verifyPoints(*this, getElementTypeOrSelf(getOuts()[0]))))
+    return failure();
+  if (block && *block <= 0)
+    return emitOpError() << "expected a positive 'block', got " << *block
+                         << " (C2)";
+  if (getRowFactor() && !block)
+    return emitOpError("has a 'row_factor', but no 'block' (C4)");
+  if (failed(verifyStructured(*this, structuredOperands(*this), "C2", "C3")))
+    return failure();
+  int64_t rows = cast<ShapedType>(getOuts()[0].getType()).getShape().back();
+  for (Value out : getOuts().drop_front(2)) {
+    int64_t parts = cast<ShapedType>(out.getType()).getShape().take_back(2)[0];
+    if (!ShapedType::isDynamic(rows) && !ShapedType::isDynamic(parts) &&
+        parts != int64_t(llvm::divideCeil(rows, *block)))
+      return emitOpError() << rows << " rows are "
+                           << llvm::divideCeil(rows, *block) << " blocks of "
+                           << *block << ", not " << parts << " (C2)";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// sum_points
+//===----------------------------------------------------------------------===//
+
+static SmallVector<StructuredOperand> structuredOperands(SumPointsOp op) {
+  int64_t batch = rankOf(op.getOuts()[0]) - 1;
+  auto along = [&](std::initializer_list<int64_t> tail) {
+    SmallVector<int64_t> dims = range(batch);
+    dims.append(tail);
+    return dims;
+  };
+  SmallVector<StructuredOperand> operands = {
+      {"x", op.getX(), along({batch, -1})},
+      {"y", op.getY(), along({batch + 1, -1})}};
+  if (op.getRow())
+    operands.push_back({"row", op.getRow(), along({batch})});
+  if (op.getCol())
+    operands.push_back({"col", op.getCol(), along({batch + 1})});
+  if (op.getXCost())
+    operands.push_back({"x_cost", op.getXCost(), along({batch})});
+  if (op.getYCost())
+    operands.push_back({"y_cost", op.getYCost(), along({batch + 1})});
+  if (op.getScale())
+    operands.push_back({"scale", op.getScale(), {}});
+  appendBias(operands, op, batch, batch + 1);
+  for (Value out : op.getOuts())
+    operands.push_back({"outs", out, along({batch})});
+  return operands;
+}
+
+SmallVector<IteratorType> SumPointsOp::getStructuredIteratorTypes() {
+  SmallVector<IteratorType> types(rankOf(getOuts()[0]), IteratorType::parallel);
+  types.push_back(IteratorType::reduction);
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> SumPointsOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void SumPointsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult SumPointsOp::verify() {
   if (getOuts().size() != 2)
     return emitOpError() << "expected 2 'outs', got " << getOuts().size()
                          << " (C2)";

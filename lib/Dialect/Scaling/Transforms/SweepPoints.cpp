@@ -23,18 +23,23 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/SmallPtrSet.h"
 
 using namespace mlir;
 using namespace mlir::scaling;
 
 /// From so many coordinates on, squared distances are made of products.
 static constexpr int64_t kLeastProduct = 16;
+
+/// Rows of a block of 256 threads, of f32 and of f64.
+static constexpr int64_t kBlockRows = 128, kWideBlockRows = 64;
 
 /// Points whose mean is taken for the middle of all.
 static constexpr int64_t kMiddlePoints = 32;
@@ -57,10 +62,20 @@ public:
 
   /// False where the op stays.
   bool sweep(ReduceOp reduce);
+  /// The same of rows and columns, which one sweep makes.
+  bool sweep(ReduceOp rows, ReduceOp columns);
   /// The same, of costs that statistics are taken of from the points.
   bool sweep(ApplyOp apply);
+  bool sweepProduct(ApplyOp apply, PairwiseOp pairwise);
+  bool sweepSum(ApplyOp apply, PairwiseOp pairwise);
+  bool sweepDual(ApplyOp apply, PairwiseOp pairwise);
+  SumPointsOp createSums(TensorEmitter &e, ApplyOp apply,
+                         ArrayRef<OpFoldResult> sizes);
 
 private:
+  bool canSweep(ReduceOp reduce);
+  /// Before `place`; `other`, which may be null, is along the other axis.
+  void createSweep(Operation *place, ReduceOp reduce, ReduceOp other);
   /// What makes the matrix, if it is from points.
   BiasedPairwise findSwept(Value matrix);
   /// The same with its numbers times the op's own, which may be null.
@@ -89,6 +104,15 @@ static bool startsNeutral(ReduceOp reduce) {
       return false;
   }
   return true;
+}
+
+/// Of the buffers of an op that starts from nothing, which need not be there
+/// yet.
+static SmallVector<OpFoldResult> sizesOf(TensorEmitter &e, ReduceOp reduce) {
+  auto fill = reduce.getOuts()[0].getDefiningOp<linalg::FillOp>();
+  if (auto empty = fill.getOutputs()[0].getDefiningOp<tensor::EmptyOp>())
+    return empty.getMixedSizes();
+  return tensor::getMixedSizes(e.b, e.loc, fill.getOutputs()[0]);
 }
 
 static FloatType typeOf(Value value) {
@@ -326,19 +350,108 @@ static Value scaleOfSweep(TensorEmitter &e, Value scale,
                                e.scalar(scale.getType(), points.coefficient));
 }
 
-bool PointSweeper::sweep(ReduceOp reduce) {
+bool PointSweeper::canSweep(ReduceOp reduce) {
   auto schedule = reduce->getAttrOfType<ScheduleAttr>(kScheduleAttrName);
   FloatType type = typeOf(reduce.getMatrix());
-  PairwiseOp pairwise = findSwept(reduce.getMatrix()).costs;
-  if (!schedule || schedule.getRegime() != Regime::cloud || !pairwise ||
-      !isa<LogSumExpAttr>(reduce.getStat()) || reduce.getDims() ||
-      !reduce.hasPureTensorSemantics() || !startsNeutral(reduce) ||
-      !isOf(type, reduce.getFactor()) || !isOf(type, reduce.getScale()) ||
-      !isOf(type, reduce.getOuts()[0]))
+  return schedule && schedule.getRegime() == Regime::cloud &&
+         findSwept(reduce.getMatrix()).costs &&
+         isa<LogSumExpAttr>(reduce.getStat()) && !reduce.getDims() &&
+         reduce.hasPureTensorSemantics() && startsNeutral(reduce) &&
+         isOf(type, reduce.getFactor()) && isOf(type, reduce.getScale()) &&
+         isOf(type, reduce.getOuts()[0]);
+}
+
+bool PointSweeper::sweep(ReduceOp reduce) {
+  if (!canSweep(reduce))
     return false;
-  Prepared points = prepare(pairwise);
+  createSweep(reduce, reduce, ReduceOp());
+  return true;
+}
+
+bool PointSweeper::sweep(ReduceOp rows, ReduceOp columns) {
+  if (rows->getBlock() != columns->getBlock() ||
+      rows.getMatrix() != columns.getMatrix() ||
+      rows.getScale() != columns.getScale() || !canSweep(rows) ||
+      !canSweep(columns))
+    return false;
+  Operation *place = rows->isBeforeInBlock(columns) ? rows : columns;
+  auto isKnown = [&](Value value) {
+    Operation *maker = value ? value.getDefiningOp() : nullptr;
+    return !maker || maker->getBlock() != place->getBlock() ||
+           maker->isBeforeInBlock(place);
+  };
+  auto areSizesKnown = [&](ReduceOp reduce) {
+    auto fill = reduce.getOuts()[0].getDefiningOp<linalg::FillOp>();
+    auto empty = fill.getOutputs()[0].getDefiningOp<tensor::EmptyOp>();
+    return empty ? llvm::all_of(empty.getDynamicSizes(), isKnown)
+                 : isKnown(fill.getOutputs()[0]);
+  };
+  for (ReduceOp reduce : {rows, columns})
+    if (!isKnown(reduce.getFactor()) || !isKnown(reduce.getMask()) ||
+        !isKnown(reduce.getScale()) || !areSizesKnown(reduce))
+      return false;
+  // Where there are more columns, these are the rows of the sweep: of more
+  // rows, more blocks have some.
+  auto matrix = cast<ShapedType>(rows.getMatrix().getType());
+  ArrayRef<int64_t> sizes = matrix.getShape().take_back(2);
+  if (llvm::none_of(sizes, ShapedType::isDynamic) && sizes[1] > sizes[0])
+    std::swap(rows, columns);
+  createSweep(place, rows, columns);
+  return true;
+}
+
+/// What blocks of rows found of every column, `[..., p, m]`, joined in their
+/// order, on `inits`; the scaled term is added to the largest ones.
+static SmallVector<Value> joinBlocks(TensorEmitter &e, ValueRange parts,
+                                     Value term, Value scale,
+                                     ValueRange inits) {
+  MLIRContext *context = e.b.getContext();
+  int64_t rank = cast<ShapedType>(parts[0].getType()).getRank();
+  SmallVector<AffineExpr> outDims;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    if (dim != rank - 2)
+      outDims.push_back(e.b.getAffineDimExpr(dim));
+  AffineMap all = e.b.getMultiDimIdentityMap(rank);
+  AffineMap outMap = AffineMap::get(rank, 0, outDims, context);
+  SmallVector<Value> inputs(parts);
+  SmallVector<AffineMap> maps(2, all);
+  if (term) {
+    int64_t own = cast<ShapedType>(term.getType()).getRank();
+    inputs.push_back(term);
+    maps.push_back(AffineMap::get(
+        rank, 0, ArrayRef<AffineExpr>(outDims).take_back(own), context));
+  }
+  maps.append(2, outMap);
+  SmallVector<utils::IteratorType> iterators(rank,
+                                             utils::IteratorType::parallel);
+  iterators[rank - 2] = utils::IteratorType::reduction;
+  auto generic = linalg::GenericOp::create(
+      e.b, e.loc, inits.getTypes(), inputs, inits, maps, iterators,
+      [&](OpBuilder &b, Location l, ValueRange in) {
+        Value most = in[0], sum = in[1];
+        Value allMost = in[in.size() - 2], allSum = in.back();
+        if (term)
+          most = arith::AddFOp::create(
+              b, l, most, arith::MulFOp::create(b, l, in[2], scale));
+        Value both = arith::MaximumFOp::create(b, l, allMost, most);
+        auto move = [&](Value part, Value from) -> Value {
+          Value distance = arith::SubFOp::create(b, l, from, both);
+          return arith::MulFOp::create(b, l, part,
+                                       math::ExpOp::create(b, l, distance));
+        };
+        Value joined =
+            arith::AddFOp::create(b, l, move(allSum, allMost), move(sum, most));
+        linalg::YieldOp::create(b, l, ValueRange{both, joined});
+      });
+  return SmallVector<Value>(generic.getResults());
+}
+
+void PointSweeper::createSweep(Operation *place, ReduceOp reduce,
+                               ReduceOp other) {
+  FloatType type = typeOf(reduce.getMatrix());
+  Prepared points = prepare(findSwept(reduce.getMatrix()).costs);
   OpBuilder::InsertionGuard guard(rewriter);
-  rewriter.setInsertionPoint(reduce);
+  rewriter.setInsertionPoint(place);
   Location loc = reduce.getLoc();
   TensorEmitter e(rewriter, loc);
   if (reduce.getAxis() == Axis::cols) {
@@ -348,19 +461,36 @@ bool PointSweeper::sweep(ReduceOp reduce) {
   BiasedPairwise swept =
       createScales(e, reduce.getMatrix(), reduce.getScale(), points);
   Value scale = swept.scale;
-  Value factor = reduce.getFactor();
-  if (Value mask = reduce.getMask())
-    factor = masked(e, type, factor, mask);
-  factor = withTerm(e, factor, points.yTerm, scale);
-  SmallVector<Value> outs;
-  for (Value out : reduce.getOuts())
-    outs.push_back(e.empty(tensor::getMixedSizes(rewriter, loc, out), type));
+  auto factorOf = [&](ReduceOp op, Value term) {
+    Value factor = op.getFactor();
+    if (Value mask = op.getMask())
+      factor = masked(e, type, factor, mask);
+    return withTerm(e, factor, term, scale);
+  };
+  Value factor = factorOf(reduce, points.yTerm), rowFactor;
+  SmallVector<OpFoldResult> sizes = sizesOf(e, reduce);
+  SmallVector<Value> outs{e.empty(sizes, type), e.empty(sizes, type)};
+  IntegerAttr block;
+  if (other) {
+    int64_t rows = type.isF32() ? kBlockRows : kWideBlockRows;
+    block = rewriter.getI64IntegerAttr(rows);
+    rowFactor = factorOf(other, points.xTerm);
+    SmallVector<OpFoldResult> parts = sizesOf(e, other);
+    AffineExpr size = rewriter.getAffineSymbolExpr(0);
+    parts.insert(std::prev(parts.end()),
+                 affine::makeComposedFoldedAffineApply(
+                     rewriter, loc, size.ceilDiv(rows), {sizes.back()}));
+    outs.append({e.empty(parts, type), e.empty(parts, type)});
+  }
+  SmallVector<Type> types;
+  for (Value out : outs)
+    types.push_back(out.getType());
   auto sums = ReducePointsOp::create(
-      rewriter, loc, reduce.getResultTypes(), points.x, points.y, factor,
+      rewriter, loc, types, points.x, points.y, factor, rowFactor,
       scaleOfSweep(e, scale, points), swept.bias, swept.biasScale, outs,
-      points.metric, swept.bias && reduce.getAxis() == Axis::cols,
+      points.metric, block, swept.bias && reduce.getAxis() == Axis::cols,
       points.products);
-  SmallVector<Value> results(sums.getResults());
+  SmallVector<Value> results(sums.getResults().take_front(2));
   if (points.xTerm)
     results[0] =
         e.inPlace(results[0], 1, {{points.xTerm, {0}}},
@@ -369,18 +499,153 @@ bool PointSweeper::sweep(ReduceOp reduce) {
                     return arith::AddFOp::create(b, l, in[1], term);
                   });
   rewriter.replaceOp(reduce, results);
-  return true;
+  if (!other)
+    return;
+  rewriter.setInsertionPoint(other);
+  rewriter.replaceOp(other, joinBlocks(e, sums.getResults().drop_front(2),
+                                       points.yTerm, scale, other.getOuts()));
 }
 
 bool PointSweeper::sweep(ApplyOp apply) {
   FloatType type = typeOf(apply.getMatrix());
   PairwiseOp pairwise = findSwept(apply.getMatrix()).costs;
   if (!pairwise || !prepared.contains(pairwise) ||
-      apply.getKind() != ApplyKind::product ||
-      apply.getDomain() == Domain::kernel || apply.getRowWeight() ||
-      apply.getColWeight() || !apply.hasPureTensorSemantics() ||
+      apply.getDomain() == Domain::kernel || !apply.hasPureTensorSemantics() ||
       !isOf(type, apply.getRow()) || !isOf(type, apply.getCol()) ||
-      !fits(type, apply.getOperand()) || !isOf(type, apply.getOuts()[0]))
+      !isOf(type, apply.getOuts()[0]))
+    return false;
+  if (apply.getKind() == ApplyKind::dual)
+    return sweepDual(apply, pairwise);
+  if (apply.getRowWeight() || apply.getColWeight())
+    return false;
+  switch (apply.getKind()) {
+  case ApplyKind::product:
+    return sweepProduct(apply, pairwise);
+  case ApplyKind::value:
+  case ApplyKind::mass:
+    return sweepSum(apply, pairwise);
+  default:
+    return false;
+  }
+}
+
+/// Of the plan: those of the batch, rows and columns.
+static SmallVector<OpFoldResult> matrixSizes(TensorEmitter &e, ApplyOp apply,
+                                             PairwiseOp costs) {
+  auto sizes = tensor::getMixedSizes(e.b, e.loc, apply.getOuts()[0]);
+  for (Value points : {costs.getX(), costs.getY()}) {
+    int64_t rank = cast<ShapedType>(points.getType()).getRank();
+    sizes.push_back(tensor::getMixedSize(e.b, e.loc, points, rank - 2));
+  }
+  return sizes;
+}
+
+SumPointsOp PointSweeper::createSums(TensorEmitter &e, ApplyOp apply,
+                                     ArrayRef<OpFoldResult> sizes) {
+  FloatType type = typeOf(apply.getMatrix());
+  Prepared points = prepare(findSwept(apply.getMatrix()).costs);
+  BiasedPairwise swept = createScales(e, apply.getMatrix(), Value(), points);
+  SmallVector<Value> outs{e.empty(sizes, type), e.empty(sizes, type)};
+  return SumPointsOp::create(rewriter, e.loc, TypeRange(ValueRange(outs)),
+                             points.x, points.y, apply.getRow(), apply.getCol(),
+                             withTerm(e, {}, points.xTerm, swept.scale),
+                             withTerm(e, {}, points.yTerm, swept.scale),
+                             scaleOfSweep(e, swept.scale, points), swept.bias,
+                             swept.biasScale, outs, points.metric,
+                             /*transposed=*/false, points.products);
+}
+
+bool PointSweeper::sweepSum(ApplyOp apply, PairwiseOp pairwise) {
+  FloatType type = typeOf(apply.getMatrix());
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(apply);
+  TensorEmitter e(rewriter, apply.getLoc());
+  // What the costs are times, for the matrix.
+  Value factor;
+  if (Value operand = apply.getOperand()) {
+    MatrixSource costs = findMatrixSource(rewriter, e.loc, operand, type);
+    MatrixSource matrix =
+        findMatrixSource(rewriter, e.loc, apply.getMatrix(), type);
+    if (costs.matrix != matrix.matrix)
+      return false;
+    factor = costs.coefficient ? costs.coefficient : e.scalar(type, 1.0);
+    if (matrix.coefficient)
+      factor =
+          arith::DivFOp::create(rewriter, e.loc, factor, matrix.coefficient);
+  }
+  SmallVector<OpFoldResult> sizes = matrixSizes(e, apply, pairwise);
+  sizes.pop_back();
+  SumPointsOp sums = createSums(e, apply, sizes);
+  Value total = e.reduce(
+      sizes, 1, type, {{sums.getResult(factor ? 1 : 0), {0}}},
+      TensorEmitter::Combine::add,
+      [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+        return factor ? arith::MulFOp::create(b, l, in[0], factor).getResult()
+                      : in[0];
+      },
+      apply.getOuts()[0]);
+  rewriter.replaceOp(apply, total);
+  return true;
+}
+
+bool PointSweeper::sweepDual(ApplyOp apply, PairwiseOp pairwise) {
+  FloatType type = typeOf(apply.getMatrix());
+  if (!isOf(type, apply.getRowWeight()) || !isOf(type, apply.getColWeight()) ||
+      apply.getOffset() || apply.getRowOffset())
+    return false;
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(apply);
+  TensorEmitter e(rewriter, apply.getLoc());
+  SmallVector<OpFoldResult> sizes = matrixSizes(e, apply, pairwise);
+  SmallVector<OpFoldResult> rowSizes(sizes), colSizes(sizes);
+  rowSizes.pop_back();
+  colSizes.erase(std::prev(colSizes.end(), 2));
+  SumPointsOp sums = createSums(e, apply, rowSizes);
+  auto sum = [&](ArrayRef<OpFoldResult> of, Value vector) {
+    return e.reduce(of, 1, type, {{vector, {0}}}, TensorEmitter::Combine::add,
+                    [](OpBuilder &, Location, ValueRange in) { return in[0]; });
+  };
+  Value none = e.scalar(type, 0.0);
+  auto terms = [&](ArrayRef<OpFoldResult> of, Value factor, Value weight) {
+    return e.reduce(of, 1, type, {{factor, {0}}, {weight, {0}}},
+                    TensorEmitter::Combine::add,
+                    [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                      Value own = arith::SubFOp::create(
+                          b, l, in[0], math::LogOp::create(b, l, in[1]));
+                      own = arith::MulFOp::create(b, l, in[1], own);
+                      Value isNone = arith::CmpFOp::create(
+                          b, l, arith::CmpFPredicate::OEQ, in[1], none);
+                      return arith::SelectOp::create(b, l, isNone, none, own);
+                    });
+  };
+  // A matrix without entries adds nothing.
+  Value entries =
+      arith::MulIOp::create(rewriter, e.loc, e.indexValue(rowSizes.back()),
+                            e.indexValue(colSizes.back()));
+  Value isEmpty = arith::CmpIOp::create(
+      rewriter, e.loc, arith::CmpIPredicate::eq, entries, e.index(0));
+  rewriter.replaceOp(
+      apply,
+      e.inPlace(apply.getOuts()[0], 0,
+                {{terms(rowSizes, apply.getRow(), apply.getRowWeight()), {}},
+                 {terms(colSizes, apply.getCol(), apply.getColWeight()), {}},
+                 {sum(rowSizes, apply.getRowWeight()), {}},
+                 {sum(colSizes, apply.getColWeight()), {}},
+                 {sum(rowSizes, sums.getResult(0)), {}}},
+                [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                  Value both = arith::MulFOp::create(b, l, in[2], in[3]);
+                  Value rest = arith::SubFOp::create(b, l, both, in[4]);
+                  Value dual = arith::AddFOp::create(b, l, in[0], in[1]);
+                  dual = arith::AddFOp::create(b, l, dual, rest);
+                  dual = arith::SelectOp::create(b, l, isEmpty, none, dual);
+                  return arith::AddFOp::create(b, l, in[5], dual);
+                }));
+  return true;
+}
+
+bool PointSweeper::sweepProduct(ApplyOp apply, PairwiseOp pairwise) {
+  FloatType type = typeOf(apply.getMatrix());
+  if (!fits(type, apply.getOperand()))
     return false;
   auto fill = apply.getOuts()[0].getDefiningOp<linalg::FillOp>();
   if (!fill || !matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
@@ -446,6 +711,21 @@ void scaling::sweepPoints(RewriterBase &rewriter, Operation *root) {
     if (sweeper.sweep(op))
       makers.insert(maker);
   };
+  // Rows and columns of one matrix in pairs, whichever comes first.
+  llvm::SmallPtrSet<Operation *, 8> paired;
+  for (auto [i, first] : llvm::enumerate(reduces))
+    for (ReduceOp second : ArrayRef(reduces).drop_front(i + 1)) {
+      if (paired.contains(first) || paired.contains(second) ||
+          first.getAxis() == second.getAxis())
+        continue;
+      bool isRows = first.getAxis() == Axis::rows;
+      Operation *maker = first.getMatrix().getDefiningOp();
+      if (!sweeper.sweep(isRows ? first : second, isRows ? second : first))
+        continue;
+      paired.insert({first, second});
+      makers.insert(maker);
+    }
+  llvm::erase_if(reduces, [&](ReduceOp op) { return paired.contains(op); });
   llvm::for_each(reduces, sweep);
   llvm::for_each(applies, sweep);
   eraseUnread(rewriter, makers);

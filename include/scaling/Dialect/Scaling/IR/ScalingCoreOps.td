@@ -457,6 +457,13 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
     `outs_1 = Σ_j exp(z_ij − outs_0)`. Where all z_ij are −inf, `outs_0` is a
     finite number below −10³⁷ and `outs_1` is 0.
 
+    With `block(b)`, the same of columns is made as well, of b rows at a time,
+    from the same costs: with `w_ij = scale · C_ij + bias_scale · B_ij +
+    row_factor_i`, `outs_2[p, j] = max_i w_ij` and
+    `outs_3[p, j] = Σ_i exp(w_ij − outs_2[p, j])` over the rows i from p·b to
+    before (p + 1)·b. The block is one that a block of threads takes: of f32,
+    half as many rows as it has threads, of f64, a quarter.
+
     `products(tf32)`: tensor cores multiply, for which points must be numbers of
     tf32, eleven significant bits: of others, the rest is not looked at.
     `products(bf16)`, `products(f16)`: the same of points that are stored as
@@ -466,9 +473,74 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
     Owns its initialisation: what `outs` holds does not matter.
 
     Shapes: x `[..., n, d]`, y `[..., m, d]`, factor `[..., m]`, bias B
-    `[..., n, m]` (`[..., m, n]` where it is `transposed`), outs `[..., n]`.
-    Operands may leave out leading batch dimensions. A missing factor or bias is
-    0, a missing scale is 1.
+    `[..., n, m]` (`[..., m, n]` where it is `transposed`), outs `[..., n]`;
+    row_factor `[..., n]`, and `outs_2` and `outs_3` `[..., ⌈n/b⌉, m]`. Operands
+    may leave out leading batch dimensions. A missing factor or bias is 0, a
+    missing scale is 1.
+
+    Constraints:
+    * (C1) the metric is not `cosine` (normalized points and `dot` say the
+      same); with products other than f32 it is `dot`, and the sums are f32.
+    * (C2) shapes fit as described; all elements and scales are f32, or all are
+      f64, but those of the bias may be narrower; with products of bf16 or f16,
+      points are of that type, and have an even number of coordinates; there are
+      two `outs`, or with a `block`, a positive number, four.
+    * (C3) all tensors or all memrefs.
+    * (C4) `bias_scale` and `transposed` come with a bias, `row_factor` with a
+      block.
+
+    Example:
+    ```mlir
+    %m, %s = scaling.reduce_points sqeuclidean points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>)
+        factor(%g : tensor<4xf32>) scale(%s : f32)
+        outs(%e0, %e1 : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$x, Scaling_Shaped:$y, Optional<Scaling_Shaped>:$factor,
+    Optional<Scaling_Shaped>:$row_factor, Optional<Scaling_SweepFloat>:$scale,
+    Optional<Scaling_Shaped>:$bias, Optional<Scaling_SweepFloat>:$bias_scale,
+    Variadic<Scaling_Shaped>:$outs,
+    Scaling_Metric:$metric, OptionalAttr<I64Attr>:$block, UnitAttr:$transposed,
+    DefaultValuedAttr<Scaling_Products, "Products::f32">:$products);
+  let results = (outs Variadic<Scaling_Tensor>:$results);
+  let assemblyFormat = [{
+    $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
+    (`factor` `` `(` $factor^ `:` type($factor) `)`)?
+    (`row_factor` `` `(` $row_factor^ `:` type($row_factor) `)`)?
+    (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    (`bias` `` `(` $bias^ `:` type($bias) `)`)? (`transposed` $transposed^)?
+    (`bias_scale` `` `(` $bias_scale^ `:` type($bias_scale) `)`)?
+    (`products` `` `(` $products^ `)`)? (`block` `` `(` $block^ `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let hasCanonicalizer = 0;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
+def Scaling_SumPointsOp : Scaling_StructuredOp<"sum_points", [AttrSizedOperandSegments]> {
+  let summary = "mass and cost of a plan between points, row by row";
+  let description = [{
+    What `scaling.apply mass` and `scaling.apply value` make of the costs between
+    points, in the log domain, of every row: neither plan nor costs exist but in
+    registers.
+
+    Formula: with `W_ij = x_cost_i + scale · C_ij + bias_scale · B_ij + y_cost_j`,
+    C as in `scaling.pairwise`, and `P_ij = exp(row_i + W_ij + col_j)`,
+    `outs_0 = Σ_j P_ij` and `outs_1 = Σ_j P_ij W_ij`, where nothing is added for
+    a P that is 0. An entry whose row or column factor is −inf is exactly zero.
+    `products` are those of points, as in `scaling.reduce_points`.
+
+    Owns its initialisation: what `outs` holds does not matter.
+
+    Shapes: x `[..., n, d]`, y `[..., m, d]`, row and x_cost `[..., n]`, col and
+    y_cost `[..., m]`, bias B `[..., n, m]` (`[..., m, n]` where it is
+    `transposed`), outs `[..., n]`. Operands may leave out leading batch
+    dimensions. A missing factor, bias or part of the costs is 0, a missing scale
+    is 1.
 
     Constraints:
     * (C1) the metric is not `cosine` (normalized points and `dot` say the
@@ -482,13 +554,15 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
 
     Example:
     ```mlir
-    %m, %s = scaling.reduce_points sqeuclidean points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>)
-        factor(%g : tensor<4xf32>) scale(%s : f32)
+    %r, %v = scaling.sum_points l1 points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>)
+        row(%F : tensor<8xf32>) col(%G : tensor<4xf32>) scale(%s : f32)
         outs(%e0, %e1 : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
     ```
   }];
   let arguments = (ins
-    Scaling_Shaped:$x, Scaling_Shaped:$y, Optional<Scaling_Shaped>:$factor,
+    Scaling_Shaped:$x, Scaling_Shaped:$y,
+    Optional<Scaling_Shaped>:$row, Optional<Scaling_Shaped>:$col,
+    Optional<Scaling_Shaped>:$x_cost, Optional<Scaling_Shaped>:$y_cost,
     Optional<Scaling_SweepFloat>:$scale, Optional<Scaling_Shaped>:$bias,
     Optional<Scaling_SweepFloat>:$bias_scale, Variadic<Scaling_Shaped>:$outs,
     Scaling_Metric:$metric, UnitAttr:$transposed,
@@ -496,7 +570,10 @@ def Scaling_ReducePointsOp : Scaling_StructuredOp<"reduce_points", [AttrSizedOpe
   let results = (outs Variadic<Scaling_Tensor>:$results);
   let assemblyFormat = [{
     $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
-    (`factor` `` `(` $factor^ `:` type($factor) `)`)?
+    (`row` `` `(` $row^ `:` type($row) `)`)?
+    (`col` `` `(` $col^ `:` type($col) `)`)?
+    (`x_cost` `` `(` $x_cost^ `:` type($x_cost) `)`)?
+    (`y_cost` `` `(` $y_cost^ `:` type($y_cost) `)`)?
     (`scale` `` `(` $scale^ `:` type($scale) `)`)?
     (`bias` `` `(` $bias^ `:` type($bias) `)`)? (`transposed` $transposed^)?
     (`bias_scale` `` `(` $bias_scale^ `:` type($bias_scale) `)`)?

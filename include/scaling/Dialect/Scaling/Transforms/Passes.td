@@ -86,8 +86,12 @@ def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
   let description = [{
     After `--scaling-decompose`, for GPUs: every log-sum-exp of the schedule
     `cloud` along rows or columns of f32 or f64 costs between points, times a
-    number, maybe with a bias, becomes a `scaling.reduce_points`. The costs stay
-    for whom else reads them. Points of narrower types are cast first.
+    number, maybe with a bias, becomes a `scaling.reduce_points`; two of the same
+    costs, along rows and along columns, whose factors are known before either,
+    become one. What is made of a plan of such costs follows: products
+    become `scaling.apply_points`, mass, cost and dual value
+    `scaling.sum_points`. The costs stay for whom else reads them. Points of
+    narrower types are cast first.
 
     Squared distances of 16 coordinates and more become products,
     `|x − o|² + |y − o|² − 2 (x − o)·(y − o)`, where o is the mean of the first
