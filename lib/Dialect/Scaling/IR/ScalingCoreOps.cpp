@@ -628,6 +628,7 @@ static Type getStoredType(Products products, MLIRContext *context) {
 
 /// Whether an operand may be stored as bf16, with products of it, like points.
 static bool mayBeNarrow(ReducePointsOp op, OpOperand &operand) { return false; }
+static bool mayBeNarrow(SumPointsOp op, OpOperand &operand) { return false; }
 static bool mayBeNarrow(ApplyPointsOp op, OpOperand &operand) {
   return op.getProducts() == Products::bf16 &&
          &operand == &op.getOperandMutable();
