@@ -448,10 +448,10 @@ def tolerance(case):
     return 8 * 2.0**-24 * 8 + 1e-5
 
 
-def close(actual, expected, bound):
+def close(actual, expected, bound, least=0.0):
     expected = np.broadcast_to(expected, np.shape(actual))
     finite = np.abs(expected[np.isfinite(expected)])
-    scale = np.max(finite, initial=0.0)
+    scale = np.max(finite, initial=least)
     np.testing.assert_allclose(actual, expected, rtol=bound, atol=bound * scale)
 
 
@@ -504,4 +504,18 @@ def compare_main(case, results, expected, bound, where=None):
         if where is not None:
             actual, wanted = actual[where], wanted[where]
         extra = 0 if element == "f64" else 2 * ROUNDING[element]
-        close(actual, wanted, bound + extra)
+        # A relative error of a factor is an absolute one of its logarithm.
+        close(actual, wanted, bound + extra, float(case.op == "sinkhorn"))
+
+
+def compare_similarity(matrix, results, limit=100, bound=0.0):
+    """Asserts that what `similarity_balance` gives is the reference's."""
+    balanced, scale, sweeps, status = results
+    reference = sr.similarity_balance(matrix)
+    done = status == sr.CONVERGED
+    np.testing.assert_array_equal(done, reference.sweeps <= limit)
+    np.testing.assert_array_equal(sweeps, np.minimum(reference.sweeps, limit))
+    # Factors are powers of two: the product with them is exact.
+    similar = matrix * scale[..., None, :] / scale[..., :, None]
+    np.testing.assert_allclose(balanced, similar, rtol=bound)
+    np.testing.assert_array_equal(scale[done], reference.scale[done])

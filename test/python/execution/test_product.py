@@ -15,8 +15,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-import scaling_reference as sr
-from cases import FIELDS, Case, allowed, compare
+from cases import FIELDS, Case, allowed, compare, compare_similarity
 from covering import pairwise
 from programs import ROUTES, Call, Programs, rounded
 
@@ -137,20 +136,6 @@ def pipeline(request):
     made.pool.shutdown(cancel_futures=True)
 
 
-def compare_similarity(call, results):
-    balanced, scale, sweeps, status = results
-    reference = sr.similarity_balance(call.operands["matrix"])
-    done = status == sr.CONVERGED
-    limit = int(call.attributes.removeprefix("limit(").removesuffix(")"))
-    np.testing.assert_array_equal(done, reference.sweeps <= limit)
-    np.testing.assert_array_equal(sweeps, np.minimum(reference.sweeps, limit))
-    # Factors are powers of two: the product with them is exact.
-    matrix = call.operands["matrix"]
-    similar = matrix * scale[..., None, :] / scale[..., :, None]
-    np.testing.assert_array_equal(balanced, similar)
-    np.testing.assert_array_equal(scale[done], reference.scale[done])
-
-
 @pytest.mark.parametrize("group", GROUPS, ids=" ".join)
 def test_group(pipeline, group):
     given, programs = pipeline.take(group)
@@ -158,7 +143,8 @@ def test_group(pipeline, group):
     for name, one in given.items():
         try:
             if isinstance(one, Call):
-                compare_similarity(one, programs(name))
+                limit = int(one.attributes.removeprefix("limit(").removesuffix(")"))
+                compare_similarity(one.operands["matrix"], programs(name), limit)
             else:
                 compare(one, programs(name))
         except (AssertionError, pytest.fail.Exception) as failure:
