@@ -22,7 +22,9 @@ bytes for every pair of points and one for every point, as two sizes that are
 executed tell them. `instructions_per_element` are those of the disassembly that
 threads execute, per entry and half-step: of two launches, one with more
 half-steps, the difference, so that what is paid once is not in it; `sass.py` says
-how often an instruction is executed. Of Triton's kernels it is the main loop alone.
+how often an instruction is executed. Of Triton's kernels it is the main loop
+alone; their launches and bytes are those of how they are written, at the
+workload's own size, and their sectors those of accesses whose lanes are neighbours.
 `bank_conflicts` are those of the main loops: the ones that execute more than a
 twentieth of all instructions. `estimate_ms` is, for each GPU,
 
@@ -35,6 +37,7 @@ threads: a bound from below, no measurement.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -516,6 +519,25 @@ def count(name, kernel):
     return row
 
 
+def accessed_sectors(code):
+    """Of an access of global memory, on an average of them: lanes are side by
+    side, as Triton distributes a tile."""
+    widths = [
+        int(width[1]) // 8 if (width := re.search(r"\.(64|128)\b", i.text)) else 4
+        for i in code.code
+        if i.opcode in ("LDG", "STG", "LDGSTS")
+    ]
+    return sum(widths) / len(widths)
+
+
+def exponentials(code, main, per_thread, points):
+    """For an entry: of points in the main loop, of a matrix by this kernel, or
+    by the one before it."""
+    place = range(main.first, main.last + 1) if points else range(len(code.code))
+    found = sum("MUFU.EX2" in code.code[i].text for i in place)
+    return found / per_thread if points or found else 1.0
+
+
 def count_triton(names):
     """Triton's kernels are compiled, not executed."""
     from assembled_kernels import find_ptxas
@@ -531,11 +553,25 @@ def count_triton(names):
             continue
         made = triton_peers.compile_peer(peer)
         code = sass.disassemble(made.cubin)[made.name]
+        workload = WORKLOADS[peer.workload]
+        whole = replace(workload, emulated=workload.full)
+        steps, entries = workload.half_steps, int(np.prod(workload.full))
+        main = max(code.loops, key=len)
+        per_thread = peer.tile / made.threads
+        executed = len(main) / (per_thread * peer.half_steps)
+        moved = peer.moved(workload.full, steps)
         row = dict.fromkeys(COLUMNS)
-        per_thread = peer.tile * peer.half_steps / made.threads
         row.update(
             workload=name,
-            instructions_per_element=len(max(code.loops, key=len)) / per_thread,
+            size="x".join(map(str, workload.full)),
+            half_steps=steps,
+            launches=peer.launches(steps),
+            bytes_over_minimum=moved / whole.minimum_bytes(steps),
+            sectors_per_request=accessed_sectors(code),
+            exponentials_over_minimum=exponentials(
+                code, main, per_thread, workload.points
+            ),
+            instructions_per_element=executed,
             **resources(
                 made.ptx,
                 made.name,
@@ -544,6 +580,17 @@ def count_triton(names):
                 triton_peers.PTXAS,
             ),
         )
+        row["estimate_ms"] = {
+            gpu: estimate(
+                numbers,
+                moved,
+                executed * entries * steps,
+                row["exponentials_over_minimum"] * whole.minimum_exponentials(steps),
+            )
+            for gpu, numbers in GPUS.items()
+        }
+        if workload.points:
+            row["sweep_bytes_over_minimum"] = moved / steps / workload.minimum_sweep()
         yield row
 
 

@@ -3,10 +3,14 @@ would write, and the published one, `flash-sinkhorn`.
 
 Of each, the main loop is counted in the disassembly: its instructions, over the
 entries of the tile that one trip does, for each thread. A loop inside of it is
-counted once, which is what it does here: a tile has all coordinates.
+counted once, which is what it does here: a tile has all coordinates. Launches
+and bytes are those of the kernels as they are written; a matrix is made into
+exponentials by a kernel of its own before them, and into the plan by one after.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 
 import triton
 import triton.language as tl
@@ -71,13 +75,20 @@ def cloud_rows(
 
 @dataclass(frozen=True)
 class Peer:
-    """`tile` entries are done in a trip of the main loop, `half_steps` times."""
+    """`tile` entries are done in a trip of the main loop, `half_steps` times.
+
+    The others are not counted but known from how the kernel is written: the
+    launches of so many half-steps, and the bytes that they move at a workload's
+    own size.
+    """
 
     workload: str
     kernel: object
     signature: dict
     constants: dict
     tile: int
+    launches: Callable
+    moved: Callable
     half_steps: int = 1
     warps: int = 4
     stages: int = 3
@@ -85,18 +96,39 @@ class Peer:
     aligned: tuple = ()
 
 
+def _bytes_between_points(sizes, half_steps, block=64, dim=64):
+    """A block of 64 reads its own points, and all others with a term each."""
+
+    def sweep(n, m):
+        return 4 * (n * dim + n // block * m * (dim + 1) + n)
+
+    n, m = sizes
+    return (half_steps + 1) // 2 * sweep(n, m) + half_steps // 2 * sweep(m, n)
+
+
+def _bytes_of_matrix(sizes, half_steps):
+    """Every half-step reads; before and after them a kernel reads and writes."""
+    return 4 * prod(sizes) * (half_steps + 4)
+
+
 def _tiny():
     constants = {"BLOCK": 128}
     signature = {"z": "*fp32", "plan": "*fp32", "count": "i32", "steps": "i32"}
-    return Peer("mhc", tiny_batched, signature, constants, 128 * 16, half_steps=2,
-                aligned=("z", "plan"))  # fmt: skip
+    return Peer(
+        "mhc", tiny_batched, signature, constants, 128 * 16, half_steps=2,
+        launches=lambda half_steps: 1,
+        moved=lambda sizes, half_steps: 8 * prod(sizes), aligned=("z", "plan"),
+    )  # fmt: skip
 
 
 def _rows():
     constants = {"BLOCK_M": 16, "BLOCK_N": 256}
     signature = {"k": "*fp32", "v": "*fp32", "u": "*fp32", "columns": "i32"}
-    return Peer("streaming", plain_rows, signature, constants, 16 * 256,
-                aligned=("k", "v", "u", "columns"))  # fmt: skip
+    return Peer(
+        "streaming", plain_rows, signature, constants, 16 * 256,
+        launches=lambda half_steps: half_steps + 2, moved=_bytes_of_matrix,
+        aligned=("k", "v", "u", "columns"),
+    )  # fmt: skip
 
 
 def _cloud(precision):
@@ -108,6 +140,7 @@ def _cloud(precision):
     return Peer(
         "cloud" if precision == "ieee" else f"cloud {precision}",
         cloud_rows, signature, constants, 64 * 64,
+        launches=lambda half_steps: half_steps, moved=_bytes_between_points,
         aligned=("x", "y", "bias", "potential", "count"),
         # With four, what is kept for f32 does not fit the registers.
         warps=8 if precision == "ieee" else 4,
@@ -146,6 +179,7 @@ def _flash_sinkhorn(tf32):
         kernel = kernel.fn
     return Peer(
         "cloud tf32" if tf32 else "cloud", kernel, signature, constants, 64 * 64,
+        launches=lambda half_steps: half_steps, moved=_bytes_between_points,
         aligned=(*floats, "n", "m", "stride_x0", "stride_y0"),
         warps=4 if tf32 else 8,
     )  # fmt: skip

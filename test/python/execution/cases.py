@@ -178,6 +178,9 @@ def allowed(a, x, b, y):
 class Case:
     """A row of the array as a call and as arguments of the reference."""
 
+    #: The range of exponents.
+    exponents = 8.0
+
     def __init__(self, row, seed):
         self.row = row
         self.rng = np.random.default_rng(seed)
@@ -445,7 +448,7 @@ def tolerance(case):
     """
     if case.accumulate == "f64":
         return 1e-12
-    return 8 * 2.0**-24 * 8 + 1e-5
+    return 8 * 2.0**-24 * case.exponents + 1e-5
 
 
 def close(actual, expected, bound, least=0.0):

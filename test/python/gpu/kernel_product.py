@@ -47,6 +47,9 @@ SCALES = {"swav": 0.2, "sela": 0.3}
 HEATED = ("pot", "pot_log", "pot_stabilized", "pot_unbalanced", "ott")
 EPSILON = 0.25
 
+#: Presets whose kernels of some rows' lengths f32 does not have the range for.
+WARMER = {"sela": 0.25}
+
 Combination = namedtuple("Combination", "op regime preset element")
 
 #: Presets of other ops than that of their record.
@@ -118,6 +121,8 @@ class Configured(Case):
         self.domain = spec.get("domain", preset)
         self.kind = "kernel" if self.op == "balance" else spec.get("kind", "logits")
         self.form = spec.get("form", sr.Form())
+        if preset in WARMER:
+            self.form = replace(self.form, epsilon=WARMER[preset])
         plain = sr.Rule(target="uniform") if self.op == "attention" else sr.Rule()
         self.row_rule = spec.get("rows", plain)
         self.col_rule = spec.get("cols", plain)
@@ -137,6 +142,10 @@ class Configured(Case):
             k: v if v.dtype == bool else rounded(v, self.element)
             for k, v in self.values_of(spec).items()
         }
+        if self.kind in self.given:
+            coldest = min((self.form.epsilon, *self.form.anneal))
+            spread = np.abs(self.given[self.kind]).max() / coldest
+            self.exponents = max(self.exponents, spread)
 
     def values_of(self, spec):
         op, regime, preset, element = self.combination
@@ -203,6 +212,8 @@ class Configured(Case):
         if preset in PRESET_SPECS:
             given = not refusal(*self.combination) and op != "similarity_balance"
             stop = f" stop({assembly.stop(self.stop_at)})" if given else ""
+            if preset in WARMER and given:
+                stop += f" form({assembly.form(self.form, self.kind)})"
             return f"preset({preset}){stop}"
         numerics = f"numerics(#scaling.numerics<{self.domain}>)"
         if op == "similarity_balance":

@@ -275,6 +275,23 @@ def test_triton_kernels_have_a_main_loop():
     assert code.mix(loop)["FFMA"] == 16 * 256 / 128
 
 
+@pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
+def test_triton_rows_are_complete():
+    pytest.importorskip("triton")
+    (row,) = gpu.count_triton(["mhc"])
+    executed_only = {
+        "counted_on",
+        "sweep_bytes_over_minimum",
+        "sectors_over_ideal",
+        "bank_conflicts",
+    }
+    assert {name for name, value in row.items() if value is None} == executed_only
+    assert row["launches"] == row["bytes_over_minimum"] == 1
+    assert row["exponentials_over_minimum"] == 1
+    # Lanes load and store 16 bytes each.
+    assert row["sectors_per_request"] == 16
+
+
 def test_unknown_workload(tmp_path):
     done = subprocess.run(
         [sys.executable, BENCHMARK / "gpu.py", "all", "--bin", tmp_path,
