@@ -208,3 +208,8 @@ int64_t scaling::getVector(linalg::GenericOp op, int64_t dim,
   }
   return vector;
 }
+
+int64_t scaling::getBytes(MemRefType type) {
+  return llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
+         type.getNumElements();
+}

@@ -22,6 +22,9 @@ int64_t getVector(linalg::GenericOp op, int64_t dim, OpFoldResult size);
 /// Whether a value is always a multiple of a number.
 bool isMultiple(OpFoldResult value, int64_t factor);
 
+/// What a buffer of a static shape takes.
+int64_t getBytes(MemRefType type);
+
 /// What a value is not above, where that is known.
 std::optional<int64_t> getUpperBound(OpFoldResult value);
 

@@ -96,6 +96,9 @@ bool canPipeline(memref::SubViewOp view, scf::ForOp loop);
 void pipelineCopy(RewriterBase &b, memref::SubViewOp view, scf::ForOp loop,
                   int64_t stages, const Workers &workers);
 
+/// The bytes of shared memory that `placeThreadMemory` wants for a thread.
+int64_t countThreadBytes(scf::ForallOp loop);
+
 /// Of a loop whose iterations are threads', gives every view of scratch memory
 /// memory of its own: what is indexed by inner loops, shared memory, where
 /// `allocate` gives it for all threads of a block, and the rest what becomes

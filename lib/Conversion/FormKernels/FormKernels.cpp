@@ -53,11 +53,6 @@ static constexpr int64_t kExchangeBytes = 2 << 10;
 /// length.
 static constexpr int64_t kScratchBytes = 1 << 10;
 
-static int64_t getBytes(MemRefType type) {
-  return llvm::divideCeil(type.getElementTypeBitWidth(), 8) *
-         type.getNumElements();
-}
-
 /// What `blockDim.x * gridDim.x` threads do together, or a block, or a thread.
 namespace {
 enum class Level { grid, block, thread };
@@ -810,6 +805,20 @@ static int64_t getBlockThreads(gpu::GPUFuncOp kernel, int64_t most) {
   return std::clamp(threads, std::min(kWarpThreads, most), most);
 }
 
+/// As few threads as it takes for what each keeps in shared memory to fit.
+static int64_t getItemThreads(gpu::GPUFuncOp kernel,
+                              const ScalingFormKernelsPassOptions &options) {
+  int64_t bytes = 0;
+  kernel.walk([&](scf::ForallOp loop) {
+    bytes = std::max(bytes, countThreadBytes(loop));
+  });
+  int64_t threads = options.itemThreads;
+  while (threads % (2 * kWarpThreads) == 0 &&
+         threads * bytes + kItemBytes > options.sharedBytes)
+    threads /= 2;
+  return threads;
+}
+
 LogicalResult KernelFormer::run() {
   bool perThread = true;
   kernel.walk([&](scf::ForallOp op) {
@@ -821,7 +830,7 @@ LogicalResult KernelFormer::run() {
     hasPoints |= isa<ReducePointsOp, SumPointsOp, ApplyPointsOp>(op);
   });
   int64_t threads = hasPoints   ? options.blockThreads
-                    : perThread ? options.itemThreads
+                    : perThread ? getItemThreads(kernel, options)
                                 : getBlockThreads(kernel, options.blockThreads);
   kernel.setKnownBlockSize(ArrayRef<int32_t>{int32_t(threads), 1, 1});
 

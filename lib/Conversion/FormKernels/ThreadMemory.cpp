@@ -83,10 +83,8 @@ static void replaceView(RewriterBase &b, Value view, Value buffer) {
   b.replaceAllUsesWith(view, buffer);
 }
 
-bool scaling::placeThreadMemory(RewriterBase &b, scf::ForallOp loop,
-                                Value thread, int64_t threads,
-                                function_ref<Value(MemRefType)> allocate) {
-  OpBuilder::InsertionGuard guard(b);
+/// The scratch memory whose views may each go elsewhere.
+static SmallVector<memref::AllocOp> findArenas(scf::ForallOp loop) {
   SmallVector<memref::AllocOp> arenas;
   loop.walk([&](memref::AllocOp alloc) {
     if (llvm::all_of(alloc->getUsers(), [](Operation *user) {
@@ -96,8 +94,25 @@ bool scaling::placeThreadMemory(RewriterBase &b, scf::ForallOp loop,
         }))
       arenas.push_back(alloc);
   });
+  return arenas;
+}
+
+int64_t scaling::countThreadBytes(scf::ForallOp loop) {
+  int64_t bytes = 0;
+  for (memref::AllocOp arena : findArenas(loop))
+    for (Operation *user : arena->getUsers())
+      if (auto view = cast<memref::ViewOp>(user);
+          findAccess(view) == Access::indexed)
+        bytes += getBytes(view.getType());
+  return bytes;
+}
+
+bool scaling::placeThreadMemory(RewriterBase &b, scf::ForallOp loop,
+                                Value thread, int64_t threads,
+                                function_ref<Value(MemRefType)> allocate) {
+  OpBuilder::InsertionGuard guard(b);
   bool isShared = false;
-  for (memref::AllocOp arena : arenas) {
+  for (memref::AllocOp arena : findArenas(loop)) {
     for (Operation *user : llvm::make_early_inc_range(arena->getUsers())) {
       auto view = cast<memref::ViewOp>(user);
       MemRefType type = view.getType();

@@ -1,5 +1,6 @@
 // RUN: scaling-opt %s --scaling-form-kernels --split-input-file | FileCheck %s
 // RUN: scaling-opt %s --scaling-form-kernels="approximate=false" --split-input-file | FileCheck %s --check-prefix=EXACT
+// RUN: scaling-opt %s --scaling-form-kernels="shared-bytes=36000" --split-input-file | FileCheck %s --check-prefix=FEWER
 
 #all = affine_map<(b, i, j) -> (b, i, j)>
 #rows = affine_map<(b, i, j) -> (b, i)>
@@ -120,13 +121,17 @@ func.func @one_axis(%in: memref<?x2xf32>, %f: memref<?x2xf32>) {
 // -----
 
 // Of a thread's scratch memory, what a loop indexes is in shared memory, a
-// thread's entries 128 apart, and the rest are variables.
+// thread's entries 128 apart, and the rest are variables. A block has fewer
+// threads where it does not fit.
 
 // CHECK-LABEL: gpu.func @history
 // CHECK-SAME: scaling.shared_bytes = 8192 : i64
 // CHECK: memref.alloca() : memref<1x2xf32>
 // CHECK: memref.reinterpret_cast %{{.*}} to offset: [%{{.*}}], sizes: [1, 5, 2], strides: [1280, 256, 128]
 // CHECK: memref.subview %{{.*}} : memref<1x5x2xf32, strided<[1280, 256, 128], offset: ?>{{.*}}> to memref<1x2xf32, strided<[{{.*}}, 128], offset: ?>
+// FEWER-LABEL: gpu.func @history
+// FEWER-SAME: known_block_size = array<i32: 64, 1, 1>
+// FEWER: memref.reinterpret_cast %{{.*}} to offset: [%{{.*}}], sizes: [1, 5, 2], strides: [640, 128, 64]
 func.func @history(%in: memref<?x2xf32>, %out: memref<?x2xf32>) {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index

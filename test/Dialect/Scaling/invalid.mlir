@@ -364,6 +364,15 @@ func.func @f(%a: tensor<8xf32>) {
 
 // -----
 
+// no keyword of an operand
+func.func @f(%C: tensor<8x4xf32>) {
+  // expected-error @below {{needs an operand 'cost', 'logits' or 'kernel'}}
+  %f, %g, %k, %r, %s = scaling.sinkhorn %C stop(#scaling.stop<fixed 2>) : tensor<8x4xf32>
+  return
+}
+
+// -----
+
 // unknown preset
 func.func @f(%C: tensor<8x4xf32>) {
   // expected-error @below {{unknown preset 'nobody'}}
@@ -447,7 +456,7 @@ func.func @f(%C: tensor<8x4xf32>) {
 
 // unknown order
 func.func @f(%C: tensor<8x4xf32>) {
-  // expected-error @below {{unknown keyword 'diagonal'}}
+  // expected-error @below {{unknown keyword 'diagonal': there are 'rows_first', 'cols_first', 'jacobi', 'symmetric'}}
   %f, %g, %k, %r, %s = scaling.sinkhorn cost(%C : tensor<8x4xf32>) order(diagonal) preset(ott)
   return
 }

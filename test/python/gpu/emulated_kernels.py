@@ -25,6 +25,17 @@ def compile_kernel(source, emit, chip="sm_90"):
     return done.stdout
 
 
+def differentiate(source, options=""):
+    """A program with the derivatives of its functions."""
+    done = subprocess.run(
+        [find_tool("scaling-opt"), f"--scaling-differentiate={options}",
+         "--mlir-print-local-scope"],
+        input=source, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
 def attributes(code, name):
     """The attributes of a kernel, as LLVM prints them."""
     declaration = re.search(rf"^define ptx_kernel void @{name}\(.*$", code, re.M)

@@ -2,14 +2,12 @@
 reference; of tiny batches, also how they are launched and what they move."""
 
 import functools
-import subprocess
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import scaling_reference as sr
-from emulated_kernels import attributes, compile_kernel, execute
-from findtool import find_tool
+from emulated_kernels import attributes, compile_kernel, differentiate, execute
 from scaling_reference import presets
 
 STEP = 1e-5
@@ -112,16 +110,6 @@ PROGRAMS = {
 
 def dtype(program):
     return {"f32": np.float32, "f64": np.float64}[program.element]
-
-
-def differentiate(text, options=""):
-    done = subprocess.run(
-        [find_tool("scaling-opt"), f"--scaling-differentiate={options}",
-         "--mlir-print-local-scope"],
-        input=text, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 @functools.cache

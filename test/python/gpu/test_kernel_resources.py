@@ -20,6 +20,7 @@ from assembled_kernels import (
     find_ptxas,
     shared_bytes,
 )
+from emulated_kernels import differentiate
 
 FULL = "SCALING_TEST_FULL" in os.environ
 TABLE = Path(__file__).with_name("resources.csv")
@@ -136,6 +137,52 @@ def test_tiles_fit_registers(chip, program, element, tmp_path):
     path.write_text(program(element))
     (found,) = assemble(compile_program(path, "ptx", chip), chip).values()
     assert (found["stack"], found["spills"]) == (0, 0)
+
+
+def batch_until(matrix, element):
+    """All that a thread may have to hold beside its matrix."""
+    rows, cols = (
+        f"tensor<?x{size}x{{}}>".format for size in matrix.removeprefix("?x").split("x")
+    )
+    matrix = f"tensor<{matrix}x{element}>"
+    return f"""
+        func.func @f(%z: {matrix}, %r: {rows(element)}, %c: {cols(element)},
+            %u: {rows("i1")}, %v: {cols("i1")}) -> {matrix} {{
+          %o:4 = scaling.project logits(%z : {matrix})
+              row_marginal(%r : {rows(element)}) col_marginal(%c : {cols(element)})
+              row_mask(%u : {rows("i1")}) col_mask(%v : {cols("i1")})
+              stop(#scaling.stop<until 1.0e-3, axis = rows, limit = 99>)
+              numerics(#scaling.numerics<log>)
+          return %o#0 : {matrix}
+        }}"""
+
+
+def batch_with_derivative(matrix, element):
+    matrix = f"tensor<{matrix}x{element}>"
+    return differentiate(f"""
+        func.func @f(%z: {matrix}) -> {matrix} {{
+          %o:4 = scaling.project logits(%z : {matrix})
+              stop(#scaling.stop<fixed 10>) numerics(#scaling.numerics<log>)
+          return %o#0 : {matrix}
+        }}""")
+
+
+@pytest.mark.skipif(not find_ptxas(), reason="no ptxas")
+@pytest.mark.parametrize(
+    "program, matrix, element",
+    [
+        (batch_until, "?x4x4", "f64"),
+        (batch_until, "?x1x32", "f64"),
+        (batch_until, "?x2x32", "f32"),
+        (batch_with_derivative, "?x2x8", "f64"),
+    ],
+)
+def test_matrices_fit_registers(program, matrix, element, tmp_path):
+    """… or are somewhere else: these did not."""
+    path = tmp_path / "program.mlir"
+    path.write_text(program(matrix, element))
+    for found in assemble(compile_program(path, "ptx", "sm_80"), "sm_80").values():
+        assert (found["stack"], found["spills"]) == (0, 0)
 
 
 @pytest.mark.parametrize("chip", CHIPS)

@@ -73,7 +73,7 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     Option<"blockThreads", "block-threads", "unsigned", /*default=*/"256",
            "The most threads of a block that works on one matrix">,
     Option<"itemThreads", "item-threads", "unsigned", /*default=*/"128",
-           "Threads of a block where each thread has a matrix of its own">,
+           "The most threads of a block where each has a matrix of its own">,
     Option<"sharedBytes", "shared-bytes", "int64_t", /*default=*/"232448",
            "The most shared memory that a block may take">,
     Option<"approximate", "approximate", "bool", /*default=*/"true",

@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ParseEnum.h"
+
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 
 #include "mlir/IR/Builders.h"
@@ -87,20 +89,6 @@ static void printNumbers(AsmPrinter &printer, ArrayRef<Number> values) {
   llvm::interleaveComma(values, printer.getStream(),
                         [&](double value) { printNumber(printer, value); });
   printer << ']';
-}
-
-/// Parses one of an enumeration's keywords.
-template <typename Enum>
-static ParseResult parseEnum(AsmParser &parser, Enum &value) {
-  StringRef keyword;
-  SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseKeyword(&keyword))
-    return failure();
-  std::optional<Enum> parsed = symbolizeEnum<Enum>(keyword);
-  if (!parsed)
-    return parser.emitError(loc, "unknown keyword '") << keyword << '\'';
-  value = *parsed;
-  return success();
 }
 
 namespace {

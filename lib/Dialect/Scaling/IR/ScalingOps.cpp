@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ParseEnum.h"
+
 #include "scaling/Dialect/Scaling/IR/Presets.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
 #include "scaling/Dialect/Scaling/IR/Shapes.h"
@@ -40,14 +42,10 @@ static ParseResult parseOperand(OpAsmParser &parser,
 /// An enumeration attribute's keyword, stored as i32.
 template <typename Enum>
 static ParseResult parseEnumAttr(OpAsmParser &parser, Attribute &attribute) {
-  StringRef keyword;
-  SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseKeyword(&keyword))
+  Enum value;
+  if (parseEnum(parser, value))
     return failure();
-  std::optional<Enum> value = symbolizeEnum<Enum>(keyword);
-  if (!value)
-    return parser.emitError(loc, "unknown keyword '") << keyword << '\'';
-  attribute = parser.getBuilder().getI32IntegerAttr(static_cast<int>(*value));
+  attribute = parser.getBuilder().getI32IntegerAttr(static_cast<int>(value));
   return success();
 }
 
@@ -194,6 +192,17 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
     }
     loc = parser.getCurrentLocation();
   }
+  // Before the attributes: these may be missing because the parser stopped
+  // at what is no operand.
+  auto emitError = [&] { return parser.emitError(opLoc); };
+  for (size_t index = 0; index < numRequired; ++index)
+    if (!operands[index]) {
+      StringRef name = operandNames[index];
+      return emitError() << "needs an operand '"
+                         << (name == kFormMatrix ? "cost', 'logits' or 'kernel"
+                                                 : name)
+                         << '\'';
+    }
   if (parser.parseOptionalAttrDict(result.attributes))
     return failure();
 
@@ -225,15 +234,6 @@ static ParseResult parseProblem(OpAsmParser &parser, OperationState &result,
   if constexpr (OpTy::template hasTrait<OpTrait::AttrSizedOperandSegments>())
     attributes.append("operandSegmentSizes",
                       parser.getBuilder().getDenseI32ArrayAttr(segments));
-  auto emitError = [&] { return parser.emitError(opLoc); };
-  for (size_t index = 0; index < numRequired; ++index)
-    if (!operands[index]) {
-      StringRef name = operandNames[index];
-      return emitError() << "needs an operand '"
-                         << (name == kFormMatrix ? "cost', 'logits' or 'kernel"
-                                                 : name)
-                         << '\'';
-    }
   auto &properties = result.getOrAddProperties<typename OpTy::Properties>();
   if (failed(OpTy::setPropertiesFromAttr(
           properties, attributes.getDictionary(context), emitError)))

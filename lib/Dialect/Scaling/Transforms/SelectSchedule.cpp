@@ -49,9 +49,6 @@ static constexpr double kOperationsPerByte[] = {/*L2=*/1.5, /*L3=*/2.6,
                                                 /*memory=*/13.0};
 static constexpr int64_t kDefaultL3Bytes = 16 << 20;
 
-/// What all 255 registers of a GPU's thread hold.
-static constexpr int64_t kMostThreadBytes = 255 * 4;
-
 /// Shared memory beside the matrix: factors, statistics.
 static constexpr int64_t kSharedSpare = 24 << 10;
 
@@ -155,6 +152,42 @@ static bool takesExponentials(Operation *op) {
   return known && known.isLog();
 }
 
+/// The type that an op computes in.
+static Type getAccumulateType(Operation *op) {
+  Type element = getElementTypeOrSelf(op->getOperand(0).getType());
+  std::optional<Attribute> numerics = op->getInherentAttr("numerics");
+  auto known = dyn_cast_if_present<NumericsAttr>(numerics.value_or(nullptr));
+  return known ? known.getAccumulateType(element) : element;
+}
+
+/// How many bytes of a matrix and of what goes with its rows and columns a
+/// GPU's thread, with 255 registers, holds beside what the half-steps need. Of
+/// more, `ptxas` keeps a part in memory. Exponentials of f64 are polynomials,
+/// several at once.
+static int64_t getMostThreadBytes(Operation *op) {
+  bool isDouble = getAccumulateType(op).isF64();
+  if (takesExponentials(op))
+    return isDouble ? 312 : 512;
+  return isDouble ? 640 : 792;
+}
+
+/// What a thread would have to hold.
+static int64_t getThreadBytesOf(Operation *op) {
+  SmallVector<BatchedOperand> operands = getBatchedOperands(op);
+  ProblemShape shape = *inferProblemShape(operands, "", nullptr);
+  int64_t factors = shape[Size::rows] + shape[Size::cols];
+  int64_t numbers = shape[Size::rows] * shape[Size::cols] + factors;
+  for (const BatchedOperand &operand : operands)
+    if (operand.value && operand.tail.size() == 1)
+      numbers += shape[operand.tail[0]];
+  std::optional<Attribute> stop = op->getInherentAttr("stop");
+  // The factors before.
+  if (auto known = dyn_cast_if_present<StopAttr>(stop.value_or(nullptr));
+      known && !known.isFixed())
+    numbers += factors;
+  return numbers * (getAccumulateType(op).isF64() ? 8 : 4);
+}
+
 int64_t scaling::getTinyLanes(Operation *op, int64_t rows, int64_t cols,
                               Type element, bool mayPair) {
   if (targetsGPU(op) || rows * cols > kTinyEntries)
@@ -223,7 +256,8 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
   Type element = getElementTypeOrSelf(op->getOperand(0));
   int64_t bytes = element.isF64() ? 8 : 4;
   if (targetsGPU(op)) {
-    if (batched && known && n * m * bytes <= kThreadBytes)
+    if (batched && known && n * m * bytes <= kThreadBytes &&
+        getThreadBytesOf(op) <= getMostThreadBytes(op))
       return make(Regime::tiny_batched, 0, 0);
     if (batched && known && n * m * bytes <= getBlockBytes(op))
       return make(Regime::resident, 0, 0);
@@ -245,22 +279,42 @@ ScheduleAttr scaling::selectSchedule(Operation *op) {
 }
 
 LogicalResult scaling::verifySchedule(Operation *op, ScheduleAttr schedule) {
-  if (!targetsGPU(op) || schedule.getRegime() != Regime::tiny_batched)
+  if (!targetsGPU(op) || schedule.getRegime() == Regime::streaming)
     return success();
+  if (schedule.getRegime() == Regime::cloud) {
+    if (isSweptFromPoints(op))
+      return success();
+    return op->emitOpError("has the schedule 'cloud', of costs or logits that "
+                           "sweeps make from points, which its matrix is not; "
+                           "'streaming' is for any");
+  }
   ProblemShape shape = *inferProblemShape(getBatchedOperands(op), "", nullptr);
   int64_t n = shape[Size::rows], m = shape[Size::cols];
-  int64_t bytes =
-      getElementTypeOrSelf(op->getOperand(0).getType()).isF64() ? 8 : 4;
   bool known = !ShapedType::isDynamic(n) && !ShapedType::isDynamic(m);
-  if (known && n * m * bytes <= kMostThreadBytes)
-    return success();
+  Type element = getElementTypeOrSelf(op->getOperand(0).getType());
+  int64_t bytes = element.isF64() ? 8 : 4;
   auto name = [](int64_t size) {
     return ShapedType::isDynamic(size) ? "?" : std::to_string(size);
   };
-  return op->emitOpError("has the schedule 'tiny_batched', a matrix in the ")
-         << kMostThreadBytes << " bytes of a thread's registers, which "
-         << name(n) << "x" << name(m) << " entries of " << bytes
-         << " bytes do not fit; 'resident' is for up to "
-         << getSharedBytes(op) - kSharedSpare
-         << " bytes, 'streaming' for any matrix";
+  auto fail = [&](const Twine &room) {
+    return op->emitOpError("has the schedule '")
+           << stringifyRegime(schedule.getRegime()) << "', " << room
+           << " bytes, which " << name(n) << "x" << name(m) << " entries of "
+           << bytes << " bytes do not fit; ";
+  };
+  if (schedule.getRegime() == Regime::tiny_batched) {
+    if (known && getThreadBytesOf(op) <= getMostThreadBytes(op))
+      return success();
+    return fail("a matrix, its factors, marginals and masks in a thread's "
+                "registers, up to " +
+                Twine(getMostThreadBytes(op)))
+           << "'resident' is for matrices of up to " << getBlockBytes(op)
+           << " bytes, 'streaming' for any";
+  }
+  // A block keeps matrices of unknown sizes in global memory.
+  if (!known || n * m * bytes <= getBlockBytes(op))
+    return success();
+  return fail("a matrix in the shared memory of a block, up to " +
+              Twine(getBlockBytes(op)))
+         << "'streaming' is for any";
 }
