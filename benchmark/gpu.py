@@ -123,6 +123,7 @@ class Workload:
     points: bool = False
     #: Of points: what is multiplied.
     products: str = "f32"
+    order: str = "rows_first"
     counted: tuple | None = None
 
     def program(self, half_steps):
@@ -151,6 +152,8 @@ class Workload:
         if self.points:
             n, m = shape
             rows, columns = (half_steps + 1) // 2, half_steps // 2
+            if self.is_simultaneous:
+                columns = 0
             blocks_n, blocks_m = -(-n // POINTS), -(-m // POINTS)
             return 4 * DIM * (
                 rows * (n + blocks_n * m) + columns * (m + blocks_m * n)
@@ -158,12 +161,18 @@ class Workload:
         matrix = 4 * int(np.prod(shape))
         return matrix * (half_steps // 2 + 3 if self.streams else 2)
 
+    @property
+    def is_simultaneous(self):
+        """Whether one sweep is for two half-steps."""
+        return self.order == "jacobi"
+
     def minimum_sweep(self):
         """Bytes of a half-step: all points as they are multiplied, for every
-        block of the others."""
+        block of the others, in every sweep."""
         n, m = self.full
         bytes_of_word = 2 if self.products in ("bf16", "f16") else 4
-        return n / POINTS * m * DIM * bytes_of_word
+        swept = n / POINTS * m * DIM * bytes_of_word
+        return swept / 2 if self.is_simultaneous else swept
 
     def minimum_exponentials(self, half_steps):
         entries = int(np.prod(self.emulated))
@@ -194,7 +203,7 @@ def cloud(workload, half_steps):
         f" form(#scaling.form<cost, epsilon = {EPSILON}>)"
         f" rows(#scaling.rule<sum, target = uniform>)"
         f" cols(#scaling.rule<sum, target = uniform>)"
-        f" stop(#scaling.stop<fixed {half_steps}>)"
+        f" order({workload.order}) stop(#scaling.stop<fixed {half_steps}>)"
         f" numerics(#scaling.numerics<log, products = {workload.products}>)\n"
         f"  return %r#0, %r#1 : {f}, {g}\n}}\n"
     )
@@ -211,6 +220,8 @@ WORKLOADS["cloud tf32"] = replace(
 )
 for narrow in ("bf16", "f16"):
     WORKLOADS[f"cloud {narrow}"] = replace(WORKLOADS["cloud tf32"], products=narrow)
+for cloud_name in ("cloud", "cloud tf32"):
+    WORKLOADS[f"{cloud_name} jacobi"] = replace(WORKLOADS[cloud_name], order="jacobi")
 
 
 @dataclass(frozen=True)
@@ -399,7 +410,9 @@ def check(workload, results, half_steps, unit):
     cost = ((x[:, None] - y[None]) ** 2).sum(-1) / EPSILON
     potentials = [np.zeros(size) for size in workload.emulated]
     for step in range(half_steps):
-        other = potentials[1 - step % 2]
+        if step % 2 == 0 or not workload.is_simultaneous:
+            before = list(potentials)
+        other = before[1 - step % 2]
         logits = (other - cost) if step % 2 == 0 else (other - cost.T)
         largest = logits.max(-1, keepdims=True)
         total = np.exp(logits - largest).sum(-1)

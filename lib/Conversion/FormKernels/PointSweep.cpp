@@ -14,6 +14,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 #include <limits>
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::scaling;
@@ -22,6 +23,9 @@ static constexpr int32_t kWarpLanes = 32;
 
 /// Buffers in shared memory begin on boundaries of so many.
 static constexpr int64_t kAlignedFloats = 16;
+
+/// Vectors that fill the banks: threads access as many at a time.
+static constexpr int64_t kBankVectors = 8;
 
 /// Coordinates of a tile that are in shared memory at a time: all, up to so
 /// many, where there is room, or fewer. Those of a block's rows that stay
@@ -315,13 +319,38 @@ Value PointSweep::scaled(Value word) {
   return arith::BitcastOp::create(b, b.getF32Type(), both);
 }
 
+std::pair<Value, Value> PointSweep::placeOfCopy(Value position, int64_t count,
+                                                int64_t width, int64_t stride) {
+  int64_t perRow = width / count;
+  auto split = [&](Value value, int64_t by) {
+    return std::pair<Value, Value>(arith::DivUIOp::create(b, value, index(by)),
+                                   arith::RemUIOp::create(b, value, index(by)));
+  };
+  // Row by row where rows have vectors for all banks, or an odd number, with
+  // nothing between. Numbers one by one may share sectors with their neighbours
+  // only.
+  int64_t side = std::gcd(perRow, kBankVectors);
+  bool isPadded = perRow % 2 == 0 && (stride / vector) % 2 != 0;
+  if (count != vector || side == kBankVectors || !isPadded) {
+    auto [row, within] = split(position, perRow);
+    return {row, mul(within, count)};
+  }
+  // Of `side` vectors of a row and the next rows that are as many rows apart,
+  // so an odd multiple of as many vectors, all are in different banks.
+  int64_t pieces = perRow / side;
+  auto [group, lane] = split(position, kBankVectors);
+  auto [below, beside] = split(lane, side);
+  auto [block, inBlock] = split(group, perRow);
+  auto [first, piece] = split(inBlock, pieces);
+  Value row = add(mul(block, kBankVectors), add(first, mul(below, side)));
+  return {row, mul(add(mul(piece, side), beside), count)};
+}
+
 void PointSweep::stageRows(Value firstRow, Value firstCoordinate, Value target,
                            int64_t depth) {
   int64_t perPoint = depth / x.vector;
   forEachEntry(product->getRows() * perPoint, [&](Value position) {
-    Value point = arith::DivUIOp::create(b, position, index(perPoint));
-    Value within =
-        mul(arith::RemUIOp::create(b, position, index(perPoint)), x.vector);
+    auto [point, within] = placeOfCopy(position, x.vector, depth, strideX);
     Value row = add(firstRow, point);
     Value coordinate = add(firstCoordinate, within);
     Value exists = arith::AndIOp::create(b, isBelow(row, x.count),
@@ -360,9 +389,7 @@ void PointSweep::copyChecked(const Points &points, Value firstRow,
                              Value target, int64_t stride) {
   int64_t perRow = width / points.vector;
   forEachEntry(numRows * perRow, [&](Value position) {
-    Value part = arith::DivUIOp::create(b, position, index(perRow));
-    Value within =
-        mul(arith::RemUIOp::create(b, position, index(perRow)), points.vector);
+    auto [part, within] = placeOfCopy(position, points.vector, width, stride);
     Value row = add(firstRow, part);
     Value first = add(firstNumber, within);
     Value exists = arith::AndIOp::create(b, isBelow(row, points.count),
@@ -388,9 +415,7 @@ void PointSweep::copyWhole(const Points &points, Value firstRow,
   (void)points.type.getStridesAndOffset(strides, offset);
   int64_t rowStride = strides[strides.size() - 2] / points.perWord;
   int64_t perRow = width / vector;
-  Value part = arith::DivUIOp::create(b, blocks.thread, index(perRow));
-  Value within =
-      mul(arith::RemUIOp::create(b, blocks.thread, index(perRow)), vector);
+  auto [part, within] = placeOfCopy(blocks.thread, vector, width, stride);
   Value from =
       addressOf(points.pointer, add(mul(add(firstRow, part), rowStride),
                                     add(firstNumber, within)));

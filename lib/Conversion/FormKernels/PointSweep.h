@@ -196,6 +196,11 @@ private:
                  int64_t depth);
   /// A coordinate of x, or a pair of them, times the coefficient.
   Value scaled(Value word);
+  /// The row, and the first number in it, of the position-th copy of `count`
+  /// numbers of a rectangle, a multiple of eight rows. They have `width`
+  /// numbers and lie `stride` apart in shared memory.
+  std::pair<Value, Value> placeOfCopy(Value position, int64_t count,
+                                      int64_t width, int64_t stride);
   void copyVector(Value source, Value target, int64_t count, Value bytes);
   void copyChecked(const Points &points, Value firstRow, Value firstNumber,
                    int64_t numRows, int64_t width, Value target,

@@ -204,6 +204,18 @@ def test_instructions_of_tensor_cores(products, most):
         assert len(loop) / entries <= most
 
 
+@pytest.mark.skipif(not CAN_DISASSEMBLE, reason="no ptxas or nvdisasm")
+def test_instructions_of_simultaneous_updates():
+    """One sweep for both axes, of one product: two of f32 take 77 for every
+    entry each."""
+    kernel = gpu.Ours(gpu.WORKLOADS["cloud jacobi"])
+    (report, fewer), (_, more) = (gpu.machine_code(kernel, s) for s in (2, 4))
+    entries = np.prod(kernel.workload.emulated)
+    assert (more - fewer) / (2 * entries) <= 46
+    assert report["shared"]["bank_conflicts"] == 0
+    assert report["exponentials"] <= 1.3 * kernel.workload.minimum_exponentials(2)
+
+
 @pytest.mark.parametrize("products", ["f32", "tf32", "bf16", "f16"])
 def test_bytes_of_points(products):
     """Every access moves whole sectors, and a half-step between two clouds of

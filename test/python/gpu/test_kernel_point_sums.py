@@ -159,3 +159,4 @@ def test_sums_of_tensor_cores():
     scale = (plan * np.abs(costs)).sum(-1).max()
     np.testing.assert_allclose(value, (plan * costs).sum(-1), atol=2e-6 * scale)
     assert report["local_bytes"] == 0
+    assert report["shared"]["bank_conflicts"] == 0

@@ -142,6 +142,20 @@ def test_memory():
     assert counts["shared"]["bank_conflicts"] == 0
 
 
+@pytest.mark.parametrize("d", [8, 12, 16, 24, 48])
+def test_rows_of_few_vectors(d):
+    """Of whatever number of vectors rows are: lanes that copy them together do
+    not meet in banks, and leave no sector half read."""
+    n, m = 140, 300
+    code = reduction(f"{n}x{d}", f"{m}x{d}", "dot")
+    x, y = points((n, d), 0) / 8, points((m, d), 1)
+    counts = check(code, x, y, "dot", points(m, 2))[2]
+    assert counts["shared"]["bank_conflicts"] == 0
+    assert (
+        counts["global"]["read_sectors"] < 1.01 * counts["global"]["read_sectors_ideal"]
+    )
+
+
 def solve(text, inputs, outputs, **options):
     return execute(compile_kernel(text, "llvm"), "f", inputs, outputs, **options)
 

@@ -94,6 +94,24 @@ def test_narrow_sizes(n, m, d, products, scale=-0.7):
         assert report["shared"]["bank_conflicts"] == 0
 
 
+@pytest.mark.parametrize("products", ["tf32", "bf16"])
+def test_tensor_rows_of_few_vectors(products):
+    """Which lanes that copy them together share among them."""
+    n, m, words = 140, 300, 24
+    d = words if products == "tf32" else 2 * words
+    x = tensor_points((n, d), 0, products) / 4
+    y = tensor_points((m, d), 1, products)
+    if products == "tf32":
+        code = reduction(f"{n}x{d}", f"{m}x{d}", "dot", products=products)
+        report = check(code, x, y, "dot", points(m, 2))[2]
+    else:
+        code = narrow_reduction(n, m, d, products)
+        inputs = [stored(x, products), stored(y, products), points(m, 2)]
+        inputs.append(np.array(1, np.float32))
+        report = execute(code, "f", inputs, [((n,), "f32")] * 2)[1]
+    assert report["shared"]["bank_conflicts"] == 0
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e-42, -1.9999999, 7e3, -3e5])
 def test_scales_of_f16(scale):
     """Large ones are not in the coordinates."""
