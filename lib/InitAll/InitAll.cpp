@@ -30,6 +30,7 @@
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/ScalingToVector/ScalingToVector.h"
 #include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
+#include "scaling/Conversion/SplitLaunches/SplitLaunches.h"
 #include "scaling/Dialect/Scaling/Differentiate/DifferentiableOpInterface.h"
 #include "scaling/Dialect/Scaling/Differentiate/Differentiate.h"
 #include "scaling/Dialect/Scaling/IR/Scaling.h"
@@ -85,6 +86,7 @@ void scaling::registerAllPasses() {
   registerScalingToLinalgPasses();
   registerScalingToVectorPasses();
   registerSerializeKernelsPasses();
+  registerSplitLaunchesPasses();
   registerScalingTransformsPasses();
   registerLinalgToLLVMPipelines();
   registerToLinalgPipeline();

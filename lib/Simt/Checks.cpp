@@ -105,7 +105,7 @@ void Machine::setClock(Thread &thread, ClockRef clock) {
 /// Whether that epoch of another thread happened before what `thread` does now.
 bool Machine::isOrdered(const Thread &thread, ThreadId other,
                         uint32_t epoch) const {
-  if (epoch == 0 || other == thread.id)
+  if (epoch == 0 || epoch == Stamp::kEarlier || other == thread.id)
     return true;
   uint32_t cta = other >> kThreadBits;
   const CtaEpochs *known = thread.own;
@@ -208,7 +208,8 @@ void Machine::checkRead(Thread &thread, Region &region, Cell &cell, Scope scope,
                /*otherWrites=*/true, write.thread, write.site, write.special);
   }
 
-  if (sites[site].isInvariant && write.epoch != 0 && reported[{site, 2}]++ == 0)
+  if (sites[site].isInvariant && write.epoch != 0 &&
+      write.epoch != Stamp::kEarlier && reported[{site, 2}]++ == 0)
     fault("stale", region.name + " at byte " + Twine(offset) +
                        ": read as memory that never changes by " +
                        describeThread(thread) + " at " + describeSite(site) +

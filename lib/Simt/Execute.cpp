@@ -27,6 +27,8 @@ using namespace scaling::simt;
 /// in registers of a large tile is more than 64 KiB.
 static constexpr uint64_t kMinStack = 256 * 1024;
 static constexpr uint64_t kMaxStack = 4 * 1024 * 1024;
+/// A kernel that is not done after so many launches will not be.
+static constexpr uint64_t kMaxLaunches = 1 << 16;
 /// The largest of any chip: what one thread block may have of shared memory.
 static constexpr uint64_t kMaxShared = 227 * 1024;
 
@@ -320,6 +322,7 @@ static json::Object makeReport(const Launch &launch, Machine &machine,
       {"grid", toJSON(launch.grid)},
       {"block", toJSON(launch.block)},
       {"seed", launch.seed},
+      {"launches", machine.getNumLaunches()},
       {"resident_ctas", machine.getResident()},
       {"global", globalTraffic(reads, writes)},
       {"buffers", std::move(buffers)},
@@ -359,7 +362,8 @@ struct Variable {
 };
 } // namespace
 
-/// One launch; gives the buffers of the arguments.
+/// A launch, or more until the kernel is done; gives the buffers of the
+/// arguments.
 static Expected<std::vector<Region *>>
 launchOnce(Machine &machine, void (*entry)(void *),
            ArrayRef<KernelArgument> arguments) {
@@ -386,6 +390,21 @@ launchOnce(Machine &machine, void (*entry)(void *),
   slots.push_back(0);
   if (Error error = machine.run(entry, slots.data()))
     return std::move(error);
+  auto isDone = [&] {
+    for (auto [argument, region] : llvm::zip_equal(arguments, regions))
+      if (region && argument.isState)
+        return *reinterpret_cast<const int32_t *>(region->base) == -1;
+    return true;
+  };
+  while (!isDone() && machine.getFaults().empty()) {
+    if (machine.getNumLaunches() == kMaxLaunches) {
+      machine.giveUp();
+      break;
+    }
+    machine.prepareNext();
+    if (Error error = machine.run(entry, slots.data()))
+      return std::move(error);
+  }
   return std::move(regions);
 }
 

@@ -212,6 +212,7 @@ llvm::Error Machine::run(void (*kernel)(void *), void *arguments) {
   this->kernel = kernel;
   kernelArguments = arguments;
   currentMachine = this;
+  ++numLaunches;
   for (uint32_t i = 0; i < numResident; ++i)
     if (!admitCta())
       break;
@@ -246,6 +247,20 @@ llvm::Error Machine::run(void (*kernel)(void *), void *arguments) {
         "the machine has no memory left for the threads of the grid; fewer "
         "may run at the same time with --resident");
   return llvm::Error::success();
+}
+
+void Machine::prepareNext() {
+  for (auto &region : regions)
+    region->settle();
+  published.clear();
+  readSets.clear();
+  unusedReadSets.clear();
+  nextCta = 0;
+}
+
+void Machine::giveUp() {
+  faults.push_back({"deadlock", "the kernel is not done after " +
+                                    std::to_string(numLaunches) + " launches"});
 }
 
 //===----------------------------------------------------------------------===//

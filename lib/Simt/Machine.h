@@ -157,6 +157,10 @@ public:
   /// Memory that the kernel's module brings.
   void addRegion(std::string name, char *base, uint64_t size);
   llvm::Error run(void (*kernel)(void *), void *arguments);
+  /// Makes ready for another launch, after what the last one has done.
+  void prepareNext();
+  /// Without anybody to wait for: the launches come to no end.
+  void giveUp();
 
   const Launch &getLaunch() const { return launch; }
   llvm::ArrayRef<std::unique_ptr<Region>> getRegions() const { return regions; }
@@ -166,6 +170,7 @@ public:
   const Site &getSite(uint32_t index) const { return sites[index]; }
   std::vector<Fault> &getFaults() { return faults; }
   uint32_t getResident() const { return numResident; }
+  uint64_t getNumLaunches() const { return numLaunches; }
   /// How often threads came to a barrier or a fence.
   uint64_t getTimes(uint32_t site) const { return times[site]; }
   /// Threads do not stop at that barrier, or nothing comes of that fence.
@@ -278,6 +283,7 @@ private:
   uint32_t numCtas;
   uint32_t numResident = 0;
   uint32_t nextCta = 0;
+  uint64_t numLaunches = 0;
   StackPool stacks;
   Arena arena;
   std::vector<std::unique_ptr<Region>> regions;

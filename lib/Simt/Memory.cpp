@@ -83,6 +83,15 @@ void Region::refine(unsigned log2) {
   munmap(coarse, numCoarse * sizeof(Cell));
 }
 
+void Region::settle() {
+  for (uint64_t i = 0; shadow && i < numCells(); ++i) {
+    bool isWritten = shadow[i].write.epoch != 0;
+    shadow[i] = Cell();
+    if (isWritten)
+      shadow[i].write.epoch = Stamp::kEarlier;
+  }
+}
+
 void Region::reset() {
   // Signalling NaNs in every type.
   std::memset(base, 0xff, size);

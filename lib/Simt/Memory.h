@@ -31,6 +31,8 @@ static constexpr unsigned kWarpSize = 32;
 struct Stamp {
   ThreadId thread = 0;
   uint32_t epoch : 29;
+  /// What an earlier launch did, every thread knows.
+  static constexpr uint32_t kEarlier = (1u << 29) - 1;
   /// The scope of an atomic access.
   uint32_t scope : 2;
   /// Writes: an asynchronous copy that nobody waited for. Reads: `thread` is
@@ -114,6 +116,8 @@ public:
   /// Bytes per cell, in powers of two.
   unsigned granule() const { return granuleLog2; }
   bool isInitialized() const { return initialized; }
+  /// The launch has ended: what was written comes before all of the next one.
+  void settle();
   /// Forgets all accesses and makes the contents undefined.
   void reset();
   void setName(std::string newName) { name = std::move(newName); }

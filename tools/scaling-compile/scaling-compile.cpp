@@ -107,6 +107,11 @@ static cl::opt<Products> products(
                clEnumValN(Products::f16, "f16",
                           "11 bits of numbers up to 65504, likewise")),
     cl::cat(category));
+static cl::opt<bool> plainLaunches(
+    "plain-launches",
+    cl::desc("GPU kernels do not wait for other blocks: they return where "
+             "blocks would meet, and are launched until they are done"),
+    cl::cat(category));
 static cl::opt<bool> workspaceArgument(
     "workspace-argument",
     cl::desc("Functions take their scratch memory from the caller, as their "
@@ -238,11 +243,11 @@ static LogicalResult compileKernels(StringRef program) {
     return writeHeader(source, options);
   }
   if (emit == Emit::Object || emit == Emit::Shared) {
-    if (failed(source.lowerToLaunches(*chip)))
+    if (failed(source.lowerToLaunches(*chip, plainLaunches)))
       return failure();
     return writeHostCode(source, program, kCUDARuntimeName);
   }
-  if (failed(source.lowerToKernels(*chip)))
+  if (failed(source.lowerToKernels(*chip, plainLaunches)))
     return failure();
   std::string text;
   llvm::raw_string_ostream os(text);

@@ -73,6 +73,11 @@ static cl::list<std::string>
     zeros("zeros", cl::value_desc("i32:1"),
           cl::desc("A parameter: a buffer of zeros that is not kept"),
           cl::cat(category));
+static cl::list<std::string> states(
+    "state", cl::value_desc("i8:4096"),
+    cl::desc("A parameter: a buffer of zeros that is not kept; the kernel is "
+             "launched again until its first word is -1"),
+    cl::cat(category));
 static cl::list<std::string>
     scalars("scalar", cl::value_desc("5:i32"),
             cl::desc("A parameter: a number, and its type"), cl::cat(category));
@@ -237,7 +242,11 @@ static Error readParameter(StringRef option, StringRef text,
     }
     if (Error error = makeArray(spec, parameter.array))
       return error;
-    argument.initialized = option == "zeros";
+    argument.isState = option == "state";
+    argument.initialized = argument.isState || option == "zeros";
+    if (argument.isState && parameter.array.numBytes < 4)
+      return createStringError("a state has a word at least: '" + text +
+                               "' is smaller");
   }
   argument.data = parameter.array.data();
   argument.numBytes = parameter.array.numBytes;
@@ -256,6 +265,7 @@ static Error readParameters(std::vector<Parameter> &parameters) {
   collect(outputs);
   collect(scratch);
   collect(zeros);
+  collect(states);
   collect(scalars);
   for (auto &[position, spec] : inOrder) {
     auto [option, text] = spec;

@@ -33,6 +33,12 @@ struct ToNVVMOptions : public PassPipelineOptions<ToNVVMOptions> {
       llvm::cl::desc("exp, log and division of f32 by approximate "
                      "instructions"),
       llvm::cl::init(true)};
+  PassOptions::Option<bool> plainLaunches{
+      *this, "plain-launches",
+      llvm::cl::desc("Blocks do not wait for each other: kernels return at "
+                     "barriers of the grid, and are launched until they are "
+                     "done"),
+      llvm::cl::init(false)};
 };
 
 /// The format that brings host functions.

@@ -76,6 +76,17 @@ void scaling_cuda_launch_cooperative(void *function, intptr_t grid_x,
                                      intptr_t block_z, int32_t shared_bytes,
                                      void *stream, void **params);
 
+/* Kernels that return where their blocks would meet: launches until the first
+ * word of `state`, one of the kernel's parameters in the device's memory, is
+ * -1. Launches go in small groups, and this waits for the end of each: it
+ * cannot be captured in a graph. */
+void scaling_cuda_launch_until_done(void *function, intptr_t grid_x,
+                                    intptr_t grid_y, intptr_t grid_z,
+                                    intptr_t block_x, intptr_t block_y,
+                                    intptr_t block_z, int32_t shared_bytes,
+                                    void *stream, void **params,
+                                    const void *state);
+
 /* What follows is as in MLIR. Allocations are ordered by their stream; NULL is
  * the default stream. */
 void *mgpuModuleLoad(void *data, size_t size);

@@ -49,6 +49,9 @@ struct KernelArgument {
   /// Whether `data` is read before the launch; elements of other buffers must
   /// be written by the kernel before it reads them.
   bool initialized = false;
+  /// Whether the kernel is launched again until the first word of this buffer
+  /// is -1.
+  bool isState = false;
   /// Whether it is the buffer of the argument before, once more.
   bool isAlias = false;
 };

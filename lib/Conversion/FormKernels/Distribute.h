@@ -153,6 +153,10 @@ Value createFlat(OpBuilder &b, Location loc, Value buffer);
 void createGridBarrier(OpBuilder &b, Location loc, Value thread,
                        Value numBlocks, Value counter, Value arrivals);
 
+/// The same where blocks cannot wait for each other: all threads come to the
+/// end of their launch, and go on in the next one.
+void createLaunchEnd(OpBuilder &b, Location loc);
+
 } // namespace mlir::scaling
 
 #endif // SCALING_LIB_CONVERSION_FORMKERNELS_DISTRIBUTE_H

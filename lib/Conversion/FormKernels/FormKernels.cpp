@@ -162,7 +162,8 @@ private:
   std::unique_ptr<RowKeeper> keeper;
   int64_t sharedUsed = 0, sharedMost = 0;
   SmallVector<std::pair<Operation *, int64_t>> sharedAllocs;
-  /// The counter of arrivals, once there is a barrier of the grid.
+  /// Once there is a barrier of the grid, the counter of arrivals, or the state
+  /// between launches.
   Value counter;
   /// How many there have been, for each thread.
   Value arrivals;
@@ -233,9 +234,16 @@ void KernelFormer::createBarrier(Level level) {
   }
   if (!counter) {
     unsigned index = kernel.getNumArguments();
-    (void)kernel.insertArgument(index, MemRefType::get({1}, b.getI64Type()), {},
-                                loc);
+    MemRefType type =
+        options.plainLaunches
+            ? MemRefType::get({ShapedType::kDynamic}, b.getI8Type())
+            : MemRefType::get({1}, b.getI64Type());
+    (void)kernel.insertArgument(index, type, {}, loc);
     counter = kernel.getArgument(index);
+  }
+  if (options.plainLaunches)
+    return createLaunchEnd(b, loc);
+  if (!arrivals) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&kernel.front());
     arrivals =
@@ -899,7 +907,9 @@ LogicalResult KernelFormer::run() {
     kernel->setAttr(kSharedBytesAttrName, b.getI64IntegerAttr(sharedMost));
   }
   if (counter)
-    kernel->setAttr(kCooperativeAttrName, b.getUnitAttr());
+    kernel->setAttr(options.plainLaunches ? kRelaunchedAttrName
+                                          : kCooperativeAttrName,
+                    b.getUnitAttr());
   return success();
 }
 
@@ -976,6 +986,7 @@ struct ScalingFormKernelsPass final
     options.blockThreads = blockThreads;
     options.itemThreads = itemThreads;
     options.approximate = approximate;
+    options.plainLaunches = plainLaunches;
     options.sharedBytes = sharedBytes;
     if (failed(formKernels(getOperation(), options)))
       signalPassFailure();

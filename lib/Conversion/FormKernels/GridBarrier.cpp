@@ -73,3 +73,20 @@ void scaling::createGridBarrier(OpBuilder &b, Location loc, Value thread,
   }
   gpu::BarrierOp::create(b, loc);
 }
+
+void scaling::createLaunchEnd(OpBuilder &b, Location loc) {
+  auto kernels =
+      b.getInsertionBlock()->getParentOp()->getParentOfType<gpu::GPUModuleOp>();
+  auto type =
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {});
+  if (!SymbolTable::lookupSymbolIn(kernels, kLaunchEndsName)) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(kernels.getBody());
+    LLVM::LLVMFuncOp::create(b, loc, kLaunchEndsName, type);
+  }
+  // The threads of a block meet, too.
+  gpu::BarrierOp::create(b, loc);
+  auto call = LLVM::CallOp::create(b, loc, type, kLaunchEndsName, ValueRange());
+  call->setAttr(kGridBarrierAttrName, b.getUnitAttr());
+  gpu::BarrierOp::create(b, loc);
+}

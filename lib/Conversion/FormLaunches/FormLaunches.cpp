@@ -51,6 +51,8 @@ private:
   Value createString(StringRef name, StringRef text);
   /// The address and the bytes of a part of the image.
   SmallVector<Value> createImage(StringRef name);
+  /// How many bytes of state a block has; --scaling-split-launches knows.
+  Value createStateBytes();
   /// What the kernel takes of a memref: two pointers, an offset, sizes and
   /// strides.
   void addMemRef(Value memref, SmallVectorImpl<Value> &fields);
@@ -119,6 +121,19 @@ SmallVector<Value> LaunchFormer::createImage(StringRef name) {
   return {address, size};
 }
 
+Value LaunchFormer::createStateBytes() {
+  std::string name = (kernel.getName() + kStateBytesSuffix).str();
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    LLVM::GlobalOp::create(b, loc, i64, /*isConstant=*/true,
+                           LLVM::Linkage::Internal, name,
+                           b.getI64IntegerAttr(0));
+  }
+  return LLVM::LoadOp::create(b, loc, i64,
+                              LLVM::AddressOfOp::create(b, loc, pointer, name));
+}
+
 void LaunchFormer::addMemRef(Value memref, SmallVectorImpl<Value> &fields) {
   auto toWord = [&](Value index) -> Value {
     return arith::IndexCastOp::create(b, loc, i64, index);
@@ -137,8 +152,9 @@ void LaunchFormer::addMemRef(Value memref, SmallVectorImpl<Value> &fields) {
 LogicalResult LaunchFormer::run() {
   StringRef name = kernel.getName();
   bool isCooperative = kernel->hasAttr(kCooperativeAttrName);
+  bool isRelaunched = kernel->hasAttr(kRelaunchedAttrName);
   SmallVector<Type> types(kernel.getArgumentTypes());
-  if (isCooperative)
+  if (isCooperative || isRelaunched)
     types.pop_back();
   auto companion =
       module.lookupSymbol<func::FuncOp>((name + kWorkspaceSizeSuffix).str());
@@ -201,6 +217,18 @@ LogicalResult LaunchFormer::run() {
          {counter, constant(i32, 0), constant(i64, kCounterBytes / 4), stream});
     addScratch(counter, constant(i64, 1), fields);
   }
+  Value threads = constant(i32, block->front());
+  Value blocks =
+      call("scaling_cuda_grid_size", i64, {function, threads, sharedBytes});
+  Value state;
+  if (isRelaunched) {
+    // All blocks are at the beginning.
+    Value stateBytes = LLVM::MulOp::create(b, loc, blocks, createStateBytes());
+    state = call("mgpuMemAlloc", pointer, {stateBytes, stream, isShared});
+    Value words = LLVM::UDivOp::create(b, loc, stateBytes, constant(i64, 4));
+    call("mgpuMemset32", Type(), {state, constant(i32, 0), words, stream});
+    addScratch(state, stateBytes, fields);
+  }
   // Every parameter in a place of its own, and an array of the places.
   Value count = constant(i64, fields.size());
   Value params = LLVM::AllocaOp::create(b, loc, pointer, pointer, count);
@@ -214,14 +242,15 @@ LogicalResult LaunchFormer::run() {
                             ArrayRef<LLVM::GEPArg>{int32_t(index)}));
   }
 
-  Value threads = constant(i32, block->front());
-  Value blocks =
-      call("scaling_cuda_grid_size", i64, {function, threads, sharedBytes});
   Value width = LLVM::SExtOp::create(b, loc, i64, threads);
   SmallVector<Value> launch = {function, blocks, one,         one,    width,
                                one,      one,    sharedBytes, stream, params};
   if (isCooperative) {
     call("scaling_cuda_launch_cooperative", Type(), launch);
+  } else if (isRelaunched) {
+    launch.push_back(state);
+    call("scaling_cuda_launch_until_done", Type(), launch);
+    call("mgpuMemFree", Type(), {state, stream});
   } else {
     launch.append({LLVM::ZeroOp::create(b, loc, pointer), count});
     call("mgpuLaunchKernel", Type(), launch);

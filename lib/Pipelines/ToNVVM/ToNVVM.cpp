@@ -16,6 +16,7 @@
 #include "scaling/Conversion/FuseElementwise/FuseElementwise.h"
 #include "scaling/Conversion/ScalingToLinalg/ScalingToLinalg.h"
 #include "scaling/Conversion/SerializeKernels/SerializeKernels.h"
+#include "scaling/Conversion/SplitLaunches/SplitLaunches.h"
 #include "scaling/Dialect/Scaling/Transforms/Passes.h"
 #include "scaling/Pipelines/LinalgToLLVM.h"
 
@@ -50,6 +51,7 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   pm.addPass(createCanonicalizerPass());
   ScalingFormKernelsPassOptions kernels;
   kernels.approximate = options.approximate;
+  kernels.plainLaunches = options.plainLaunches;
   if (llvm::Expected<GPUChip> chip = getGPUChip(options.chip))
     kernels.sharedBytes = chip->sharedBytes;
   else // said by the first pass
@@ -78,6 +80,8 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   device.addPass(createCSEPass());
   device.addPass(createReconcileUnrealizedCastsPass());
   device.addPass(createScalingAnnotateKernelsPass());
+  if (options.plainLaunches)
+    pm.addPass(createScalingSplitLaunchesPass());
   if (options.format == "mlir")
     return;
   ScalingSerializeKernelsPassOptions serialize;

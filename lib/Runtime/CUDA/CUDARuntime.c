@@ -26,7 +26,10 @@ enum {
   kAttributeMultiprocessors = 16,
   kFunctionMaxDynamicShared = 8,
   /* What kernels are made for. */
-  kMaxBlocks = 1024
+  kMaxBlocks = 1024,
+  /* Launches between two questions whether a kernel is done: one that is has
+   * nothing to do, and a question waits for the device. */
+  kLaunchesAtOnce = 8
 };
 
 #define DRIVER(X)                                                              \
@@ -60,6 +63,7 @@ enum {
   X(cuEventRecord, (void *, void *))                                           \
   X(cuMemAllocAsync, (DevicePointer *, size_t, void *))                        \
   X(cuMemFreeAsync, (DevicePointer, void *))                                   \
+  X(cuMemcpyDtoHAsync_v2, (void *, DevicePointer, size_t, void *))             \
   X(cuMemcpyAsync, (DevicePointer, DevicePointer, size_t, void *))             \
   X(cuMemsetD32Async, (DevicePointer, unsigned, size_t, void *))               \
   X(cuMemsetD16Async, (DevicePointer, unsigned short, size_t, void *))
@@ -328,6 +332,24 @@ void scaling_cuda_launch_cooperative(void *function, intptr_t grid_x,
                                            block_x, block_y, block_z,
                                            shared_bytes, stream, params),
           "cuLaunchCooperativeKernel");
+}
+
+void scaling_cuda_launch_until_done(void *function, intptr_t grid_x,
+                                    intptr_t grid_y, intptr_t grid_z,
+                                    intptr_t block_x, intptr_t block_y,
+                                    intptr_t block_z, int32_t shared_bytes,
+                                    void *stream, void **params,
+                                    const void *state) {
+  int32_t label = 0;
+  while (label >= 0 && ready()) {
+    for (int i = 0; i < kLaunchesAtOnce; ++i)
+      mgpuLaunchKernel(function, grid_x, grid_y, grid_z, block_x, block_y,
+                       block_z, shared_bytes, stream, params, NULL, 0);
+    if (ready() && check(driver.cuMemcpyDtoHAsync_v2(&label, (uintptr_t)state,
+                                                     sizeof label, stream),
+                         "cuMemcpyDtoHAsync"))
+      check(driver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+  }
 }
 
 /*===----------------------------------------------------------------------===*\

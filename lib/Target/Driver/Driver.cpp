@@ -163,23 +163,26 @@ LogicalResult Program::lower(Route route, bool threads,
   return run(pm);
 }
 
-LogicalResult Program::lowerToKernels(const GPUChip &chip) {
+LogicalResult Program::lowerToKernels(const GPUChip &chip, bool plainLaunches) {
   PassManager pm(&context, ModuleOp::getOperationName());
   // First of all: the ops of the dialect still tell their result shapes.
   pm.addPass(createScalingEntryABIPass());
   ToNVVMOptions options;
   options.chip = chip.name;
   options.features = chip.features;
+  options.plainLaunches = plainLaunches;
   buildToNVVMPipeline(pm, options);
   return run(pm);
 }
 
-LogicalResult Program::lowerToLaunches(const GPUChip &chip) {
+LogicalResult Program::lowerToLaunches(const GPUChip &chip,
+                                       bool plainLaunches) {
   PassManager pm(&context, ModuleOp::getOperationName());
   pm.addPass(createScalingEntryABIPass());
   ToNVVMOptions options;
   options.chip = chip.name;
   options.features = chip.features;
+  options.plainLaunches = plainLaunches;
   options.format = kFatbinFormat.str();
   buildToNVVMPipeline(pm, options);
   LinalgToLLVMOptions host;

@@ -8,6 +8,7 @@
 #include "scaling/Target/GPU/EmitGPU.h"
 
 #include "scaling/Conversion/FormKernels/FormKernels.h"
+#include "scaling/Conversion/SplitLaunches/SplitLaunches.h"
 #include "scaling/Target/MachineCode/MachineCode.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -75,6 +76,9 @@ mlir::scaling::translateKernels(gpu::GPUModuleOp kernels, const GPUChip &chip,
       continue;
     if (auto bytes = kernel->getAttrOfType<IntegerAttr>(kSharedBytesAttrName))
       function->addFnAttr("scaling.shared-bytes",
+                          std::to_string(bytes.getInt()));
+    if (auto bytes = kernel->getAttrOfType<IntegerAttr>(kStateBytesAttrName))
+      function->addFnAttr("scaling.state-bytes",
                           std::to_string(bytes.getInt()));
     if (kernel->hasAttr(kCooperativeAttrName))
       function->addFnAttr("scaling.cooperative");

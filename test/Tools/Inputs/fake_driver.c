@@ -217,6 +217,13 @@ int cuMemcpyAsync(uint64_t to, uint64_t from, size_t size, void *stream) {
     memcpy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, size);
   return result;
 }
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t size, void *stream) {
+  (void)stream;
+  int result = called("cuMemcpyDtoHAsync");
+  if (result == kSuccess)
+    memcpy(to, (const void *)(uintptr_t)from, size);
+  return result;
+}
 int cuMemsetD32Async(uint64_t memory, unsigned value, size_t count,
                      void *stream) {
   (void)stream;

@@ -14,11 +14,12 @@ from programs import load
 WORKSPACE_BYTES = 1 << 20
 
 
-def compile_kernel(source, emit, chip="sm_90"):
-    """Text of the LLVM IR or PTX of a program."""
+def compile_kernel(source, emit, chip="sm_90", plain=False):
+    """Text of the LLVM IR or PTX of a program; with `plain`, of kernels that
+    return where their blocks would meet."""
     done = subprocess.run(
         [find_tool("scaling-compile"), "-", "--target=nvptx", f"--chip={chip}",
-         f"--emit={emit}", "-o", "-"],
+         f"--emit={emit}", "-o", "-", *["--plain-launches"] * plain],
         input=source, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, f"{source}\n{done.stderr[-4000:]}"
@@ -78,6 +79,9 @@ def execute(code, name, inputs, outputs, grid=2, seed=0, races=True, omit_each=F
         command.append(f"--scratch=i8:{WORKSPACE_BYTES}")
         if '"scaling.cooperative"' in group:
             command.append("--zeros=i64:1")
+        state = re.search(r'"scaling.state-bytes"="(\d+)"', group)
+        if state:
+            command.append(f"--state=i8:{grid * int(state[1])}")
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-4000:]
         results = [
@@ -87,10 +91,10 @@ def execute(code, name, inputs, outputs, grid=2, seed=0, races=True, omit_each=F
         return results, json.loads((folder / "report.json").read_text())
 
 
-def run(name, call, **options):
+def run(name, call, plain=False, **options):
     """Results of a call of one op, as the CPU's `Programs` gives them, and the
     report."""
-    code = compile_kernel(call.text(name), "llvm")
+    code = compile_kernel(call.text(name), "llvm", plain=plain)
     outputs = [(shape, element) for shape, _, element in call.results()]
     arrays, report = execute(
         code, name, [call.stored(k) for k in call.operands], outputs, **options

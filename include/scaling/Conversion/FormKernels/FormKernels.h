@@ -24,10 +24,21 @@ inline constexpr llvm::StringLiteral kKernelModuleName = "kernels";
 inline constexpr llvm::StringLiteral kCooperativeAttrName =
     "scaling.cooperative";
 
-/// On the branch in which one thread of a block meets those of all others, a
-/// barrier of the block before it and after it.
+/// On the branch in which one thread of a block meets those of all others, or
+/// the call that ends a launch: a barrier of the block before it and after it.
 inline constexpr llvm::StringLiteral kGridBarrierAttrName =
     "scaling.grid_barrier";
+
+/// On a kernel: its blocks do not meet. It is launched until it is done, a
+/// launch for what is between barriers of the grid, once it is split.
+inline constexpr llvm::StringLiteral kRelaunchedAttrName = "scaling.relaunched";
+
+/// What such a kernel calls where its blocks would meet.
+inline constexpr llvm::StringLiteral kLaunchEndsName = "scaling_launch_ends";
+
+/// The constant of that name with this at its end is how many bytes of state a
+/// block of such a kernel has.
+inline constexpr llvm::StringLiteral kStateBytesSuffix = ".state_bytes";
 
 /// On a kernel: bytes of dynamic shared memory of a block.
 inline constexpr llvm::StringLiteral kSharedBytesAttrName =

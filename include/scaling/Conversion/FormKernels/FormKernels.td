@@ -67,6 +67,12 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     A kernel with grid barriers has one more argument, last: `memref<1xi64>`,
     zero before the launch. Its blocks must all be resident at a time (a
     cooperative launch), and it has the attribute `scaling.cooperative`.
+    With `plain-launches` nobody waits: a launch ends at a barrier of the grid,
+    where the kernel calls `scaling_launch_ends`, which
+    `scaling-split-launches` takes apart. Such a kernel has the attribute
+    `scaling.relaunched`, and its last argument is a `memref<?xi8>` for what it
+    keeps between launches.
+
     `scaling.shared_bytes` is how much dynamic shared memory a block takes.
   }];
   let options = [
@@ -77,7 +83,10 @@ def ScalingFormKernelsPass : Pass<"scaling-form-kernels", "::mlir::ModuleOp"> {
     Option<"sharedBytes", "shared-bytes", "int64_t", /*default=*/"232448",
            "The most shared memory that a block may take">,
     Option<"approximate", "approximate", "bool", /*default=*/"true",
-           "Use the approximate instructions for f32">
+           "Use the approximate instructions for f32">,
+    Option<"plainLaunches", "plain-launches", "bool", /*default=*/"false",
+           "Kernels do not wait for other blocks: a launch ends at barriers of "
+           "the grid">
   ];
   let dependentDialects = [
     "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",

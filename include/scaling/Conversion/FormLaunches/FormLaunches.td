@@ -26,7 +26,10 @@ def ScalingFormLaunchesPass
     as many blocks as are resident with `mgpuLaunchKernel` or, where blocks meet
     at barriers of the grid, `scaling_cuda_launch_cooperative`, and gives the
     workspace back with `mgpuMemFree`. All of it is ordered by the stream: it
-    returns before the kernel has run. After an error, what follows does
+    returns before the kernel has run. A kernel that is launched until it is
+    done (`scaling.relaunched`) gets a zeroed state of `NAME.state_bytes` for
+    each block, a constant that `--scaling-split-launches` gives its value, and
+    goes to `scaling_cuda_launch_until_done`, which waits. After an error, what follows does
     nothing, but the workspace is given back.
 
     The kernel comes from the image that `--scaling-embed-kernels` puts into the

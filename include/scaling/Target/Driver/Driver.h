@@ -62,11 +62,13 @@ public:
                       bool workspaceArgument = false);
 
   /// Lowers every public function to a GPU kernel in the NVVM dialect.
-  LogicalResult lowerToKernels(const GPUChip &chip);
+  /// `plainLaunches`: blocks do not wait for each other.
+  LogicalResult lowerToKernels(const GPUChip &chip, bool plainLaunches = false);
 
   /// Lowers to the LLVM dialect: host functions that launch the kernels, which
   /// are embedded as machine code of the GPU and PTX.
-  LogicalResult lowerToLaunches(const GPUChip &chip);
+  LogicalResult lowerToLaunches(const GPUChip &chip,
+                                bool plainLaunches = false);
   /// Compiles the public functions to a module that IREE links as `scaling`
   /// (`printIREELibrary`), for the CPU: its text, and the object it names.
   LogicalResult emitIREELibrary(llvm::StringRef objectName,

@@ -28,7 +28,8 @@ namespace scaling {
 ///
 /// A kernel has the function attributes "scaling.shared-bytes" (dynamic shared
 /// memory of a block) and, where its blocks meet at barriers,
-/// "scaling.cooperative", beside NVVM's own for the size of a block.
+/// "scaling.cooperative", or "scaling.state-bytes" (state of a block) where it
+/// is launched until it is done, beside NVVM's own for the size of a block.
 std::unique_ptr<llvm::Module> translateKernels(gpu::GPUModuleOp kernels,
                                                const GPUChip &chip,
                                                llvm::LLVMContext &context);
