@@ -1,4 +1,5 @@
 // RUN: scaling-opt %s --scaling-form-kernels --split-input-file | FileCheck %s
+// RUN: scaling-opt %s --scaling-form-kernels=plain-launches=true --split-input-file | FileCheck %s --check-prefix=PLAIN
 
 // An item per thread: a block's items at a time go through shared memory, where
 // they are an odd number of elements apart; the work is straight code.
@@ -100,6 +101,19 @@ func.func @block(%in: memref<8x40x64xf32>, %out: memref<8x40xf32>) {
 // CHECK: gpu.barrier
 // CHECK-NOT: gpu.barrier
 // CHECK: gpu.return
+
+// Where blocks cannot wait for each other, a launch ends there, and threads go
+// on in the next one.
+
+// PLAIN: llvm.func @scaling_launch_ends()
+// PLAIN: gpu.func @grid({{.*}}, %{{.*}}: memref<?xi8>) kernel
+// PLAIN-SAME: scaling.relaunched
+// PLAIN-NOT: atomic
+// PLAIN: gpu.barrier
+// PLAIN-NEXT: llvm.call @scaling_launch_ends() {scaling.grid_barrier} : () -> ()
+// PLAIN-NEXT: gpu.barrier
+// PLAIN-NOT: scaling_launch_ends
+// PLAIN: gpu.return
 func.func @grid(%in: memref<?x41xf32>, %rows: memref<?xf32>, %cols: memref<?xf32>) {
   linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>], iterator_types = ["parallel", "reduction"]}
       ins(%in : memref<?x41xf32>) outs(%rows : memref<?xf32>) {

@@ -15,12 +15,12 @@
 // CHECK: %[[WORKSPACE:.*]] = llvm.call @mgpuMemAlloc(%{{.*}}, %[[STREAM]], %{{.*}})
 // CHECK: %[[COUNTER:.*]] = llvm.getelementptr %[[WORKSPACE]]
 // CHECK: llvm.call @mgpuMemset32(%[[COUNTER]]
+// CHECK: %[[GRID:.*]] = llvm.call @scaling_cuda_grid_size(%[[FUNCTION]]
 // 7 fields of a memref of rank 2, a number, 5 of the workspace and of the
 // counter.
 // CHECK: %[[COUNT:.*]] = llvm.mlir.constant(18 : i64)
 // CHECK: llvm.alloca %[[COUNT]] x !llvm.ptr
 // CHECK: llvm.store %[[SCALE]], %{{.*}} : f32
-// CHECK: %[[GRID:.*]] = llvm.call @scaling_cuda_grid_size(%[[FUNCTION]]
 // CHECK: llvm.call @scaling_cuda_launch_cooperative(%[[FUNCTION]], %[[GRID]],
 // CHECK: llvm.call @mgpuMemFree(%[[WORKSPACE]], %[[STREAM]])
 // CHECK: %[[STATUS:.*]] = llvm.call @scaling_cuda_status
@@ -30,6 +30,28 @@ module attributes {gpu.container_module} {
   gpu.module @kernels {
     gpu.func @meet(%in: memref<?x4xf32>, %scale: f32, %w: memref<?xi8>, %counter: memref<1xi64>) kernel
         attributes {known_block_size = array<i32: 256, 1, 1>, scaling.cooperative, scaling.shared_bytes = 1024 : i64} {
+      gpu.return
+    }
+  }
+}
+
+// -----
+
+// A kernel that is launched until it is done has a state of its own for every
+// block, zero at first.
+// CHECK: llvm.mlir.global internal constant @again.state_bytes(0 : i64)
+// CHECK-LABEL: func.func @again(
+// CHECK: %[[BYTES:.*]] = llvm.mul %[[GRID:.*]], %{{.*}} : i64
+// CHECK: %[[STATE:.*]] = llvm.call @mgpuMemAlloc(%[[BYTES]],
+// CHECK: llvm.call @mgpuMemset32(%[[STATE]]
+// CHECK: llvm.call @scaling_cuda_launch_until_done(%{{.*}}, %[[GRID]], {{.*}}, %[[STATE]])
+// CHECK: llvm.call @mgpuMemFree(%[[STATE]]
+// CHECK: llvm.call @mgpuMemFree
+module attributes {gpu.container_module} {
+  func.func private @again_workspace_size(memref<4xf32>, memref<1xi64>)
+  gpu.module @kernels {
+    gpu.func @again(%in: memref<4xf32>, %w: memref<?xi8>, %state: memref<?xi8>) kernel
+        attributes {known_block_size = array<i32: 128, 1, 1>, scaling.relaunched} {
       gpu.return
     }
   }

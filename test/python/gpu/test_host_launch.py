@@ -4,6 +4,7 @@ the place of the GPU, results."""
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scaling_reference as sr
-from emulated_kernels import compile_kernel, execute
+from emulated_kernels import attributes, compile_kernel, execute
 from findtool import find_tool
 
 ROOT = Path(__file__).resolve().parents[3]
 SHAPES = {"batch": "?x4x4", "streaming": "?x?"}
+#: Launches that a kernel is said to need where blocks do not wait, and how many
+#: the host asks for before it looks again.
+NEEDED, GROUP = 11, 8
 NO_DRIVER, OUT_OF_MEMORY, NO_BINARY, LAUNCH_FAILED = -1, 2, 209, 719
 LAUNCH = ctypes.CFUNCTYPE(
     None, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint,
@@ -34,9 +38,9 @@ def program(name):
     )
 
 
-def make(source, emit, path, **environment):
+def make(source, emit, path, plain=False, **environment):
     command = [find_tool("scaling-compile"), "-", "--target=nvptx", "--chip=sm_90",
-               f"--emit={emit}", "-o", path]  # fmt: skip
+               f"--emit={emit}", "-o", path, *["--plain-launches"] * plain]  # fmt: skip
     merged = {**os.environ, **environment}
     subprocess.run(
         command, input=source, text=True, check=True, timeout=300,
@@ -81,18 +85,19 @@ class Host:
         self.runtime.scaling_cuda_message.restype = ctypes.c_char_p
         self.libraries = {}
 
-    def library(self, name):
-        if name not in self.libraries:
-            path = self.folder / f"lib{name}.so"
-            make(program(name), "shared", path)
-            self.libraries[name] = ctypes.CDLL(str(path))
-        return self.libraries[name]
+    def library(self, name, plain=False):
+        key = f"plain_{name}" if plain else name
+        if key not in self.libraries:
+            path = self.folder / f"lib{key}.so"
+            make(program(name), "shared", path, plain)
+            self.libraries[key] = ctypes.CDLL(str(path))
+        return self.libraries[key]
 
-    def call(self, name, matrix):
+    def call(self, name, matrix, plain=False):
         """The error and the result; the calls are in `self.calls`."""
         result = np.full_like(matrix, np.nan)
         given, taken = describe(matrix), describe(result)
-        function = getattr(self.library(name), f"_mlir_ciface_{name}")
+        function = getattr(self.library(name, plain), f"_mlir_ciface_{name}")
         error = function(ctypes.byref(given), ctypes.byref(taken), None)
         self.calls = self.driver.fake_take_record().decode().split()
         return error, result
@@ -158,6 +163,66 @@ def test_emulated_launch(host, name):
     assert shared == 0 or "cuFuncSetAttribute" in host.calls
     expected = sr.project(matrix.astype(np.float64), kind="logits", stop=sr.fixed(6))
     np.testing.assert_allclose(result, expected.plan, rtol=2e-5, atol=1e-7)
+
+
+def on_plain_launch(host, code, matrix, launches):
+    """The emulator does all of it in the first launch; the state tells in the
+    last one that is needed."""
+
+    def launch(kernel, grid, block, shared, cooperative, stream, params):
+        def words(first, count):
+            return [
+                ctypes.cast(params[first + i], ctypes.POINTER(ctypes.c_int64))[0]
+                for i in range(count)
+            ]
+
+        data, again, offset, size, stride = words(2 * 7 + 5, 5)
+        assert (data, offset, stride) == (again, 0, 1)
+        state = ctypes.cast(data, ctypes.POINTER(ctypes.c_int32))
+        bytes_of_block = int(
+            re.search(r'"scaling.state-bytes"="(\d+)"', attributes(code, "streaming"))[
+                1
+            ]
+        )
+        assert not cooperative and size == grid * bytes_of_block
+        if not launches:
+            assert not any(state[i] for i in range(size // 4))
+            (plan,), _ = execute(
+                code, kernel.decode(), [matrix], [(matrix.shape, "f32")], grid=grid
+            )
+            ctypes.memmove(words(7, 2)[1], plan.ctypes.data, plan.nbytes)
+        launches.append(grid)
+        state[0] = -1 if len(launches) >= NEEDED else len(launches)
+
+    host.on_launch(launch)
+
+
+def test_plain_launches(host):
+    matrix = np.random.default_rng(4).normal(size=(70, 90)).astype(np.float32)
+    code = compile_kernel(program("streaming"), "llvm", plain=True)
+    launches = []
+    on_plain_launch(host, code, matrix, launches)
+    error, result = host.call("streaming", matrix, plain=True)
+    assert error == 0
+    assert launches == [6] * 2 * GROUP
+    expected = sr.project(matrix.astype(np.float64), kind="logits", stop=sr.fixed(6))
+    np.testing.assert_allclose(result, expected.plan, rtol=2e-5, atol=1e-7)
+    asks = [*["cuLaunchKernel"] * GROUP, "cuMemcpyDtoHAsync", "cuStreamSynchronize"]
+    frees = ["cuMemFreeAsync"] * 2
+    assert host.calls[-2 * len(asks) - 2 :] == [*asks, *asks, *frees]
+    assert "cuLaunchCooperativeKernel" not in host.calls
+
+
+@pytest.mark.parametrize(
+    "call", ["cuMemAllocAsync", "cuLaunchKernel", "cuMemcpyDtoHAsync", "cuStreamSynchronize"]
+)  # fmt: skip
+def test_errors_of_plain_launches(host, call):
+    matrix = np.zeros((70, 90), np.float32)
+    host.driver.fake_fail(call.encode(), LAUNCH_FAILED)
+    error, _ = host.call("streaming", matrix, plain=True)
+    assert error == LAUNCH_FAILED
+    assert call in host.runtime.scaling_cuda_message().decode()
+    assert host.calls.count("cuLaunchKernel") <= GROUP
 
 
 def test_order_of_calls(host):
