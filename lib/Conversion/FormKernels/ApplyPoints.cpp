@@ -37,7 +37,9 @@ public:
   LogicalResult form(AllocateShared allocate);
 
 protected:
-  static constexpr int64_t kTileColumns = 64;
+  /// Of tensor cores and f64, half of them where numbers of the bias and what
+  /// is made of unknown sizes take registers as well.
+  static constexpr int64_t kTileColumns = 64, kFewTileColumns = 32;
 
   /// What takes shared memory besides points and the operand.
   virtual LogicalResult createTiles(AllocateShared allocate) {
@@ -201,12 +203,16 @@ private:
 //===----------------------------------------------------------------------===//
 
 LogicalResult ApplySweep::form(AllocateShared allocate) {
+  bool isF32 = type.isF32() && op.getProducts() == Products::f32;
+  bool takesFew = op.getBias() && !isF32 &&
+                  (hasUnknownSizes(op.getX()) || hasUnknownSizes(op.getY()));
+  int64_t columns = takesFew ? kFewTileColumns : kTileColumns;
   product =
       op.getProducts() == Products::f32
           ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
-                                blocks.numThreads, kTileColumns / kThreadsOfRow)
+                                blocks.numThreads, columns / kThreadsOfRow)
           : createTensorProduct(b, op.getProducts(), blocks.thread,
-                                blocks.numThreads, kTileColumns);
+                                blocks.numThreads, columns);
   int64_t perWord =
       type.getWidth() /
       getElementTypeOrSelf(op.getOperand()).getIntOrFloatBitWidth();

@@ -151,6 +151,10 @@ protected:
   Value pointerOf(Value memref, unsigned space);
   FailureOr<Value> allocateShared(AllocateShared allocate, int64_t floats);
 
+  /// What is made of unknown sizes takes registers all the time.
+  static bool hasUnknownSizes(Value memref) {
+    return !cast<MemRefType>(memref.getType()).hasStaticShape();
+  }
   Points describe(Value memref, int64_t perWord = 1);
   Value inWords(Value count, int64_t perWord);
   /// The numbers of a row, or ShapedType::kDynamic.

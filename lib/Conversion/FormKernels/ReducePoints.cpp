@@ -28,10 +28,8 @@ public:
     product = op.getProducts() == Products::f32
                   ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
                                         blocks.numThreads, getThreadColumns())
-                  : createTensorProduct(
-                        b, op.getProducts(), blocks.thread, blocks.numThreads,
-                        op.getBias() || op.getBlock() ? kFewTensorColumns
-                                                      : kTensorColumns);
+                  : createTensorProduct(b, op.getProducts(), blocks.thread,
+                                        blocks.numThreads, getTensorColumns());
     if (std::optional<int64_t> block = op.getBlock()) {
       if (*block != product->getRows())
         return op.emitOpError() << "has blocks of " << *block
@@ -64,18 +62,37 @@ private:
   /// Columns of a thread: eight loads of rows and sixteen of columns for four
   /// coordinates of 128 sums.
   static constexpr int64_t kThreadColumns = 16;
-  /// Where an exponential, or a number of the bias, takes more registers, or
-  /// exponents are needed again for columns.
+  /// Where an exponential, a number of the bias, or what is made of unknown
+  /// sizes takes more registers, or exponents are needed again for columns.
   static constexpr int64_t kFewThreadColumns = 8, kLeastThreadColumns = 4;
   /// Columns of a tile of tensor cores: as many sums for a thread; half of them
-  /// where numbers of the bias take registers as well.
-  static constexpr int64_t kTensorColumns = 256, kFewTensorColumns = 128;
+  /// where numbers of the bias take registers as well, or unknown sizes of a
+  /// batch; a quarter where the bias is of other numbers, or of unknown sizes.
+  static constexpr int64_t kTensorColumns = 256, kFewTensorColumns = 128,
+                           kLeastTensorColumns = 64;
 
   int64_t getThreadColumns() {
     if (!type.isF32())
+      return isUnknown() ? kLeastThreadColumns / 2 : kLeastThreadColumns;
+    if (op.getBias() && isUnknown())
       return kLeastThreadColumns;
-    bool casts = op.getBias() && getElementTypeOrSelf(op.getBias()) != type;
-    return casts || op.getBlock() ? kFewThreadColumns : kThreadColumns;
+    return castsBias() || op.getBlock() || isUnknown() ? kFewThreadColumns
+                                                       : kThreadColumns;
+  }
+  int64_t getTensorColumns() {
+    if (op.getBias() &&
+        (isUnknown() || (castsBias() && op.getProducts() == Products::tf32)))
+      return kLeastTensorColumns;
+    bool isBatch = cast<MemRefType>(op.getOuts()[0].getType()).getRank() > 1;
+    return op.getBias() || op.getBlock() || (isBatch && isUnknown())
+               ? kFewTensorColumns
+               : kTensorColumns;
+  }
+  bool isUnknown() {
+    return hasUnknownSizes(op.getX()) || hasUnknownSizes(op.getY());
+  }
+  bool castsBias() {
+    return op.getBias() && getElementTypeOrSelf(op.getBias()) != type;
   }
 
   SmallVector<Value> createStates(Value firstRow) override {

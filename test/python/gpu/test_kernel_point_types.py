@@ -111,7 +111,7 @@ def test_bias(n, m, element, transposed):
 
 
 @pytest.mark.parametrize(
-    "element, bias", [("f16", None), ("bf16", "bf16"), ("f32", "f32"), ("f64", None)]
+    "element, bias", [("f16", None), ("bf16", "bf16"), ("f32", "f32"), ("f64", "f64")]
 )
 def test_attention(element, bias):
     # The bias is one for all batch elements, and what it forbids is −inf.

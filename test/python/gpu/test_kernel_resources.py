@@ -93,26 +93,51 @@ def solve_of_clouds(element):
         }}"""
 
 
-def attention_with_bias(element):
+def attention_with_bias(element, width=64):
     points, bias = f"tensor<8x1024x64x{element}>", f"tensor<8x1024x1024x{element}>"
+    values = f"tensor<8x1024x{width}x{element}>"
     return f"""
-        func.func @f(%q: {points}, %k: {points}, %v: {points}, %b: {bias}) -> {points} {{
+        func.func @f(%q: {points}, %k: {points}, %v: {values}, %b: {bias}) -> {values} {{
           %o:4 = scaling.attention query(%q : {points}) key(%k : {points})
-              value(%v : {points}) bias(%b : {bias})
+              value(%v : {values}) bias(%b : {bias})
               preset(sinkformer) stop(#scaling.stop<fixed 3>)
-          return %o#0 : {points}
+          return %o#0 : {values}
         }}"""
+
+
+def wide_attention_with_bias(element):
+    """Of twice as many columns as a block makes at a time, by tf32."""
+    numerics = "numerics(#scaling.numerics<log, products = tf32>)"
+    return attention_with_bias(element, width=128).replace("stop(", f"{numerics} stop(")
+
+
+def of_unknown_sizes(program):
+    """The same of any number of points, and of batches."""
+
+    def made(element):
+        text = program(element)
+        if "tensor.empty" in text:
+            size = f"tensor<4096x64x{element}>"
+            text = text.replace(
+                "%e = tensor.empty()",
+                f"%zero = arith.constant 0 : index\n"
+                f"%n = tensor.dim %x, %zero : {size}\n"
+                f"%m = tensor.dim %y, %zero : {size}\n"
+                f"%e = tensor.empty(%n, %m)",
+            )
+        for known in ("8x1024x1024", "8x1024", "4096x4096", "4096"):
+            unknown = "x".join("?" for _ in known.split("x"))
+            text = text.replace(f"tensor<{known}x", f"tensor<{unknown}x")
+        return text
+
+    return made
 
 
 def tensor_attention_with_bias(element):
     """Points of 16 bits are multiplied as such."""
     products = {"f32": "tf32"}.get(element, element)
     numerics = f"numerics(#scaling.numerics<log, products = {products}>)"
-    return (
-        attention_with_bias(element)
-        .replace("preset(sinkformer)", "")
-        .replace("stop(", f"preset(sinkformer) {numerics} stop(")
-    )
+    return attention_with_bias(element).replace("stop(", f"{numerics} stop(")
 
 
 @pytest.mark.skipif(not find_ptxas(), reason="no ptxas")
@@ -129,6 +154,12 @@ def tensor_attention_with_bias(element):
             (attention_with_bias, "f64"),
             (tensor_attention_with_bias, "f32"),
             (tensor_attention_with_bias, "f16"),
+            (wide_attention_with_bias, "f16"),
+            (of_unknown_sizes(solve_of_clouds), "f32"),
+            (of_unknown_sizes(solve_of_clouds), "f64"),
+            (of_unknown_sizes(attention_with_bias), "f32"),
+            (of_unknown_sizes(attention_with_bias), "f64"),
+            (of_unknown_sizes(wide_attention_with_bias), "f16"),
         )
     ],
 )

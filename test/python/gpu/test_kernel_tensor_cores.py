@@ -326,14 +326,19 @@ def test_tensor_products_with_the_plan(products, n, m, d, k):
 
 
 @pytest.mark.parametrize(
-    "products, biased",
-    [("tf32", False), ("bf16", False), ("bf16", True), ("f16", True)],
-)
-def test_tensor_attention(products, biased):
+    "products, biased, known",
+    [("tf32", False, True), ("bf16", False, True), ("bf16", True, True),
+     ("f16", True, True), ("tf32", True, False), ("bf16", True, False)],
+)  # fmt: skip
+def test_tensor_attention(products, biased, known):
     n, m, d, k = 230, 236, 16, 12
     q, key, v, o, bias = (
         f"tensor<{rows}x{columns}xf32>"
-        for rows, columns in ((n, d), (m, d), (m, k), (n, k), (n, m))
+        for rows, columns in (
+            ((n, d), (m, d), (m, k), (n, k), (n, m))
+            if known
+            else (("?", d), ("?", d), ("?", k), ("?", k), ("?", "?"))
+        )
     )
     arguments, extra = f"%q: {q}, %k: {key}, %v: {v}", ""
     inputs = [points(s, i) for i, s in enumerate([(n, d), (m, d), (m, k)])]
