@@ -19,3 +19,4 @@ def test_emulated():
     lines = done.stdout.splitlines()
     assert "thread_ragged kernel 129x3x5: right" in lines
     assert "grid log 90x65: right" in lines
+    assert "grid log 90x65, plain launches: right" in lines
