@@ -488,7 +488,7 @@ def count(name, kernel):
     moved = moved_bytes(report)
     sweep = None
     if workload.points:
-        sweep = sweep_bytes(kernel) / workload.minimum_sweep()
+        sweep = sweep_bytes(kernel)
     entries = int(np.prod(workload.emulated))
     scale = np.prod(workload.full) / entries
     sectors = memory["read_sectors"] + memory["write_sectors"]
@@ -501,7 +501,7 @@ def count(name, kernel):
         "half_steps": steps,
         "launches": 1,
         "bytes_over_minimum": moved / workload.minimum_bytes(steps),
-        "sweep_bytes_over_minimum": sweep,
+        "sweep_bytes_over_minimum": sweep and sweep / workload.minimum_sweep(),
         "sectors_per_request": memory["sectors_per_request"],
         "sectors_over_ideal": sectors / ideal,
         "bank_conflicts": sum(
@@ -519,7 +519,7 @@ def count(name, kernel):
         "estimate_ms": {
             gpu: estimate(
                 numbers,
-                moved * scale,
+                moved * scale if sweep is None else sweep * steps,
                 (per_element or 0) * entries * steps * scale,
                 report["exponentials"] * scale,
             )
@@ -649,10 +649,13 @@ def main():
     rows = []
     for name in names:
         workload = WORKLOADS[name]
-        rows.append(count(name, Ours(workload)))
+        kernels = {name: Ours(workload)}
         if name in BY_HAND:
-            by_hand = ByHand(workload, BY_HAND[name])
-            rows.append(count(f"{name}, by hand", by_hand))
+            kernels[f"{name}, by hand"] = ByHand(workload, BY_HAND[name])
+        for label, kernel in kernels.items():
+            print(f"== {label}", file=sys.stderr, flush=True)
+            rows.append(count(label, kernel))
+    print("== Triton", file=sys.stderr, flush=True)
     rows += count_triton(names)
     (args.out / "bench-gpu.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
