@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import scaling_reference as sr
 from assembled_kernels import CHIPS, assemble, find_ptxas
-from emulated_kernels import attributes, compile_kernel, execute
+from cases import FIELDS, Case, allowed, compare
+from covering import pairwise
+from emulated_kernels import attributes, compile_kernel, execute, run
 from test_kernel_gradients import Points, Project, differentiate
 
 FULL = "SCALING_TEST_FULL" in os.environ
-TOLERANCE = "stop(#scaling.stop<until 1.0e-3, limit = 40>)"
+TOLERANCE = "stop(#scaling.stop<until 1.0e-3, limit = 12>)"
 
 
 def logits(sizes, attributes):
@@ -115,6 +117,25 @@ def test_against_the_reference(name):
         domain="log" if name == "log" else "kernel",
     ).plan  # fmt: skip
     np.testing.assert_allclose(plan, expected, rtol=2e-5, atol=1e-7)
+
+
+#: Rows of the covering array whose blocks meet; in 18, threads have something
+#: to keep of their own.
+COVERED = (18, 22, 26, 28)
+CASES = {
+    f"case_{i}": Case(row, i)
+    for i, row in enumerate(pairwise(FIELDS, allowed))
+    if FULL or i in COVERED
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name):
+    results, report = run(name, CASES[name].call(), plain=True)
+    compare(CASES[name], results)
+    assert report["local_bytes"] == 0
+    if int(name.split("_")[1]) in COVERED:
+        assert report["launches"] > 1
 
 
 def test_what_launches_cost():
