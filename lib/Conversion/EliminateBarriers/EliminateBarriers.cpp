@@ -244,7 +244,10 @@ bool Neighbourhood::walkOp(Operation *op, bool isForward, Operation *again,
   if (isa<gpu::BarrierOp>(op))
     return !ofGrid && op != center;
   if (op->getNumRegions() == 0) {
-    add(op, again, side.accesses);
+    // A copy that is waited for later either has been asked for before the
+    // center, and may be made before it as well, or is on the way to here.
+    if (!isForward || !isa<NVVM::CpAsyncWaitGroupOp>(op))
+      add(op, again, side.accesses);
     return false;
   }
   if (auto branch = dyn_cast<scf::IfOp>(op)) {
@@ -318,19 +321,20 @@ static bool mayMeet(const Access &before, const Access &after,
 /// bytes, one of them writing, by two threads.
 static bool mayMeet(ArrayRef<Access> before, ArrayRef<Access> after,
                     const ThreadPair::Threads &threads) {
-  if (before.size() * after.size() > kMostPairs)
-    return true;
+  SmallVector<std::pair<const Access *, const Access *>> pairs;
   for (const Access &one : before) {
     for (const Access &other : after) {
       if (!one.isWrite && !other.isWrite)
         continue;
       if (!one.memory || !other.memory)
         return true;
-      if (one.memory == other.memory && mayMeet(one, other, threads))
-        return true;
+      if (one.memory == other.memory)
+        pairs.push_back({&one, &other});
     }
   }
-  return false;
+  return pairs.size() > kMostPairs || llvm::any_of(pairs, [&](auto pair) {
+           return mayMeet(*pair.first, *pair.second, threads);
+         });
 }
 
 /// Whether a barrier of the grid orders accesses of two blocks.

@@ -8,6 +8,7 @@
 #include "IntegerProblem.h"
 
 #include "mlir/Analysis/Presburger/IntegerRelation.h"
+#include "mlir/Analysis/Presburger/Simplex.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/Support/MathExtras.h"
 #include <numeric>
@@ -17,6 +18,9 @@ using namespace mlir::scaling;
 
 /// How many systems one question may take.
 static constexpr unsigned kMostSystems = 512;
+/// Of how many variables a system may be to be searched for integers by a
+/// better basis, and how many parts of a larger one are looked at.
+static constexpr unsigned kMostReduced = 12, kMostHalves = 64;
 
 std::optional<Linear> scaling::add(const Linear &lhs, const Linear &rhs) {
   Linear sum = lhs;
@@ -87,6 +91,10 @@ public:
 
   presburger::IntegerPolyhedron getSystem() const;
 
+  /// Whether no integers fulfil them; of many variables by halves at numbers
+  /// that are not whole, where it may be said that there are some.
+  bool isIntegerEmpty(unsigned &left);
+
 private:
   struct Row {
     SmallVector<int64_t> factors;
@@ -94,6 +102,7 @@ private:
   };
   /// False if there is a contradiction.
   bool normalize();
+  unsigned countVariables() const;
   bool substitute();
   bool project();
   /// lhs * a + rhs * b, unless a number is too large.
@@ -144,6 +153,14 @@ bool Rows::normalize() {
   return true;
 }
 
+/// How many variables occur.
+unsigned Rows::countVariables() const {
+  return llvm::count_if(llvm::seq(numColumns), [&](size_t column) {
+    return llvm::any_of(
+        rows, [&](const Row &row) { return row.factors[column] != 0; });
+  });
+}
+
 /// Takes away an equality and one of its variables, once.
 bool Rows::substitute() {
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -153,17 +170,20 @@ bool Rows::substitute() {
       int64_t own = rows[i].factors[column];
       if (own != 1 && own != -1)
         continue;
-      std::vector<Row> changed = rows;
+      SmallVector<std::pair<size_t, Row>> changed;
       bool fits = true;
       for (size_t j = 0; j < rows.size() && fits; ++j) {
         int64_t factor = rows[j].factors[column];
-        if (j != i && factor != 0)
-          fits = combine(rows[j], 1, rows[i], own > 0 ? -factor : factor,
-                         changed[j]);
+        if (j == i || factor == 0)
+          continue;
+        changed.push_back({j, rows[j]});
+        fits = combine(rows[j], 1, rows[i], own > 0 ? -factor : factor,
+                       changed.back().second);
       }
       if (!fits)
         continue;
-      rows = std::move(changed);
+      for (auto &[j, row] : changed)
+        rows[j] = std::move(row);
       std::swap(rows[i], rows.back());
       rows.pop_back();
       return true;
@@ -190,22 +210,21 @@ bool Rows::project() {
         lower.size() * upper.size() > lower.size() + upper.size() ||
         (!lower.empty() && !upper.empty() && !isUnit[0] && !isUnit[1]))
       continue;
-    std::vector<Row> kept;
-    for (const Row &row : rows)
-      if (row.factors[column] == 0)
-        kept.push_back(row);
+    SmallVector<Row> combined;
     bool fits = true;
     for (size_t low : lower) {
       for (size_t high : upper) {
         Row both{SmallVector<int64_t>(numColumns + 1), false};
         fits &= combine(rows[low], -rows[high].factors[column], rows[high],
                         rows[low].factors[column], both);
-        kept.push_back(std::move(both));
+        combined.push_back(std::move(both));
       }
     }
     if (!fits)
       continue;
-    rows = std::move(kept);
+    llvm::erase_if(rows,
+                   [&](const Row &row) { return row.factors[column] != 0; });
+    llvm::append_range(rows, combined);
     return true;
   }
   return false;
@@ -232,6 +251,37 @@ presburger::IntegerPolyhedron Rows::getSystem() const {
   return system;
 }
 
+bool Rows::isIntegerEmpty(unsigned &left) {
+  bool result;
+  if (!eliminate(result))
+    return result;
+  if (countVariables() <= kMostReduced)
+    return getSystem().isIntegerEmpty();
+  if (left == 0)
+    return false;
+  --left;
+  presburger::Simplex simplex(getSystem());
+  if (simplex.isEmpty())
+    return true;
+  auto sample = *simplex.getRationalSample();
+  auto *broken = llvm::find_if(sample, [](const presburger::Fraction &value) {
+    return value.num % value.den != 0;
+  });
+  if (broken == sample.end())
+    return false;
+  int64_t below(presburger::floor(*broken));
+  for (bool isUpper : {false, true}) {
+    Row half{SmallVector<int64_t>(numColumns + 1), false};
+    half.factors[broken - sample.begin()] = isUpper ? 1 : -1;
+    half.factors.back() = isUpper ? -below - 1 : below;
+    Rows halved = *this;
+    halved.rows.push_back(std::move(half));
+    if (!halved.isIntegerEmpty(left))
+      return false;
+  }
+  return true;
+}
+
 bool IntegerProblem::isEmpty(ArrayRef<Constraint> constraints,
                              bool exactly) const {
   // Only of the variables that occur.
@@ -241,11 +291,11 @@ bool IntegerProblem::isEmpty(ArrayRef<Constraint> constraints,
       columns.try_emplace(variable, columns.size());
   Rows rows(constraints, columns.size(),
             [&](unsigned variable) { return columns.lookup(variable); });
+  unsigned left = kMostHalves;
+  if (exactly)
+    return rows.isIntegerEmpty(left);
   bool result;
-  if (!rows.eliminate(result))
-    return result;
-  presburger::IntegerPolyhedron system = rows.getSystem();
-  return exactly ? system.isIntegerEmpty() : system.isEmpty();
+  return rows.eliminate(result) ? rows.getSystem().isEmpty() : result;
 }
 
 bool IntegerProblem::search(SmallVectorImpl<Constraint> &known, size_t choice,
@@ -253,12 +303,12 @@ bool IntegerProblem::search(SmallVectorImpl<Constraint> &known, size_t choice,
   if (left == 0)
     return true;
   --left;
-  // The first choice is which is the lower of two numbers that differ: without
-  // it there is always a solution.
-  if ((choice > 0 || choices.empty()) && isEmpty(known))
-    return false;
   if (choice == choices.size())
     return !isEmpty(known, /*exactly=*/true);
+  // The first choice is which is the lower of two numbers that differ: without
+  // it there is always a solution.
+  if (choice > 0 && isEmpty(known))
+    return false;
   for (const Constraints &alternative : choices[choice]) {
     size_t size = known.size();
     known.append(alternative.begin(), alternative.end());
