@@ -101,9 +101,10 @@ RESERVED_BYTES = 1024
 DIM, EPSILON = 64, 8.0
 #: Points of a block that read the others together.
 POINTS = 128
-#: Points that a half-step is executed with, and twice as many, to tell what it
-#: moves.
-SWEPT = 256
+#: Points that half-steps are executed with to tell what they move at any size:
+#: of several tiles each. Over a single one there is no loop, and less is read
+#: again.
+SWEPT = 512, 768
 
 
 @dataclass(frozen=True)
@@ -467,9 +468,10 @@ def sweep_bytes(kernel):
         return (more - fewer) / 2
 
     # A polynomial without a constant, of whole tiles.
-    small, large = executed(SWEPT), executed(2 * SWEPT)
-    per_pair = (large - 2 * small) / (2 * SWEPT**2)
-    per_point = (4 * small - large) / (2 * SWEPT)
+    small, large = SWEPT
+    of_small, of_large = executed(small) / small, executed(large) / large
+    per_pair = (of_large - of_small) / (large - small)
+    per_point = of_small - per_pair * small
     size, other = kernel.workload.full
     assert size == other
     return per_pair * size**2 + per_point * size

@@ -65,7 +65,7 @@ func.func @heads(%z: tensor<?x197x197xf32>) -> tensor<?x197x197xf32> {
 // CHECK-NOT: .local
 // CHECK: fence.acq_rel.gpu
 // CHECK-NEXT: atom.global.add.u64
-// CHECK: ld.acquire.gpu.global.b64
+// CHECK: ld.relaxed.gpu.global.b64
 // CHECK: fence.acq_rel.gpu
 // CHECK: bar.sync
 // CHECK: ret

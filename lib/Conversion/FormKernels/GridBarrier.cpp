@@ -62,7 +62,7 @@ void scaling::createGridBarrier(OpBuilder &b, Location loc, Value thread,
     Value seen = LLVM::LoadOp::create(
         b, loc, word, address, kCounterBytes, /*isVolatile=*/false,
         /*isNonTemporal=*/false, /*isInvariant=*/false,
-        /*isInvariantGroup=*/false, LLVM::AtomicOrdering::acquire, kScope);
+        /*isInvariantGroup=*/false, LLVM::AtomicOrdering::monotonic, kScope);
     Value waits =
         arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, seen, target);
     scf::ConditionOp::create(b, loc, waits, ValueRange());

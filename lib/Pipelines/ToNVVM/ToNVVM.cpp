@@ -9,6 +9,7 @@
 
 #include "scaling/Conversion/AnnotateKernels/AnnotateKernels.h"
 #include "scaling/Conversion/DescribeGPU/DescribeGPU.h"
+#include "scaling/Conversion/EliminateBarriers/EliminateBarriers.h"
 #include "scaling/Conversion/EmbedKernels/EmbedKernels.h"
 #include "scaling/Conversion/ExpandGPUMath/ExpandGPUMath.h"
 #include "scaling/Conversion/FormKernels/FormKernels.h"
@@ -67,6 +68,7 @@ void scaling::buildToNVVMPipeline(OpPassManager &pm,
   ScalingExpandGPUMathPassOptions math;
   math.approximate = options.approximate;
   auto &device = pm.nest<gpu::GPUModuleOp>();
+  device.addPass(createScalingEliminateBarriersPass());
   device.addPass(createScalingExpandGPUMathPass(math));
   device.addPass(memref::createExpandStridedMetadataPass());
   device.addPass(createLowerAffinePass());

@@ -96,7 +96,7 @@ func.func @block(%in: memref<8x40x64xf32>, %out: memref<8x40xf32>) {
 // CHECK: llvm.fence syncscope("device") acq_rel
 // CHECK: llvm.atomicrmw add %{{.*}}, %{{.*}} syncscope("device") monotonic
 // CHECK: scf.while
-// CHECK: llvm.load %{{.*}} atomic syncscope("device") acquire
+// CHECK: llvm.load %{{.*}} atomic syncscope("device") monotonic
 // CHECK: llvm.fence syncscope("device") acq_rel
 // CHECK: gpu.barrier
 // CHECK-NOT: gpu.barrier
