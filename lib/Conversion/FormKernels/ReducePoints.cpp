@@ -29,7 +29,8 @@ public:
                   ? createScalarProduct(b, type, op.getMetric(), blocks.thread,
                                         blocks.numThreads, getThreadColumns())
                   : createTensorProduct(b, op.getProducts(), blocks.thread,
-                                        blocks.numThreads, getTensorColumns());
+                                        blocks.numThreads, getTensorColumns(),
+                                        op.getBlock() ? kTallSteps : kSteps);
     if (std::optional<int64_t> block = op.getBlock()) {
       if (*block != product->getRows())
         return op.emitOpError() << "has blocks of " << *block
@@ -70,6 +71,9 @@ private:
   /// batch; a quarter where the bias is of other numbers, or of unknown sizes.
   static constexpr int64_t kTensorColumns = 256, kFewTensorColumns = 128,
                            kLeastTensorColumns = 64;
+  /// Steps of tensor cores one below another: lanes of a column meet in every
+  /// tile, lanes of a row at the end.
+  static constexpr int64_t kSteps = 2, kTallSteps = 4;
 
   int64_t getThreadColumns() {
     if (!type.isF32())

@@ -19,13 +19,9 @@ using namespace mlir::scaling;
 
 static constexpr int64_t kWarpLanes = 32;
 
-/// Rows of a warp: two steps, for which columns are loaded once.
-static constexpr int64_t kSteps = 2;
-static constexpr int64_t kWarpRows = kSteps * kStepRows;
-
-/// A tile has 128 rows or more: so many warps one above another. Side by side
-/// are at most so many.
-static constexpr int64_t kRowWarps = 4;
+/// A tile has 128 rows or more: so many steps, of warps one above another. Side
+/// by side are at most so many warps.
+static constexpr int64_t kTileSteps = 8;
 static constexpr int64_t kMostParts = 4;
 
 /// Rows of 16 bytes of a matrix that is loaded; four are loaded at a time.
@@ -35,37 +31,38 @@ static constexpr int64_t kMatrices = 4;
 /// Coordinates taken in straight code, at most.
 static constexpr int64_t kMostStraight = 64;
 
-static int64_t partsOf(int64_t numThreads) {
+static int64_t partsOf(int64_t numThreads, int64_t steps) {
   int64_t numWarps = numThreads / kWarpLanes;
-  int64_t parts = std::min(numWarps / kRowWarps, kMostParts);
+  int64_t parts = std::min(numWarps * steps / kTileSteps, kMostParts);
   return parts > 0 && numWarps % parts == 0 ? parts : 1;
 }
 
-static int64_t rowWarpsOf(int64_t numThreads) {
-  return numThreads / kWarpLanes / partsOf(numThreads);
+static int64_t rowWarpsOf(int64_t numThreads, int64_t steps) {
+  return numThreads / kWarpLanes / partsOf(numThreads, steps);
 }
 
 namespace {
 class TensorProduct final : public TileProduct {
 public:
   TensorProduct(ImplicitLocOpBuilder &b, Products products, Value thread,
-                int64_t numThreads, int64_t tileColumns)
-      : TileProduct(rowWarpsOf(numThreads) * kWarpRows, tileColumns, kSteps * 2,
-                    tileColumns / partsOf(numThreads) / 4, kStepDepth,
-                    rowWarpsOf(numThreads),
+                int64_t numThreads, int64_t tileColumns, int64_t steps)
+      : TileProduct(rowWarpsOf(numThreads, steps) * steps * kStepRows,
+                    tileColumns, steps * 2,
+                    tileColumns / partsOf(numThreads, steps) / 4, kStepDepth,
+                    rowWarpsOf(numThreads, steps),
                     /*adjacentColumns=*/2, /*adjacentRows=*/2,
-                    partsOf(numThreads)),
-        products(products), lane(b, thread) {
+                    partsOf(numThreads, steps)),
+        products(products), steps(steps), lane(b, thread) {
     auto index = [&](int64_t value) -> Value {
       return arith::ConstantIndexOp::create(b, value);
     };
-    Value rowWarps = index(rowWarpsOf(numThreads));
+    Value rowWarps = index(getNumRowParts());
     Value warp = arith::DivUIOp::create(b, thread, index(kWarpLanes));
     part = arith::DivUIOp::create(b, warp, rowWarps);
     rowPart = arith::RemUIOp::create(b, warp, rowWarps);
-    firstRow = arith::MulIOp::create(b, rowPart, index(kWarpRows));
-    firstColumn = arith::MulIOp::create(
-        b, part, index(tileColumns / partsOf(numThreads)));
+    firstRow = arith::MulIOp::create(b, rowPart, index(steps * kStepRows));
+    firstColumn =
+        arith::MulIOp::create(b, part, index(tileColumns / getNumParts()));
   }
 
   bool keepsCoordinates() const override { return true; }
@@ -113,6 +110,7 @@ private:
                              Value y, int64_t strideY, ValueRange sums) const;
 
   Products products;
+  int64_t steps;
   TensorLane lane;
   Value part, rowPart, firstRow, firstColumn;
 };
@@ -197,7 +195,7 @@ SmallVector<Value> TensorProduct::addStep(ImplicitLocOpBuilder &b, Value x,
                                           ValueRange sums) const {
   SmallVector<Value> results(sums);
   SmallVector<SmallVector<Value>> rows;
-  for (int64_t i = 0; i < kSteps; ++i)
+  for (int64_t i = 0; i < steps; ++i)
     rows.push_back(
         loadMatrices(b, createAddress(b, x, i * kStepRows * strideX)));
   int64_t numColumns = getNumColumns();
@@ -206,7 +204,7 @@ SmallVector<Value> TensorProduct::addStep(ImplicitLocOpBuilder &b, Value x,
     SmallVector<Value> columns =
         loadMatrices(b, createAddress(b, y, j / 2 * kStepColumns * strideY));
     for (int64_t half = 0; half < 2; ++half)
-      for (int64_t i = 0; i < kSteps; ++i) {
+      for (int64_t i = 0; i < steps; ++i) {
         Value *upper = &results[2 * i * numColumns + j + 2 * half];
         Value *lower = upper + numColumns;
         multiplyTensors(b, products, rows[i],
@@ -252,7 +250,7 @@ SmallVector<Value> TensorProduct::accumulate(ImplicitLocOpBuilder &b, Value x,
 std::unique_ptr<TileProduct>
 scaling::createTensorProduct(ImplicitLocOpBuilder &b, Products products,
                              Value thread, int64_t numThreads,
-                             int64_t tileColumns) {
+                             int64_t tileColumns, int64_t steps) {
   return std::make_unique<TensorProduct>(b, products, thread, numThreads,
-                                         tileColumns);
+                                         tileColumns, steps);
 }

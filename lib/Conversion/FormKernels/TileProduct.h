@@ -117,10 +117,11 @@ createScalarProduct(ImplicitLocOpBuilder &b, FloatType type, Metric metric,
 /// By tensor cores, of numbers of tf32, or of bf16 or f16, two of which are a
 /// float here; with sums of f32; the metric is `dot`. The sums are those of
 /// `mma.sync`: a lane has two neighbouring columns of every eight, in two of
-/// sixteen rows.
+/// sixteen rows, a step. A warp has so many steps one below another, for which
+/// columns are loaded once, and of 128 rows as many columns fewer.
 std::unique_ptr<TileProduct>
 createTensorProduct(ImplicitLocOpBuilder &b, Products products, Value thread,
-                    int64_t numThreads, int64_t tileColumns);
+                    int64_t numThreads, int64_t tileColumns, int64_t steps = 2);
 
 /// A pointer `offset` floats after another; `offset` is an index. Without a
 /// type, floats are f32.
