@@ -174,7 +174,7 @@ def attention(batch, n, m, d, k, products=None):
     return Workload(lambda: compile_kernel(text, "llvm"), launches)
 
 
-def gradient(name, *shapes):
+def gradient(name, *shapes, grid=2):
     """Of one of the programs whose gradients are tested."""
     program = gradients.PROGRAMS[name]
 
@@ -183,7 +183,7 @@ def gradient(name, *shapes):
         dtype = gradients.dtype(program)
         return [
             Launch([rng.normal(size=shape).astype(dtype) for _ in range(2)],
-                   [(shape, program.element)])
+                   [(shape, program.element)], grid)
             for shape in shapes or [program.shape]
         ]  # fmt: skip
 
@@ -226,8 +226,10 @@ WORKLOADS = {
     "attention_bf16": attention((), 300, 460, 36, 40, "bf16"),
     "gradient_thread": gradient("thread", (300, 4, 4)),
     "gradient_warp": gradient("warp", (20, 16, 16)),
-    "gradient_block": gradient("block"),
-    "gradient_block_dynamic": gradient("block_dynamic", (5, 9, 13), (3, 66, 41)),
+    "gradient_block": gradient("block", grid=1),
+    "gradient_block_dynamic": gradient(
+        "block_dynamic", (3, 66, 300), (3, 68, 300), (3, 300, 12)
+    ),
     "gradient_grid": gradient("grid", (43, 300), (42, 301), (44, 300)),
     "gradient_grid_aligned": gradient("grid_aligned"),
 }

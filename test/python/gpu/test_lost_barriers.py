@@ -11,14 +11,14 @@ FULL = "SCALING_TEST_FULL" in os.environ
 QUICK = ["thread_log", "warp_ragged", "block_kernel", "grid_ragged", "balance_grid"]
 #: How many are not missed, and why.
 NOT_MISSED = {
-    # Copies that slots of a ring are waited for before one of others begin.
+    # Before a copy to one place of a ring, another place's has been waited for.
     "attention_points": 1,
     "attention_tf32": 1,
     "attention_bf16": 1,
-    # Parts of buffers whose size is not known are not told apart; and versions
-    # that a workspace of 1 MiB has no room to run with more blocks.
+    # Parts of buffers whose size is not known are not told apart, so that some
+    # are not needed; others may be, at sizes that are larger than these.
     "block_dynamic": 13,
-    "gradient_block_dynamic": 89,
+    "gradient_block_dynamic": 43,
 }
 
 
