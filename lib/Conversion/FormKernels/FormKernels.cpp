@@ -207,7 +207,8 @@ Touched KernelFormer::touchedBy(Operation *op) {
         if (structured.payloadUsesValueFromOperand(&out))
           result.read.insert(getBuffer(out.get()));
       }
-    } else if (isa<ReducePointsOp, SumPointsOp, ApplyPointsOp>(inner)) {
+    } else if (isa<ReducePointsOp, SumPointsOp, ArgMaxPointsOp, ApplyPointsOp>(
+                   inner)) {
       auto points = cast<DestinationStyleOpInterface>(inner);
       for (Value input : points.getDpsInputs())
         if (isMemory(input))
@@ -670,6 +671,8 @@ LogicalResult KernelFormer::lowerOp(Operation *op, Level level) {
     return lowerPoints(points, level);
   if (auto points = dyn_cast<SumPointsOp>(op))
     return lowerPoints(points, level);
+  if (auto points = dyn_cast<ArgMaxPointsOp>(op))
+    return lowerPoints(points, level);
   if (auto points = dyn_cast<ApplyPointsOp>(op))
     return lowerPoints(points, level);
   if (op->getNumRegions() != 0)
@@ -835,7 +838,8 @@ LogicalResult KernelFormer::run() {
                               llvm::IsaPred<gpu::GPUThreadMappingAttr>);
   });
   kernel.walk([&](Operation *op) {
-    hasPoints |= isa<ReducePointsOp, SumPointsOp, ApplyPointsOp>(op);
+    hasPoints |=
+        isa<ReducePointsOp, SumPointsOp, ArgMaxPointsOp, ApplyPointsOp>(op);
   });
   int64_t threads = hasPoints   ? options.blockThreads
                     : perThread ? getItemThreads(kernel, options)

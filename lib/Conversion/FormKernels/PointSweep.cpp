@@ -72,7 +72,7 @@ Value PointSweep::exchange(Value value, int32_t bit) {
                                   gpu::ShuffleMode::XOR)
         .getShuffleResult();
   };
-  if (type.isF32())
+  if (value.getType().getIntOrFloatBitWidth() == 32)
     return shuffle(value);
   // Registers have 32 bits.
   auto words = VectorType::get(2, b.getI32Type());

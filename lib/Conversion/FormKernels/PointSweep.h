@@ -42,6 +42,9 @@ LogicalResult formPointSweep(OpBuilder &builder, ReducePointsOp op,
 LogicalResult formPointSweep(OpBuilder &builder, SumPointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
+LogicalResult formPointSweep(OpBuilder &builder, ArgMaxPointsOp op,
+                             const PointBlocks &blocks,
+                             AllocateShared allocate);
 LogicalResult formPointSweep(OpBuilder &builder, ApplyPointsOp op,
                              const PointBlocks &blocks,
                              AllocateShared allocate);
@@ -131,7 +134,7 @@ protected:
   }
   int64_t getBytes() { return type.getWidth() / 8; }
   Value exp2(Value exponent);
-  /// What the lane whose number differs in one bit has.
+  /// What the lane whose number differs in one bit has: a number, or i32.
   Value exchange(Value value, int32_t bit);
   Value addressOf(Value pointer, Value offset) {
     return createAddress(b, pointer, offset, type);

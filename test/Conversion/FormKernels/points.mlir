@@ -113,3 +113,15 @@ func.func @sums(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %r: memref<300xf
   scaling.sum_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) outs(%r, %v : memref<300xf32>, memref<300xf32>)
   return
 }
+
+// CHECK-LABEL: gpu.func @largest
+// CHECK: arith.cmpf ogt
+// CHECK: arith.select
+// CHECK: gpu.shuffle xor
+// CHECK: gpu.barrier
+// CHECK: memref.store {{.*}} memref<300xi64>
+// CHECK-NOT: scaling.argmax_points
+func.func @largest(%x: memref<300x64xf32>, %y: memref<500x64xf32>, %r: memref<300xf32>, %j: memref<300xi64>) {
+  scaling.argmax_points dot points(%x, %y : memref<300x64xf32>, memref<500x64xf32>) outs(%r, %j : memref<300xf32>, memref<300xi64>)
+  return
+}

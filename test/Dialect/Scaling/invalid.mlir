@@ -2153,7 +2153,8 @@ func.func @f(%x: tensor<8x3xi32>, %y: tensor<4x3xf32>, %o: tensor<8x4xf32>) {
 // -----
 
 //===----------------------------------------------------------------------===//
-// scaling.reduce_points, scaling.sum_points, scaling.apply_points
+// scaling.reduce_points, scaling.sum_points, scaling.argmax_points,
+// scaling.apply_points
 //===----------------------------------------------------------------------===//
 
 // C1
@@ -2211,6 +2212,31 @@ func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>, %p: te
 func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
   // expected-error @below {{'scaling.sum_points' op expected 2 'outs', got 1 (C2)}}
   %r = scaling.sum_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o : tensor<8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+// C2: a number and a column of rows
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.argmax_points' op expected 2 'outs', got 1 (C2)}}
+  %r = scaling.argmax_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o : tensor<8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xf32>) {
+  // expected-error @below {{'scaling.argmax_points' op expected columns of type 'i64', got 'tensor<8xf32>' (C2)}}
+  %r:2 = scaling.argmax_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o, %o : tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<8x3xf32>, %y: tensor<4x3xf32>, %o: tensor<8xi64>) {
+  // expected-error @below {{'scaling.argmax_points' op expected 'outs' of type 'f32' or 'f64', got 'i64' (C2)}}
+  %r:2 = scaling.argmax_points dot points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>) outs(%o, %o : tensor<8xi64>, tensor<8xi64>) -> tensor<8xi64>, tensor<8xi64>
   return
 }
 

@@ -396,6 +396,7 @@ func.func @marginals(%c: tensor<8x4xf32>, %r: tensor<2x8xf32>, %s: tensor<2x4xf3
 // CHECK: scaling.reduce_points dot {{.*}} factor({{.*}}) products(tf32) outs(
 // CHECK: scaling.reduce_points dot {{.*}} row_factor({{.*}} : tensor<8xf32>) block(4) outs({{.*}} : tensor<2x8xf32>, tensor<2x8xf32>, tensor<2x2x4xf32>, tensor<2x2x4xf32>)
 // CHECK: scaling.sum_points l1 points({{.*}}) row(%{{[a-z0-9_]+}} : tensor<8xf32>) col(%{{[a-z0-9_]+}} : tensor<4xf32>) x_cost(%{{[a-z0-9_]+}} : tensor<8xf32>) y_cost(%{{[a-z0-9_]+}} : tensor<4xf32>) scale(%{{[a-z0-9_]+}} : f32) outs(
+// CHECK: scaling.argmax_points l1 points({{.*}}) factor(%{{[a-z0-9_]+}} : tensor<4xf32>) scale(%{{[a-z0-9_]+}} : f32) outs({{.*}} : tensor<2x8xf32>, tensor<2x8xi64>) -> tensor<2x8xf32>, tensor<2x8xi64>
 // CHECK: scaling.apply_points dot {{.*}}f32>) products(tf32) operand(
 func.func @points(%x: tensor<8x3xf32>, %y: tensor<2x4x3xf32>, %F: tensor<8xf32>, %G: tensor<4xf32>, %t: f32, %e: tensor<2x8xf32>, %V: tensor<4x5xf32>, %o: tensor<2x8x5xf32>, %p: memref<8x?xf32>, %q: memref<4x?xf32>, %u: memref<8xf32>, %v: memref<8xf32>) {
   %0:2 = scaling.reduce_points sqeuclidean points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) factor(%G : tensor<4xf32>) scale(%t : f32) outs(%e, %e : tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>, tensor<2x8xf32>
@@ -405,6 +406,8 @@ func.func @points(%x: tensor<8x3xf32>, %y: tensor<2x4x3xf32>, %F: tensor<8xf32>,
   %b = tensor.empty() : tensor<2x2x4xf32>
   %4:4 = scaling.reduce_points dot points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) row_factor(%F : tensor<8xf32>) block(4) outs(%e, %e, %b, %b : tensor<2x8xf32>, tensor<2x8xf32>, tensor<2x2x4xf32>, tensor<2x2x4xf32>) -> tensor<2x8xf32>, tensor<2x8xf32>, tensor<2x2x4xf32>, tensor<2x2x4xf32>
   %5:2 = scaling.sum_points l1 points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) row(%F : tensor<8xf32>) col(%G : tensor<4xf32>) x_cost(%F : tensor<8xf32>) y_cost(%G : tensor<4xf32>) scale(%t : f32) outs(%e, %e : tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>, tensor<2x8xf32>
+  %i = tensor.empty() : tensor<2x8xi64>
+  %6:2 = scaling.argmax_points l1 points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) factor(%G : tensor<4xf32>) scale(%t : f32) outs(%e, %i : tensor<2x8xf32>, tensor<2x8xi64>) -> tensor<2x8xf32>, tensor<2x8xi64>
   %3 = scaling.apply_points dot points(%x, %y : tensor<8x3xf32>, tensor<2x4x3xf32>) products(tf32) operand(%V : tensor<4x5xf32>) outs(%o : tensor<2x8x5xf32>) -> tensor<2x8x5xf32>
   return
 }

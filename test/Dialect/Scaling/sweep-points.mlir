@@ -398,3 +398,31 @@ func.func @sums(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>, %a: tensor<30xf32>
   %dual = scaling.apply dual domain(log) matrix(%L : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) col(%b : tensor<40xf32>) row_weight(%a : tensor<30xf32>) col_weight(%b : tensor<40xf32>) outs(%none : tensor<f32>) -> tensor<f32>
   return %value, %mass, %dual : tensor<f32>, tensor<f32>, tensor<f32>
 }
+
+// -----
+
+#cloud = #scaling.schedule<cloud, row_block = 8>
+
+// The largest entry of a row of the plan and its column.
+// CHECK-LABEL: func.func @largest
+// CHECK: scaling.argmax_points dot {{.*}} factor(%{{.*}} : tensor<40xf32>) {{.*}} outs({{.*}} : tensor<30xf32>, tensor<30xi64>)
+// CHECK: math.exp
+// CHECK-NOT: scaling.apply
+// CHECK-NOT: scaling.pairwise
+func.func @largest(%x: tensor<30x16xf32>, %y: tensor<40x16xf32>) -> (tensor<30xf32>, tensor<30xi64>) {
+  %least = arith.constant 0xFF7FFFFF : f32
+  %zero = arith.constant 0.0 : f32
+  %below = arith.constant -1.0 : f32
+  %nowhere = arith.constant -1 : i64
+  %e = tensor.empty() : tensor<30x40xf32>
+  %C = scaling.pairwise sqeuclidean points(%x, %y : tensor<30x16xf32>, tensor<40x16xf32>) outs(%e : tensor<30x40xf32>) -> tensor<30x40xf32>
+  %v = tensor.empty() : tensor<30xf32>
+  %m0 = linalg.fill ins(%least : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %s0 = linalg.fill ins(%zero : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %r:2 = scaling.reduce along(rows) stat(#scaling.lse) matrix(%C : tensor<30x40xf32>) outs(%m0, %s0 : tensor<30xf32>, tensor<30xf32>) {scaling.schedule = #cloud} -> tensor<30xf32>, tensor<30xf32>
+  %w = tensor.empty() : tensor<30xi64>
+  %p0 = linalg.fill ins(%below : f32) outs(%v : tensor<30xf32>) -> tensor<30xf32>
+  %j0 = linalg.fill ins(%nowhere : i64) outs(%w : tensor<30xi64>) -> tensor<30xi64>
+  %p:2 = scaling.apply argmax domain(log) matrix(%C : tensor<30x40xf32>) row(%r#0 : tensor<30xf32>) outs(%p0, %j0 : tensor<30xf32>, tensor<30xi64>) -> tensor<30xf32>, tensor<30xi64>
+  return %p#0, %p#1 : tensor<30xf32>, tensor<30xi64>
+}

@@ -190,7 +190,8 @@ TABLE = {
 #: Ops with destinations.
 STRUCTURED = (
     "reduce", "update", "plan", "apply", "marginals", "pairwise", "to_lanes",
-    "from_lanes", "reduce_points", "sum_points", "apply_points",
+    "from_lanes", "reduce_points", "sum_points", "argmax_points",
+    "apply_points",
 )  # fmt: skip
 
 
@@ -558,7 +559,7 @@ class Maker:
                 if shape and name not in ("outs", "own", "states") and self.chance(0.2):
                     shape = shape[len(self.batch) :]
                 text = self.element(element)
-                if name == "outs" and op.name == "apply" and i == 1:
+                if name == "outs" and op.name in ("apply", "argmax_points") and i == 1:
                     text = "i64"
                 operands.append([f"{name}{i}", shape, text])
                 groups.append(name)

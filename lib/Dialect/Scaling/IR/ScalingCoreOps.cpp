@@ -629,12 +629,20 @@ static Type getStoredType(Products products, MLIRContext *context) {
 /// Whether an operand may be stored as bf16, with products of it, like points.
 static bool mayBeNarrow(ReducePointsOp op, OpOperand &operand) { return false; }
 static bool mayBeNarrow(SumPointsOp op, OpOperand &operand) { return false; }
+static bool mayBeNarrow(ArgMaxPointsOp op, OpOperand &operand) { return false; }
 static bool mayBeNarrow(ApplyPointsOp op, OpOperand &operand) {
   return op.getProducts() == Products::bf16 &&
          &operand == &op.getOperandMutable();
 }
 
-/// What both ops on points want of these, besides their shapes.
+/// Whether an operand is numbers of columns.
+static bool isOfIndices(Operation *op, OpOperand &operand) {
+  auto argmax = dyn_cast<ArgMaxPointsOp>(op);
+  return argmax && operand.get() == argmax.getOuts()[1] &&
+         getElementTypeOrSelf(operand.get()).isInteger();
+}
+
+/// What ops on points want of these, besides their shapes.
 template <typename OpTy>
 static LogicalResult verifyPoints(OpTy op, Type element) {
   if (op.getMetric() == Metric::cosine)
@@ -654,7 +662,7 @@ static LogicalResult verifyPoints(OpTy op, Type element) {
     bool isBias = op.getBias() && &operand == &op.getBiasMutable()[0];
     Type own = getElementTypeOrSelf(operand.get());
     Type expected = isPoints && stored ? stored : element;
-    if (own == stored && mayBeNarrow(op, operand))
+    if ((own == stored && mayBeNarrow(op, operand)) || isOfIndices(op, operand))
       continue;
     if (own != expected && (!isBias || own.isF64()))
       return op.emitOpError() << "expected elements of type " << expected
@@ -759,6 +767,60 @@ LogicalResult SumPointsOp::verify() {
   if (getOuts().size() != 2)
     return emitOpError() << "expected 2 'outs', got " << getOuts().size()
                          << " (C2)";
+  if (rankOf(getOuts()[0]) < 1)
+    return emitOpError("'outs' must have rank at least 1 (C2)");
+  if (failed(verifyPoints(*this, getElementTypeOrSelf(getOuts()[0]))))
+    return failure();
+  return verifyStructured(*this, structuredOperands(*this), "C2", "C3");
+}
+
+//===----------------------------------------------------------------------===//
+// argmax_points
+//===----------------------------------------------------------------------===//
+
+static SmallVector<StructuredOperand> structuredOperands(ArgMaxPointsOp op) {
+  int64_t batch = rankOf(op.getOuts()[0]) - 1;
+  auto along = [&](std::initializer_list<int64_t> tail) {
+    SmallVector<int64_t> dims = range(batch);
+    dims.append(tail);
+    return dims;
+  };
+  SmallVector<StructuredOperand> operands = {
+      {"x", op.getX(), along({batch, -1})},
+      {"y", op.getY(), along({batch + 1, -1})}};
+  if (op.getFactor())
+    operands.push_back({"factor", op.getFactor(), along({batch + 1})});
+  if (op.getScale())
+    operands.push_back({"scale", op.getScale(), {}});
+  appendBias(operands, op, batch, batch + 1);
+  for (Value out : op.getOuts())
+    operands.push_back({"outs", out, along({batch})});
+  return operands;
+}
+
+SmallVector<IteratorType> ArgMaxPointsOp::getStructuredIteratorTypes() {
+  SmallVector<IteratorType> types(rankOf(getOuts()[0]), IteratorType::parallel);
+  types.push_back(IteratorType::reduction);
+  return types;
+}
+
+SmallVector<SmallVector<int64_t>> ArgMaxPointsOp::getOperandDims() {
+  return operandDims(structuredOperands(*this));
+}
+
+void ArgMaxPointsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  structuredEffects(*this, effects);
+}
+
+LogicalResult ArgMaxPointsOp::verify() {
+  if (getOuts().size() != 2)
+    return emitOpError() << "expected 2 'outs', got " << getOuts().size()
+                         << " (C2)";
+  if (!getElementTypeOrSelf(getOuts()[1]).isInteger())
+    return emitOpError() << "expected columns of type 'i64', got "
+                         << getOuts()[1].getType() << " (C2)";
   if (rankOf(getOuts()[0]) < 1)
     return emitOpError("'outs' must have rank at least 1 (C2)");
   if (failed(verifyPoints(*this, getElementTypeOrSelf(getOuts()[0]))))

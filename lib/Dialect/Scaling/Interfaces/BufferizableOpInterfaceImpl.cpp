@@ -165,8 +165,8 @@ void scaling::registerBufferizableOpInterfaceExternalModels(
   registry.addExtension(+[](MLIRContext *context, ScalingDialect *) {
     context->loadDialect<bufferization::BufferizationDialect>();
     attachStructured<ReduceOp, UpdateOp, PlanOp, ApplyOp, MarginalsOp,
-                     PairwiseOp, ReducePointsOp, SumPointsOp, ApplyPointsOp>(
-        context);
+                     PairwiseOp, ReducePointsOp, SumPointsOp, ArgMaxPointsOp,
+                     ApplyPointsOp>(context);
     attachLanes<ToLanesOp, FromLanesOp>(context);
     attachBatched<IterateOp, SinkhornOp, ProjectOp, BalanceOp, NormalizeOp,
                   AttentionOp, SimilarityBalanceOp>(context);

@@ -69,6 +69,7 @@ public:
   bool sweepProduct(ApplyOp apply, PairwiseOp pairwise);
   bool sweepSum(ApplyOp apply, PairwiseOp pairwise);
   bool sweepDual(ApplyOp apply, PairwiseOp pairwise);
+  bool sweepArgMax(ApplyOp apply, PairwiseOp pairwise);
   SumPointsOp createSums(TensorEmitter &e, ApplyOp apply,
                          ArrayRef<OpFoldResult> sizes);
 
@@ -524,6 +525,8 @@ bool PointSweeper::sweep(ApplyOp apply) {
   case ApplyKind::value:
   case ApplyKind::mass:
     return sweepSum(apply, pairwise);
+  case ApplyKind::argmax:
+    return sweepArgMax(apply, pairwise);
   default:
     return false;
   }
@@ -640,6 +643,75 @@ bool PointSweeper::sweepDual(ApplyOp apply, PairwiseOp pairwise) {
                   dual = arith::SelectOp::create(b, l, isEmpty, none, dual);
                   return arith::AddFOp::create(b, l, in[5], dual);
                 }));
+  return true;
+}
+
+bool PointSweeper::sweepArgMax(ApplyOp apply, PairwiseOp pairwise) {
+  FloatType type = typeOf(apply.getMatrix());
+  Prepared points = prepare(pairwise);
+  OpBuilder::InsertionGuard guard(rewriter);
+  rewriter.setInsertionPoint(apply);
+  TensorEmitter e(rewriter, apply.getLoc());
+  BiasedPairwise swept = createScales(e, apply.getMatrix(), Value(), points);
+  Value ownMost = apply.getOuts()[0], ownColumns = apply.getOuts()[1];
+  auto sizes = tensor::getMixedSizes(rewriter, e.loc, ownMost);
+  SmallVector<Value> outs{e.empty(sizes, type),
+                          e.empty(sizes, rewriter.getI64Type())};
+  auto found = ArgMaxPointsOp::create(
+      rewriter, e.loc, TypeRange(ValueRange(outs)), points.x, points.y,
+      withTerm(e, apply.getCol(), points.yTerm, swept.scale),
+      scaleOfSweep(e, swept.scale, points), swept.bias, swept.biasScale, outs,
+      points.metric, /*transposed=*/false, points.products);
+  SmallVector<EmitterInput> inputs{{found.getResult(0), {0}},
+                                   {found.getResult(1), {0}}};
+  if (Value row = withTerm(e, apply.getRow(), points.xTerm, swept.scale))
+    inputs.push_back({row, {0}});
+  int64_t rank = cast<ShapedType>(points.y.getType()).getRank();
+  Value numColumns =
+      e.indexValue(tensor::getMixedSize(rewriter, e.loc, points.y, rank - 2));
+  Value isEmpty = arith::CmpIOp::create(
+      rewriter, e.loc, arith::CmpIPredicate::eq, numColumns, e.index(0));
+  Value none = e.scalar(type, -1.0);
+  Value zero = e.scalar(type, 0.0);
+  // The largest entry, and whether a row's own is smaller.
+  auto entryOf = [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+    Value exponent = in[0];
+    if (inputs.size() > 2)
+      exponent = arith::AddFOp::create(b, l, exponent, in[2]);
+    Value entry = math::ExpOp::create(b, l, exponent);
+    return arith::SelectOp::create(b, l, isEmpty, none, entry);
+  };
+  auto isLarger = [](OpBuilder &b, Location l, Value entry, Value own) {
+    return arith::CmpFOp::create(b, l, arith::CmpFPredicate::OGT, entry, own);
+  };
+  Value first = arith::ConstantIntOp::create(rewriter, e.loc, 0, 64);
+  Value offset;
+  if (apply.getOffset())
+    offset = arith::IndexCastOp::create(rewriter, e.loc, rewriter.getI64Type(),
+                                        apply.getOffset());
+  SmallVector<EmitterInput> withOwn(inputs);
+  withOwn.push_back({ownMost, {0}});
+  Value columns = e.inPlace(
+      ownColumns, 1, withOwn,
+      [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+        Value entry = entryOf(b, l, in);
+        // Of entries that are all zero, the first is the first of all.
+        Value isZero =
+            arith::CmpFOp::create(b, l, arith::CmpFPredicate::OEQ, entry, zero);
+        Value column = arith::SelectOp::create(b, l, isZero, first, in[1]);
+        if (offset)
+          column = arith::AddIOp::create(b, l, column, offset);
+        Value takes = isLarger(b, l, entry, in[in.size() - 2]);
+        return arith::SelectOp::create(b, l, takes, column, in.back());
+      });
+  Value most =
+      e.inPlace(ownMost, 1, inputs,
+                [&](OpBuilder &b, Location l, ValueRange in) -> Value {
+                  Value entry = entryOf(b, l, in);
+                  return arith::SelectOp::create(
+                      b, l, isLarger(b, l, entry, in.back()), entry, in.back());
+                });
+  rewriter.replaceOp(apply, {most, columns});
   return true;
 }
 

@@ -27,7 +27,7 @@ LogicalResult scaling::verifyLowered(Operation *root, StringRef wrongPlace) {
   WalkResult left = root->walk([&](Operation *op) {
     if (!isa_and_present<ScalingDialect>(op->getDialect()))
       return WalkResult::advance();
-    if (isa<ReducePointsOp, SumPointsOp, ApplyPointsOp>(op)) {
+    if (isa<ReducePointsOp, SumPointsOp, ArgMaxPointsOp, ApplyPointsOp>(op)) {
       if (isForGPU(op))
         return WalkResult::advance();
       op->emitOpError("is for GPUs (--scaling-to-nvvm)");

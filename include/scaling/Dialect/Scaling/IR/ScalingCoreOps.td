@@ -587,6 +587,65 @@ def Scaling_SumPointsOp : Scaling_StructuredOp<"sum_points", [AttrSizedOperandSe
   }];
 }
 
+def Scaling_ArgMaxPointsOp : Scaling_StructuredOp<"argmax_points", [AttrSizedOperandSegments]> {
+  let summary = "the largest entries of rows of costs between points";
+  let description = [{
+    What `scaling.apply argmax` makes of the costs between points, in the log
+    domain: neither plan nor costs exist but in registers.
+
+    Formula: with `z_ij = scale · C_ij + bias_scale · B_ij + factor_j`, C as in
+    `scaling.pairwise`, `outs_0 = max_j z_ij`, and `outs_1` is the first j that
+    has it. What is not a number is not looked at. Where nothing is above −inf,
+    `outs_0` is −inf and `outs_1` is −1. `products` are those of points, as in
+    `scaling.reduce_points`.
+
+    Owns its initialisation: what `outs` holds does not matter.
+
+    Shapes: x `[..., n, d]`, y `[..., m, d]`, factor `[..., m]`, bias B
+    `[..., n, m]` (`[..., m, n]` where it is `transposed`), outs `[..., n]`, the
+    second of i64. Operands may leave out leading batch dimensions. A missing
+    factor or bias is 0, a missing scale is 1. There are fewer than 2³¹ columns.
+
+    Constraints:
+    * (C1) the metric is not `cosine` (normalized points and `dot` say the
+      same); with products other than f32 it is `dot`, and `outs_0` is f32.
+    * (C2) shapes fit as described; all elements but those of `outs_1` and
+      scales are f32, or all are f64, but those of the bias may be narrower; with
+      products of bf16 or f16, points are of that type, and have an even number
+      of coordinates; there are two `outs`.
+    * (C3) all tensors or all memrefs.
+    * (C4) `bias_scale` and `transposed` come with a bias.
+
+    Example:
+    ```mlir
+    %m, %j = scaling.argmax_points l1 points(%x, %y : tensor<8x3xf32>, tensor<4x3xf32>)
+        factor(%G : tensor<4xf32>) scale(%s : f32)
+        outs(%e0, %e1 : tensor<8xf32>, tensor<8xi64>) -> tensor<8xf32>, tensor<8xi64>
+    ```
+  }];
+  let arguments = (ins
+    Scaling_Shaped:$x, Scaling_Shaped:$y, Optional<Scaling_Shaped>:$factor,
+    Optional<Scaling_SweepFloat>:$scale, Optional<Scaling_Shaped>:$bias,
+    Optional<Scaling_SweepFloat>:$bias_scale, Variadic<Scaling_OutShaped>:$outs,
+    Scaling_Metric:$metric, UnitAttr:$transposed,
+    DefaultValuedAttr<Scaling_Products, "Products::f32">:$products);
+  let results = (outs Variadic<RankedTensorOf<[Scaling_Float, I64]>>:$results);
+  let assemblyFormat = [{
+    $metric `points` `` `(` $x `,` $y `:` type($x) `,` type($y) `)`
+    (`factor` `` `(` $factor^ `:` type($factor) `)`)?
+    (`scale` `` `(` $scale^ `:` type($scale) `)`)?
+    (`bias` `` `(` $bias^ `:` type($bias) `)`)? (`transposed` $transposed^)?
+    (`bias_scale` `` `(` $bias_scale^ `:` type($bias_scale) `)`)?
+    (`products` `` `(` $products^ `)`)?
+    `outs` `` `(` $outs `:` type($outs) `)` attr-dict
+    (`->` type($results)^)?
+  }];
+  let hasCanonicalizer = 0;
+  let extraClassDeclaration = [{
+    ::mlir::MutableOperandRange getDpsInitsMutable() { return getOutsMutable(); }
+  }];
+}
+
 def Scaling_ApplyPointsOp : Scaling_StructuredOp<"apply_points", [AttrSizedOperandSegments]> {
   let summary = "what a plan between points does, without making it";
   let description = [{

@@ -90,8 +90,9 @@ def ScalingSweepPointsPass : Pass<"scaling-sweep-points"> {
     costs, along rows and along columns, whose factors are known before either,
     become one. What is made of a plan of such costs follows: products
     become `scaling.apply_points`, mass, cost and dual value
-    `scaling.sum_points`. The costs stay for whom else reads them. Points of
-    narrower types are cast first.
+    `scaling.sum_points`, the largest entries of rows `scaling.argmax_points`.
+    The costs stay for whom else reads them. Points of narrower types are cast
+    first.
 
     Squared distances of 16 coordinates and more become products,
     `|x − o|² + |y − o|² − 2 (x − o)·(y − o)`, where o is the mean of the first
