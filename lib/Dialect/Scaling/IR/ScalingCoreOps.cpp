@@ -64,6 +64,14 @@ operandDims(ArrayRef<StructuredOperand> operands) {
 static LogicalResult verifyStructured(Operation *op,
                                       ArrayRef<StructuredOperand> operands,
                                       StringRef shapes, StringRef kinds) {
+  // Of what is there once, segments may say more: only the first is seen.
+  auto isOperand = [](Value value) { return !value.getType().isIndex(); };
+  if (llvm::count_if(op->getOperands(), isOperand) !=
+      llvm::count_if(operands, [&](const StructuredOperand &operand) {
+        return isOperand(operand.value);
+      }))
+    return op->emitOpError()
+           << "has more than one operand of a kind (" << shapes << ")";
   auto dps = cast<DestinationStyleOpInterface>(op);
   bool tensors = isa<RankedTensorType>(dps.getDpsInits()[0].getType());
   llvm::SmallDenseMap<int64_t, std::pair<int64_t, StringRef>> sizes;
