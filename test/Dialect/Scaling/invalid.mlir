@@ -2441,3 +2441,12 @@ func.func @f(%K: memref<?x4xf32>, %i: index, %t: tensor<4x16xf32>) {
   %0 = scaling.to_lanes %K[%i] outs(%t : tensor<4x16xf32>) : memref<?x4xf32> -> tensor<4x16xf32>
   return
 }
+
+// -----
+
+// C1: a matrix twice
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @below {{'scaling.plan' op has more than one operand of a kind (C1)}}
+  %0 = "scaling.plan"(%x, %x, %x) <{domain = 1 : i32, operandSegmentSizes = array<i32: 2, 0, 0, 0, 0, 1>}> : (tensor<4x4xf32>, tensor<4x4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  return
+}
