@@ -178,11 +178,15 @@ def test_pipeline(structured, name):
         used = dict(list(used.items())[::3])
     verdict = run_all(used, options, " ".join(options))
     # Bufferized ops have no way to linalg on tensors, and ops of the GPU's
-    # schedules none to CPUs; both say so.
+    # schedules none to CPUs; both say so. MLIR refuses slices, which tiling makes,
+    # of a dimension without entries.
     tensors = {
         i
         for i, text in used.items()
-        if "memref<" not in text and "is for GPUs" not in verdict.refused.get(i, "")
+        if "memref<" not in text
+        and not re.search(
+            "is for GPUs|is out-of-bounds: 0 >= 0", verdict.refused.get(i, "")
+        )
     }
     reasons = sorted(why for i, why in verdict.refused.items() if i in tensors)
     assert len(reasons) <= len(tensors) * REFUSED[name], reasons[::5]
