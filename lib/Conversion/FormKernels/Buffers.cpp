@@ -22,6 +22,13 @@ bool scaling::isMultiple(OpFoldResult value, int64_t factor) {
     return *known % factor == 0;
   auto dynamic = dyn_cast<Value>(value);
   if (auto argument = dyn_cast<BlockArgument>(dynamic)) {
+    if (auto forall =
+            dyn_cast<scf::ForallOp>(argument.getOwner()->getParentOp())) {
+      unsigned dim = argument.getArgNumber();
+      return dim < forall.getRank() &&
+             isMultiple(forall.getMixedLowerBound()[dim], factor) &&
+             isMultiple(forall.getMixedStep()[dim], factor);
+    }
     auto loop = dyn_cast<scf::ForOp>(argument.getOwner()->getParentOp());
     return loop && argument == loop.getInductionVar() &&
            isMultiple(loop.getLowerBound(), factor) &&

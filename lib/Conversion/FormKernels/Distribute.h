@@ -90,6 +90,9 @@ bool isReadAgain(memref::SubViewOp view);
 /// Whether a loop's view can be copied before its iteration comes.
 bool canPipeline(memref::SubViewOp view, scf::ForOp loop);
 
+/// How many entries a copy of such a view takes.
+int64_t getCopiedElements(memref::SubViewOp view);
+
 /// Replaces a view by copies in shared memory that asynchronous instructions
 /// make: while an iteration runs, the views of the next `stages - 1` are on
 /// their way. The end of an iteration must be a barrier of the block.

@@ -698,10 +698,10 @@ static bool isOnEntries(Operation *op, Value like,
     Value value = operand.get();
     if (!isa<MemRefType>(value.getType()))
       return true;
-    auto type = cast<MemRefType>(value.getType());
     void *buffer = getBuffer(value);
+    SmallVector<OpFoldResult> sizes = getSizes(value);
     return buffer && generic.getMatchingIndexingMap(&operand).isIdentity() &&
-           type.getShape() == cast<MemRefType>(like.getType()).getShape() &&
+           sizes.size() == 1 && sizes == getSizes(like) &&
            buffers.try_emplace(buffer, value).first->second == value;
   });
 }
@@ -715,9 +715,8 @@ void KernelFormer::findColumns(Block &block) {
     Value sum = op.getOutputs()[0];
     AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
     AffineMap ofMatrix = op.getMatchingIndexingMap(op.getDpsInputOperand(0));
-    auto type = cast<MemRefType>(sum.getType());
     void *buffer = getBuffer(sum);
-    if (!buffer || !type.hasStaticShape() || map.getNumResults() != 1 ||
+    if (!buffer || getSizes(sum).empty() || map.getNumResults() != 1 ||
         !ofMatrix.isPermutation() ||
         ofMatrix.getResults().back() != map.getResult(0) ||
         op.getIteratorTypesArray()[map.getDimPosition(0)] !=

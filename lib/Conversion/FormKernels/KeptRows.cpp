@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
@@ -250,13 +251,15 @@ RowKeeper::RowKeeper(RewriterBase &b, scf::ForOp loop, KeptRows rows,
     for (OpOperand *input : op.getDpsInputOperands()) {
       auto type = dyn_cast<MemRefType>(input->get().getType());
       AffineMap map = op.getMatchingIndexingMap(input);
-      // What the loop does not write is the same for all rows.
-      if (!type || map.getNumResults() != 1 || !map.isFunctionOfDim(1) ||
+      // What the loop does not write is the same for all rows. Rows of unknown
+      // length want the registers.
+      if (!type || !known || map.getNumResults() != 1 ||
+          !map.isFunctionOfDim(1) ||
           loop->isAncestor(input->get().getParentRegion()->getParentOp()))
         continue;
       Entries &columns = ofColumns[input];
       for (int64_t chunk = 0; chunk < kept.chunks; ++chunk)
-        llvm::append_range(columns, loadChunk(*input, chunk));
+        llvm::append_range(columns, loadColumns(*input, chunk));
     }
     if (isOfRows(op))
       for (Value out : op.getDpsInits())
@@ -280,10 +283,13 @@ RowKeeper::RowKeeper(RewriterBase &b, scf::ForOp loop, KeptRows rows,
           }));
 }
 
+int64_t RowKeeper::furtherOf(int64_t chunk) {
+  return chunk * *getConstantIntValue(workers.numThreads) * kept.vector;
+}
+
 Value RowKeeper::columnOf(int64_t chunk, int64_t neighbour) {
-  int64_t threads = *getConstantIntValue(workers.numThreads);
-  return b.createOrFold<arith::AddIOp>(
-      loc, firstColumn, index(chunk * threads * kept.vector + neighbour));
+  return b.createOrFold<arith::AddIOp>(loc, firstColumn,
+                                       index(furtherOf(chunk) + neighbour));
 }
 
 RowKeeper::Entries RowKeeper::inChunk(int64_t chunk, ValueRange otherwise,
@@ -303,6 +309,42 @@ RowKeeper::Entries RowKeeper::inChunk(int64_t chunk, ValueRange otherwise,
   return Entries(has.getResults());
 }
 
+Value RowKeeper::fromOwn(Value matrix) {
+  Value length = getValueOrCreateConstantIndexOp(b, loc, kept.columns);
+  Value rest = arith::SubIOp::create(b, loc, length, firstColumn);
+  SmallVector<OpFoldResult> offsets{b.getIndexAttr(0), firstColumn},
+      sizes{b.getIndexAttr(kept.rows), rest},
+      steps{b.getIndexAttr(1), b.getIndexAttr(1)};
+  return memref::SubViewOp::create(b, loc, matrix, offsets, sizes, steps);
+}
+
+RowKeeper::Entries RowKeeper::loadRows(Value matrix) {
+  Type element = cast<MemRefType>(matrix.getType()).getElementType();
+  bool isKnown = getConstantIntValue(kept.columns).has_value();
+  if (!isKnown)
+    matrix = fromOwn(matrix);
+  Entries entries;
+  for (int64_t chunk = 0; chunk < kept.chunks; ++chunk) {
+    Entries otherwise;
+    if (guards[chunk])
+      otherwise.assign(perChunk(),
+                       LLVM::PoisonOp::create(b, loc, element).getResult());
+    llvm::append_range(
+        entries, inChunk(chunk, otherwise, [&] {
+          Entries own;
+          for (int64_t row = 0; row < kept.rows; ++row)
+            for (int64_t i = 0; i < kept.vector; ++i) {
+              Value column =
+                  isKnown ? columnOf(chunk, i) : index(furtherOf(chunk) + i);
+              own.push_back(memref::LoadOp::create(
+                  b, loc, matrix, ValueRange{index(row), column}));
+            }
+          return own;
+        }));
+  }
+  return entries;
+}
+
 Value RowKeeper::loadAt(OpOperand &operand, int64_t row, Value column) {
   auto op = cast<linalg::GenericOp>(operand.getOwner());
   SmallVector<Value> indices;
@@ -312,21 +354,16 @@ Value RowKeeper::loadAt(OpOperand &operand, int64_t row, Value column) {
   return memref::LoadOp::create(b, loc, operand.get(), indices);
 }
 
-RowKeeper::Entries RowKeeper::loadChunk(OpOperand &operand, int64_t chunk) {
-  auto op = cast<linalg::GenericOp>(operand.getOwner());
-  bool ofAllRows = op.getMatchingIndexingMap(&operand).isFunctionOfDim(0);
-  int64_t rows = ofAllRows ? kept.rows : 1;
-  Entries otherwise;
+RowKeeper::Entries RowKeeper::loadColumns(OpOperand &operand, int64_t chunk) {
   Type element = cast<MemRefType>(operand.get().getType()).getElementType();
+  Entries otherwise;
   if (guards[chunk])
-    otherwise.assign(
-        rows * kept.vector,
-        arith::ConstantOp::create(b, loc, b.getZeroAttr(element)).getResult());
+    otherwise.assign(kept.vector,
+                     LLVM::PoisonOp::create(b, loc, element).getResult());
   return inChunk(chunk, otherwise, [&] {
     Entries entries;
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t i = 0; i < kept.vector; ++i)
-        entries.push_back(loadAt(operand, row, columnOf(chunk, i)));
+    for (int64_t i = 0; i < kept.vector; ++i)
+      entries.push_back(loadAt(operand, 0, columnOf(chunk, i)));
     return entries;
   });
 }
@@ -335,9 +372,7 @@ const RowKeeper::Entries &RowKeeper::entriesOf(linalg::GenericOp op,
                                                OpOperand &operand) {
   auto [place, isNew] = matrices.try_emplace(operand.get());
   if (isNew) {
-    Entries entries;
-    for (int64_t chunk = 0; chunk < kept.chunks; ++chunk)
-      llvm::append_range(entries, loadChunk(operand, chunk));
+    Entries entries = loadRows(operand.get());
     place->second = std::move(entries);
   }
   return place->second;
@@ -402,8 +437,7 @@ void RowKeeper::emitEntries(linalg::GenericOp op) {
     for (Value out : op.getDpsInits()) {
       Type element = cast<MemRefType>(out.getType()).getElementType();
       if (guards[chunk])
-        otherwise.append(perChunk(), arith::ConstantOp::create(
-                                         b, loc, b.getZeroAttr(element)));
+        otherwise.append(perChunk(), LLVM::PoisonOp::create(b, loc, element));
     }
     Entries made = inChunk(chunk, otherwise, [&] {
       Entries own(perChunk() * results.size());

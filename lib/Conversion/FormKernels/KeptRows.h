@@ -62,14 +62,20 @@ private:
     return arith::ConstantIndexOp::create(b, loc, value);
   }
   int64_t perChunk() const { return kept.rows * kept.vector; }
+  /// From the first column of a thread to that of a chunk.
+  int64_t furtherOf(int64_t chunk);
   /// Where the column of a thread's vector is, and the one so much further.
   Value columnOf(int64_t chunk, int64_t neighbour);
   /// What a thread does with one of its vectors of each row, if it has it:
   /// values that become these otherwise.
   Entries inChunk(int64_t chunk, ValueRange otherwise,
                   function_ref<Entries()> body);
-  /// Entries of a matrix, or of what the columns have.
-  Entries loadChunk(OpOperand &operand, int64_t chunk);
+  /// A matrix from the first column of the thread on: addresses are there
+  /// before it is known which chunks are.
+  Value fromOwn(Value matrix);
+  /// Entries of a matrix, and of what the columns have.
+  Entries loadRows(Value matrix);
+  Entries loadColumns(OpOperand &operand, int64_t chunk);
   Value loadAt(OpOperand &operand, int64_t row, Value column);
   /// The entries of all rows, from memory the first time.
   const Entries &entriesOf(linalg::GenericOp op, OpOperand &operand);

@@ -134,7 +134,7 @@ static Own findOwn(memref::SubViewOp view, scf::ForallOp loop) {
 static int64_t getStages(memref::SubViewOp view, scf::ForOp loop,
                          int64_t bytes) {
   int64_t size =
-      llvm::alignTo(*getMostElements(view) * elementBytes(view.getType()), 64);
+      llvm::alignTo(getCopiedElements(view) * elementBytes(view.getType()), 64);
   int64_t stages = std::min(
       {kMostStages, bytes / size, std::max<int64_t>(2, kStageBytes / size)});
   if (std::optional<llvm::APInt> trips = loop.getStaticTripCount())
@@ -192,7 +192,7 @@ void scaling::stageMatrices(RewriterBase &b, scf::ForallOp loop, int64_t bytes,
         inner && inner->getBlock() == loop.getBody() &&
         canPipeline(view, inner)) {
       int64_t stages = getStages(view, inner, bytes);
-      if (stages > 1 && take(type, stages * *elements)) {
+      if (stages > 1 && take(type, stages * getCopiedElements(view))) {
         pipelineCopy(b, view, inner, stages, workers);
         continue;
       }

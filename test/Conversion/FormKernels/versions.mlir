@@ -78,7 +78,8 @@ func.func @known(%in: memref<?x64xf32>) {
 // -----
 
 // Where rows are short enough for shared memory, blocks of four of them are
-// copied there before their iteration comes; the last ones of a block, if they
+// copied there before their iteration comes, each to where a row of any length
+// has room; the last ones of a block, if they
 // are fewer, are read where they are. Of longer rows no block is copied.
 
 // CHECK: gpu.func @blocks(%{{.*}}: memref<?x?xf32>
@@ -87,7 +88,7 @@ func.func @known(%in: memref<?x64xf32>) {
 // CHECK: scf.if
 // CHECK: nvvm.cp.async.shared.global {{.*}}, 16, cache = cg
 // CHECK: nvvm.cp.async.wait.group
-// CHECK: memref.reinterpret_cast %{{.*}} : memref<{{.*}}xf32, #gpu.address_space<workgroup>> to memref<4x?xf32, strided<[?, 1], offset: ?>, #gpu.address_space<workgroup>>
+// CHECK: memref.subview %{{.*}} : memref<2x4x5728xf32, #gpu.address_space<workgroup>> to memref<4x?xf32, strided<[5728, 1], offset: ?>, #gpu.address_space<workgroup>>
 // CHECK: } else {
 // CHECK-NOT: nvvm.cp.async
 // CHECK: gpu.return

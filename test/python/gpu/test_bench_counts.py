@@ -114,6 +114,22 @@ def test_large_matrices_move_in_vectors(type):
     assert report["global"]["read_bytes"] < 1.4 * 5 * matrix
 
 
+@pytest.mark.parametrize(
+    "type, size, most", [("?x?", (64, 4096), 4.5), ("64x1001", (64, 1001), 4.0)]
+)
+def test_instructions_of_other_rows(type, size, most):
+    """Of unknown length, and of rows that do not begin at 16 bytes: several of
+    them are copied at once, and their sectors are read once."""
+    workload = replace(gpu.WORKLOADS["streaming"], type=type, emulated=size)
+    row = gpu.count("streaming", gpu.Ours(workload))
+    assert row["bytes_over_minimum"] <= 1.45
+    assert row["sectors_over_ideal"] <= 1.05
+    assert row["bank_conflicts"] == 0
+    assert row["spills"] in (0, None)
+    if CAN_DISASSEMBLE:
+        assert row["instructions_per_element"] <= most
+
+
 SMALL = {
     "mhc": replace(gpu.WORKLOADS["mhc"], emulated=(129, 4, 4), half_steps=4),
     "resident": replace(gpu.WORKLOADS["resident"], emulated=(3, 33, 70)),
