@@ -361,6 +361,8 @@ void KernelFormer::renewThread() {
     return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), unknown);
   };
   blockId = renew(blockId);
+  if (hasPoints)
+    numBlocks = renew(numBlocks);
   setThread(arith::RemUIOp::create(b, loc, renew(thread), numThreads));
 }
 
@@ -405,13 +407,14 @@ LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
   FailureOr<Operation *> kept = keepRows(op, level);
   if (succeeded(kept))
     op = *kept;
-  Value outerThread = thread, outerBlockId = blockId;
+  Value outerThread = thread, outerBlockId = blockId, outerBlocks = numBlocks;
   for (Region &region : op->getRegions()) {
     for (Block &block : region) {
       if (level == Level::grid) {
         b.setInsertionPointToStart(&block);
         thread = outerThread;
         blockId = outerBlockId;
+        numBlocks = outerBlocks;
         renewThread();
       }
       if (failed(lowerBlock(block, level)))
@@ -424,6 +427,7 @@ LogicalResult KernelFormer::lowerLoop(Operation *op, Level level) {
     b.setInsertionPointAfter(op);
     thread = outerThread;
     blockId = outerBlockId;
+    numBlocks = outerBlocks;
     renewThread();
   }
   if (succeeded(kept)) {
