@@ -37,6 +37,14 @@ static SmallVector<int64_t> range(int64_t size) {
   return llvm::to_vector(llvm::seq<int64_t>(size));
 }
 
+/// The batch's dimensions, then some of the op's own.
+static SmallVector<int64_t> dimsOf(int64_t batch,
+                                   std::initializer_list<int64_t> own) {
+  SmallVector<int64_t> dims = range(batch);
+  llvm::append_range(dims, own);
+  return dims;
+}
+
 static SmallVector<int64_t> without(ArrayRef<int64_t> dims, int64_t dim) {
   SmallVector<int64_t> rest;
   llvm::copy_if(dims, std::back_inserter(rest),
@@ -365,9 +373,7 @@ static int64_t batchRank(ApplyOp op) {
 static SmallVector<StructuredOperand> structuredOperands(ApplyOp op) {
   int64_t batch = batchRank(op), n = batch, m = batch + 1, k = batch + 2;
   auto dims = [&](std::initializer_list<int64_t> own) {
-    SmallVector<int64_t> all = range(batch);
-    llvm::append_range(all, own);
-    return all;
+    return dimsOf(batch, own);
   };
   SmallVector<StructuredOperand> operands;
   operands.push_back({"matrix", op.getMatrix(), dims({n, m})});
@@ -453,9 +459,7 @@ LogicalResult ApplyOp::verify() {
 static SmallVector<StructuredOperand> structuredOperands(MarginalsOp op) {
   int64_t batch = rankOf(op.getOuts()[0]) - 1;
   auto dims = [&](std::initializer_list<int64_t> own) {
-    SmallVector<int64_t> all = range(batch);
-    llvm::append_range(all, own);
-    return all;
+    return dimsOf(batch, own);
   };
   int64_t n = batch, m = batch + 1;
   SmallVector<StructuredOperand> operands;
@@ -527,16 +531,9 @@ LogicalResult MarginalsOp::verify() {
 
 static SmallVector<StructuredOperand> structuredOperands(PairwiseOp op) {
   int64_t batch = rankOf(op.getOuts()) - 2;
-  SmallVector<int64_t> all = range(batch + 2);
-  auto points = [&](int64_t axis) {
-    SmallVector<int64_t> dims = range(batch);
-    dims.push_back(axis);
-    dims.push_back(-1);
-    return dims;
-  };
-  return {{"x", op.getX(), points(batch)},
-          {"y", op.getY(), points(batch + 1)},
-          {"outs", op.getOuts(), all}};
+  return {{"x", op.getX(), dimsOf(batch, {batch, -1})},
+          {"y", op.getY(), dimsOf(batch, {batch + 1, -1})},
+          {"outs", op.getOuts(), range(batch + 2)}};
 }
 
 SmallVector<IteratorType> PairwiseOp::getStructuredIteratorTypes() {
@@ -574,38 +571,54 @@ static void appendBias(SmallVectorImpl<StructuredOperand> &operands, OpTy op,
                        int64_t row, int64_t column) {
   if (!op.getBias())
     return;
-  // The batch dimensions come first.
-  SmallVector<int64_t> dims = range(row);
-  llvm::append_range(dims, op.getTransposed()
-                               ? SmallVector<int64_t>{column, row}
-                               : SmallVector<int64_t>{row, column});
-  operands.push_back({"bias", op.getBias(), dims});
+  // The row's is the first dimension behind the batch.
+  operands.push_back({"bias", op.getBias(),
+                      op.getTransposed() ? dimsOf(row, {column, row})
+                                         : dimsOf(row, {row, column})});
   if (op.getBiasScale())
     operands.push_back({"bias_scale", op.getBiasScale(), {}});
 }
 
-static SmallVector<StructuredOperand> structuredOperands(ReducePointsOp op) {
-  int64_t batch = rankOf(op.getOuts()[0]) - 1;
-  auto along = [&](std::initializer_list<int64_t> tail) {
-    SmallVector<int64_t> dims = range(batch);
-    dims.append(tail);
-    return dims;
-  };
+namespace {
+/// An operand with a number for every row, or for every column, if it is there.
+struct PointVector {
+  StringRef name;
+  Value value;
+  int64_t dim;
+};
+} // namespace
+
+/// What ops on points take before their 'outs': points, `vectors`, a scale, a
+/// bias.
+template <typename OpTy>
+static SmallVector<StructuredOperand>
+pointOperands(OpTy op, int64_t batch, int64_t row, int64_t column,
+              ArrayRef<PointVector> vectors) {
   SmallVector<StructuredOperand> operands = {
-      {"x", op.getX(), along({batch, -1})},
-      {"y", op.getY(), along({batch + 1, -1})}};
-  if (op.getFactor())
-    operands.push_back({"factor", op.getFactor(), along({batch + 1})});
-  if (op.getRowFactor())
-    operands.push_back({"row_factor", op.getRowFactor(), along({batch})});
+      {"x", op.getX(), dimsOf(batch, {row, -1})},
+      {"y", op.getY(), dimsOf(batch, {column, -1})}};
+  for (const PointVector &vector : vectors)
+    if (vector.value)
+      operands.push_back(
+          {vector.name, vector.value, dimsOf(batch, {vector.dim})});
   if (op.getScale())
     operands.push_back({"scale", op.getScale(), {}});
-  appendBias(operands, op, batch, batch + 1);
+  appendBias(operands, op, row, column);
+  return operands;
+}
+
+static SmallVector<StructuredOperand> structuredOperands(ReducePointsOp op) {
+  int64_t batch = rankOf(op.getOuts()[0]) - 1;
+  int64_t row = batch, column = batch + 1;
+  SmallVector<StructuredOperand> operands =
+      pointOperands(op, batch, row, column,
+                    {{"factor", op.getFactor(), column},
+                     {"row_factor", op.getRowFactor(), row}});
   // Of blocks of rows, columns have as many numbers.
   for (Value out : op.getOuts().take_front(2))
-    operands.push_back({"outs", out, along({batch})});
+    operands.push_back({"outs", out, dimsOf(batch, {row})});
   for (Value out : op.getOuts().drop_front(2))
-    operands.push_back({"outs", out, along({-1, batch + 1})});
+    operands.push_back({"outs", out, dimsOf(batch, {-1, column})});
   return operands;
 }
 
@@ -731,27 +744,15 @@ LogicalResult ReducePointsOp::verify() {
 
 static SmallVector<StructuredOperand> structuredOperands(SumPointsOp op) {
   int64_t batch = rankOf(op.getOuts()[0]) - 1;
-  auto along = [&](std::initializer_list<int64_t> tail) {
-    SmallVector<int64_t> dims = range(batch);
-    dims.append(tail);
-    return dims;
-  };
-  SmallVector<StructuredOperand> operands = {
-      {"x", op.getX(), along({batch, -1})},
-      {"y", op.getY(), along({batch + 1, -1})}};
-  if (op.getRow())
-    operands.push_back({"row", op.getRow(), along({batch})});
-  if (op.getCol())
-    operands.push_back({"col", op.getCol(), along({batch + 1})});
-  if (op.getXCost())
-    operands.push_back({"x_cost", op.getXCost(), along({batch})});
-  if (op.getYCost())
-    operands.push_back({"y_cost", op.getYCost(), along({batch + 1})});
-  if (op.getScale())
-    operands.push_back({"scale", op.getScale(), {}});
-  appendBias(operands, op, batch, batch + 1);
+  int64_t row = batch, column = batch + 1;
+  SmallVector<StructuredOperand> operands =
+      pointOperands(op, batch, row, column,
+                    {{"row", op.getRow(), row},
+                     {"col", op.getCol(), column},
+                     {"x_cost", op.getXCost(), row},
+                     {"y_cost", op.getYCost(), column}});
   for (Value out : op.getOuts())
-    operands.push_back({"outs", out, along({batch})});
+    operands.push_back({"outs", out, dimsOf(batch, {row})});
   return operands;
 }
 
@@ -788,21 +789,11 @@ LogicalResult SumPointsOp::verify() {
 
 static SmallVector<StructuredOperand> structuredOperands(ArgMaxPointsOp op) {
   int64_t batch = rankOf(op.getOuts()[0]) - 1;
-  auto along = [&](std::initializer_list<int64_t> tail) {
-    SmallVector<int64_t> dims = range(batch);
-    dims.append(tail);
-    return dims;
-  };
-  SmallVector<StructuredOperand> operands = {
-      {"x", op.getX(), along({batch, -1})},
-      {"y", op.getY(), along({batch + 1, -1})}};
-  if (op.getFactor())
-    operands.push_back({"factor", op.getFactor(), along({batch + 1})});
-  if (op.getScale())
-    operands.push_back({"scale", op.getScale(), {}});
-  appendBias(operands, op, batch, batch + 1);
+  int64_t row = batch, column = batch + 1;
+  SmallVector<StructuredOperand> operands = pointOperands(
+      op, batch, row, column, {{"factor", op.getFactor(), column}});
   for (Value out : op.getOuts())
-    operands.push_back({"outs", out, along({batch})});
+    operands.push_back({"outs", out, dimsOf(batch, {row})});
   return operands;
 }
 
@@ -843,24 +834,13 @@ LogicalResult ArgMaxPointsOp::verify() {
 static SmallVector<StructuredOperand> structuredOperands(ApplyPointsOp op) {
   // The columns of the outs, then those of the plan.
   int64_t batch = rankOf(op.getOuts()) - 2;
-  auto along = [&](std::initializer_list<int64_t> tail) {
-    SmallVector<int64_t> dims = range(batch);
-    dims.append(tail);
-    return dims;
-  };
   int64_t row = batch, width = batch + 1, column = batch + 2;
-  SmallVector<StructuredOperand> operands = {
-      {"x", op.getX(), along({row, -1})},
-      {"y", op.getY(), along({column, -1})}};
-  if (op.getRow())
-    operands.push_back({"row", op.getRow(), along({row})});
-  if (op.getCol())
-    operands.push_back({"col", op.getCol(), along({column})});
-  if (op.getScale())
-    operands.push_back({"scale", op.getScale(), {}});
-  appendBias(operands, op, row, column);
-  operands.push_back({"operand", op.getOperand(), along({column, width})});
-  operands.push_back({"outs", op.getOuts(), along({row, width})});
+  SmallVector<StructuredOperand> operands =
+      pointOperands(op, batch, row, column,
+                    {{"row", op.getRow(), row}, {"col", op.getCol(), column}});
+  operands.push_back(
+      {"operand", op.getOperand(), dimsOf(batch, {column, width})});
+  operands.push_back({"outs", op.getOuts(), dimsOf(batch, {row, width})});
   return operands;
 }
 
