@@ -32,7 +32,7 @@ using namespace mlir;
 using namespace mlir::scaling;
 
 /// More pairs of accesses than that are not looked at: the barrier stays.
-static constexpr size_t kMostPairs = 1 << 14;
+static constexpr size_t kMostPairs = 1 << 10;
 
 static int64_t getBytes(Type type) {
   if (auto vector = dyn_cast<VectorType>(type))
